@@ -1,0 +1,84 @@
+"""Bands, reflectance, modalities and their normalisation: the same code for training and inference."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsmap.records import BoolArray, FloatArray
+
+#: The bands that rtsmap reads, in the order of every reflectance array.
+BANDS = ("blue", "green", "red", "nir")
+
+#: Channels of each modality. RGB is the query of the fusion (Li et al. 2025).
+MODALITY_CHANNELS: Mapping[str, tuple[str, ...]] = {
+    "rgb": ("red", "green", "blue"),
+    "ndvi": ("ndvi",),
+    "nir": ("nir",),
+}
+
+
+def to_reflectance(numbers: NDArray[np.generic], scale: Sequence[float] | float, valid: BoolArray) -> FloatArray:
+    """Scale digital numbers to reflectance.
+
+    Args:
+        numbers: `(bands, rows, columns)` as stored.
+        scale: reflectance per digital number, one for all bands or one each.
+        valid: `(rows, columns)`.
+
+    Returns:
+        `(bands, rows, columns)` in 0..1; brighter pixels (snow, glint) are cut to 1, pixels that are not valid are 0.
+    """
+    factors = np.broadcast_to(np.asarray(scale, dtype=np.float32), len(numbers))
+    reflectance = numbers.astype(np.float32) * factors[:, None, None]
+    np.nan_to_num(reflectance, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
+    np.clip(reflectance, 0.0, 1.0, out=reflectance)
+    reflectance *= valid
+    return reflectance
+
+
+def ndvi(reflectance: FloatArray) -> FloatArray:
+    """Normalised difference vegetation index `(nir - red) / (nir + red)`, -1..1; 0 where both bands are 0.
+
+    Args:
+        reflectance: `(4, rows, columns)` in the order of `BANDS`.
+    """
+    red, nir = reflectance[BANDS.index("red")], reflectance[BANDS.index("nir")]
+    total = nir + red
+    index = np.zeros_like(total)
+    np.divide(nir - red, total, out=index, where=total > 0)
+    return index
+
+
+def channels(modalities: Sequence[str]) -> tuple[str, ...]:
+    """Names of the network's input channels, modality after modality."""
+    return tuple(channel for modality in modalities for channel in MODALITY_CHANNELS[modality])
+
+
+def network_input(
+    reflectance: FloatArray,
+    valid: BoolArray,
+    modalities: Sequence[str],
+    mean: Mapping[str, float],
+    deviation: Mapping[str, float],
+) -> FloatArray:
+    """Normalised channels of all modalities, from one reading of the pixels.
+
+    Args:
+        reflectance: `(4, rows, columns)` in 0..1.
+        valid: `(rows, columns)`.
+        modalities: names out of `MODALITY_CHANNELS`.
+        mean: of every channel over the training data, by the channel's name (never of this chip).
+        deviation: likewise the standard deviation.
+
+    Returns:
+        `(channels, rows, columns)` float32, in the order of `channels(modalities)`; 0, the mean, where not valid.
+    """
+    names = channels(modalities)
+    stacked = np.empty((len(names), *valid.shape), dtype=np.float32)
+    for index, name in enumerate(names):
+        band = ndvi(reflectance) if name == "ndvi" else reflectance[BANDS.index(name)]
+        np.subtract(band, np.float32(mean[name]), out=stacked[index])
+        stacked[index] /= np.float32(deviation[name])
+    stacked *= valid
+    return stacked

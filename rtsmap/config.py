@@ -1,0 +1,107 @@
+"""Configuration and model cards: typed sections that read and write TOML and refuse unknown keys."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rtsmap import bands
+from rtsmap.errors import InputError
+from rtsmap.files import replacing
+
+Modality = Literal["rgb", "ndvi", "nir"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A group of settings; a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read and check a TOML file.
+
+        Raises:
+            InputError: the file is missing, is not TOML, or has unknown or wrong values.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: is not valid TOML ({error})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{path}: {key or 'the file'}: {first['msg']}") from error
+
+    def to_toml(self, path: Path) -> None:
+        """Write the settings, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+
+
+class NetworkConfig(Section):
+    """The network: one MViTv2 backbone per modality, fusion on each scale, FPN, cascade box heads, mask head."""
+
+    embed_dim: int = 24
+    depth: int = 6
+    num_heads: int = 1
+    last_blocks: tuple[int, ...] = (0, 1, 4, 5)  # the last block of each stage, as in MViTv2
+    window_size: int = 16  # in tokens of the first stage (4 px); should divide the chip's token grid
+    kv_stride: int = 4
+    drop_path: Fraction = 0.1
+    fusion_kv_grid: int = 16  # keys and values are pooled to at most this grid; 0: full attention
+    fusion_mlp_ratio: float = 4.0
+    fpn_channels: int = 64
+    box_convs: int = 1
+    fc_dim: int = 128
+    mask_convs: int = 2
+    mask_resolution: int = 28
+    anchor_sizes: tuple[tuple[float, ...], ...] = ((6, 9), (13, 18), (26, 36), (52, 72), (104, 144))  # px, p2..p6
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    proposals: int = 100  # kept per chip at test time
+
+
+class InputConfig(Section):
+    """What the network was trained to see."""
+
+    modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
+    gsd_m: float = Field(gt=0)
+    gsd_range_m: tuple[float, float]  # scenes within it are used as they are, others are resampled to gsd_m
+    chip_size: int = Field(gt=0, multiple_of=32)  # px
+    overlap: int = Field(ge=0, multiple_of=2)  # px shared by neighbouring chips
+    mean: dict[str, float]
+    deviation: dict[str, float]
+
+    @model_validator(mode="after")
+    def _statistics_for_every_channel(self) -> Self:
+        names = set(bands.channels(self.modalities))
+        if names - set(self.mean) or names - set(self.deviation):
+            raise ValueError(f"mean and deviation are needed for {', '.join(sorted(names))}")
+        if self.overlap >= self.chip_size:
+            raise ValueError("overlap must be smaller than chip_size")
+        return self
+
+
+class ModelCard(Section):
+    """`model.toml`: all that `predict` needs to know of a model beside its weights."""
+
+    name: str
+    version: str
+    summary: str
+    licence: str
+    attribution: str
+    sites_trained_on: tuple[str, ...]
+    weights: str = "weights.safetensors"
+    sha256: str
+    score_threshold: Fraction
+    input: InputConfig
+    network: NetworkConfig
+
+    def describe(self) -> dict[str, Any]:
+        """The card as plain JSON values, for provenance."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,163 @@
+"""The records that travel between the stages, from scene to layer.
+
+Arrays are `(bands, rows, columns)`. Pixel coordinates are `(column, row)` with the origin at the upper-left corner of
+the upper-left pixel of a `Grid`; world coordinates are in the grid's CRS.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A rectangle of pixels of a grid; it may reach beyond the grid's edges."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """`(min column, min row, max column, max row)`, the order of shapely's bounds."""
+        return self.column, self.row, self.column + self.width, self.row + self.height
+
+    def intersection(self, other: "Window") -> "Window":
+        """The pixels in both windows; height or width is 0 when there are none."""
+        left, top, right, bottom = self.bounds
+        other_left, other_top, other_right, other_bottom = other.bounds
+        row, column = max(top, other_top), max(left, other_left)
+        height, width = min(bottom, other_bottom) - row, min(right, other_right) - column
+        return Window(row, column, max(height, 0), max(width, 0))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A georeferenced, north-up lattice of pixels."""
+
+    crs: CRS
+    transform: Affine
+    height: int
+    width: int
+
+    @property
+    def window(self) -> Window:
+        """The whole grid."""
+        return Window(0, 0, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What a scene holds in a window.
+
+    Attributes:
+        reflectance: `(4, rows, columns)` float32 in 0..1, in the order of `bands.BANDS`; 0 where not valid.
+        valid: `(rows, columns)`, true where the sensor saw the ground or a cloud (neither nodata nor blackfill).
+        clear: `(rows, columns)`, true where valid and in none of the masked classes (cloud, shadow, ...).
+    """
+
+    reflectance: FloatArray
+    valid: BoolArray
+    clear: BoolArray
+
+
+@dataclass(frozen=True)
+class SceneInfo:
+    """What is known of a scene beside its pixels; None where the product does not say.
+
+    Angles are in degrees; `cloud_fraction` is the product's own figure, 0..1.
+    """
+
+    scene_id: str
+    path: str
+    product: str
+    gsd_m: float
+    acquired: datetime | None = None
+    satellite_id: str | None = None
+    instrument: str | None = None
+    view_angle_deg: float | None = None
+    sun_azimuth_deg: float | None = None
+    sun_elevation_deg: float | None = None
+    cloud_fraction: float | None = None
+
+
+class PixelSource(Protocol):
+    """Anything that gives pixels by window: an open scene, or a simulated one."""
+
+    @property
+    def grid(self) -> Grid:
+        """The lattice that windows refer to."""
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window; those beyond the grid's edges are not valid."""
+
+
+@dataclass(frozen=True)
+class ChipWindow:
+    """The place of a chip: its window with margins, and the core that it alone answers for."""
+
+    row: int
+    column: int
+    window: Window
+    core: Window
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip with its pixels."""
+
+    place: ChipWindow
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What the network found in one chip, best score first.
+
+    Attributes:
+        boxes: `(n, 4)` float32, `x0, y0, x1, y1` in pixels of the chip.
+        scores: `(n,)` float32 in 0..1.
+        masks: `(n, m, m)` float32 in 0..1, the probability grid stretched over each box.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    masks: FloatArray
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One outline found in one chip, in pixel coordinates of the scene's grid."""
+
+    place: ChipWindow
+    polygon: Polygon
+    score: float
+
+
+@dataclass(frozen=True)
+class MergedInstance:
+    """One slump in pixel coordinates of the scene's grid, united from `n_chips` chips."""
+
+    geometry: BaseGeometry
+    score: float
+    n_chips: int
+
+
+@dataclass(frozen=True)
+class Slump:
+    """One slump in world coordinates, with the attributes of the layer (DESIGN of the layer: docs/layer.md)."""
+
+    geometry: BaseGeometry
+    attributes: Mapping[str, object] = field(default_factory=dict)
