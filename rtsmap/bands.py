@@ -45,7 +45,7 @@ def ndvi(reflectance: FloatArray) -> FloatArray:
     """
     red, nir = reflectance[BANDS.index("red")], reflectance[BANDS.index("nir")]
     total = nir + red
-    index = np.zeros_like(total)
+    index: FloatArray = np.zeros_like(total)
     np.divide(nir - red, total, out=index, where=total > 0)
     return index
 

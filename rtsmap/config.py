@@ -61,9 +61,32 @@ class NetworkConfig(Section):
     fc_dim: int = 128
     mask_convs: int = 2
     mask_resolution: int = 28
-    anchor_sizes: tuple[tuple[float, ...], ...] = ((6, 9), (13, 18), (26, 36), (52, 72), (104, 144))  # px, p2..p6
+    anchor_sizes: tuple[tuple[float, ...], ...] = ((8, 12), (17, 24), (34, 48), (68, 96), (136, 192))  # px, p2..p6
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     proposals: int = 100  # kept per chip at test time
+
+
+class TrainConfig(Section):
+    """How a network is trained."""
+
+    network: NetworkConfig = NetworkConfig()
+    modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
+    gsd_m: float = 3.0
+    gsd_range_m: tuple[float, float] = (2.5, 4.0)
+    chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256
+    overlap: Annotated[int, Field(ge=0, multiple_of=2)] = 64
+    iterations: Annotated[int, Field(gt=0)] = 3600
+    batch_size: Annotated[int, Field(gt=0)] = 4
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.05
+    warmup: int = 100  # iterations
+    clip_norm: float = 1.0
+    average_decay: Fraction = 0.998  # of the exponential moving average of the weights that is kept
+    slump_share: Fraction = 0.7  # of the chips that are placed on a slump; the others lie anywhere
+    pasted_slumps: Annotated[int, Field(ge=0)] = 3  # of other places set into a chip, at most
+    scale_range: tuple[float, float] = (0.7, 1.4)  # times gsd_m
+    seed: int = 0
+    checkpoint_every: int = 100  # iterations
 
 
 class InputConfig(Section):

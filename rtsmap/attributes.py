@@ -1,0 +1,246 @@
+"""What the layer says of each slump: geodesic measures, spectra, quality flags, identity.
+
+All lengths and areas are geodesic on the WGS 84 ellipsoid: at 72 N an equal-area projection of the Arctic misses the
+perimeter by more than a half, and a geographic grid has no metres at all.
+"""
+
+import math
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Geod, Transformer
+from rasterio.features import rasterize
+from scipy.ndimage import binary_dilation
+from shapely import MultiPolygon, Polygon
+from shapely.affinity import affine_transform
+from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
+
+from rtsmap import __version__, bands
+from rtsmap.records import BoolArray, Grid, MergedInstance, Pixels, SceneInfo, Slump, Window
+
+#: Width of the ring around a slump that its NDVI is compared with.
+RING_M = 50.0
+
+_GEOD = Geod(ellps="WGS84")
+_NAMESPACE = uuid.UUID("f1b5c6a2-6c1e-5d0b-9a53-2f0d4a6f7e11")  # of slump_id; another one would rename every slump
+_TOUCH_PX = 1  # an outline runs this near to a border that cuts it
+_Shape = TypeVar("_Shape", bound=BaseGeometry)
+
+
+class Describer:
+    """Turns the merged instances of one scene into slumps.
+
+    Args:
+        grid: the lattice that the instances' pixel coordinates refer to.
+        info: the scene.
+        model: the model's name.
+        model_sha256: hexadecimal checksum of its weights.
+    """
+
+    def __init__(self, grid: Grid, info: SceneInfo, *, model: str, model_sha256: str) -> None:
+        self._grid = grid
+        self._info = info
+        self._model = model
+        self._sha256 = model_sha256
+        self._to_wgs84 = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+
+    def area_m2(self, merged: MergedInstance) -> float:
+        """Geodesic area in m2, holes left out."""
+        return _area_perimeter([self._on_earth(part) for part in _polygons(merged.geometry)])[0]
+
+    def at_least(self, merged: Iterable[MergedInstance], min_area_m2: float) -> Iterator[MergedInstance]:
+        """The instances of at least `min_area_m2`, in their order; cheaper than describing the small ones too."""
+        return (one for one in merged if self.area_m2(one) >= min_area_m2)
+
+    def surroundings(self, merged: MergedInstance) -> Window:
+        """The pixels that `describe` needs: the instance and the ring around it.
+
+        The window may reach beyond the grid, where pixels are not valid: so a slump at the edge is recognised.
+        """
+        step_x, step_y = self._pixel_m(merged.geometry)
+        margin_x = math.ceil(RING_M / step_x) + _TOUCH_PX + 1
+        margin_y = math.ceil(RING_M / step_y) + _TOUCH_PX + 1
+        left, top, right, bottom = merged.geometry.bounds
+        column, row = math.floor(left) - margin_x, math.floor(top) - margin_y
+        return Window(row, column, math.ceil(bottom) + margin_y - row, math.ceil(right) + margin_x - column)
+
+    def describe(self, merged: MergedInstance, window: Window, pixels: Pixels) -> Slump:
+        """All attributes of one slump.
+
+        Args:
+            merged: an instance with at least one polygon of positive area.
+            window: from `surroundings`, or larger.
+            pixels: of that window.
+
+        Returns:
+            The slump as a MultiPolygon in the grid's CRS, with the fields of docs/layer.md in their order. Spectral
+            fields are None where no pixel is clear.
+        """
+        world = MultiPolygon([orient(self._to_world(part)) for part in _polygons(merged.geometry)])
+        attributes = {
+            "slump_id": self._identity(merged.geometry),
+            "score": round(float(merged.score), 4),
+            **self._measures(merged.geometry),
+            **self._quality(merged.geometry, window, pixels),
+            "n_chips": int(merged.n_chips),
+            **_of_scene(self._info),
+            "model": self._model,
+            "model_sha256": self._sha256,
+            "rtsmap_version": __version__,
+        }
+        return Slump(world, attributes)
+
+    def _identity(self, geometry: BaseGeometry) -> str:
+        """A UUID that is the same for the same scene, model and place.
+
+        The place is the outline's representative point (it lies inside, so two slumps never share it) in degrees,
+        rounded to 1e-6 (0.1 m). It does not depend on the grid's origin, nor on the number of chips or workers.
+        """
+        longitude, latitude = self._lon_lat(geometry.representative_point())
+        place = f"{longitude:.6f},{latitude:.6f}"
+        return str(uuid.uuid5(_NAMESPACE, f"{self._info.scene_id}\n{self._sha256}\n{place}"))
+
+    def _measures(self, geometry: BaseGeometry) -> dict[str, object]:
+        parts = [self._on_earth(part) for part in _polygons(geometry)]
+        area, perimeter = _area_perimeter(parts)
+        longitude, latitude = self._lon_lat(geometry.centroid)
+        length, width, azimuth = _extent(parts, longitude, latitude)
+        return {
+            "area_m2": round(area, 1),
+            "perimeter_m": round(perimeter, 1),
+            "length_m": round(length, 1),
+            "width_m": round(width, 1),
+            "orientation_deg": round(azimuth, 1) % 180.0,
+            "compactness": round(4 * math.pi * area / perimeter**2, 3),
+            "centroid_lon": round(longitude, 6),
+            "centroid_lat": round(latitude, 6),
+        }
+
+    def _quality(self, geometry: BaseGeometry, window: Window, pixels: Pixels) -> dict[str, object]:
+        inside = _burn(geometry, window, all_touched=False)
+        touched = _burn(geometry, window, all_touched=True)
+        if not inside.any():  # a sliver between pixel centres
+            inside = touched
+        ring = _burn(self._widened(geometry), window, all_touched=False) & ~touched
+        index, nir = bands.ndvi(pixels.reflectance), pixels.reflectance[bands.BANDS.index("nir")]
+        clear = pixels.clear & pixels.valid
+        ndvi_mean, ndvi_around = _mean(index, inside & clear), _mean(index, ring & clear)
+        contrast = None if ndvi_mean is None or ndvi_around is None else ndvi_mean - ndvi_around
+        reached = binary_dilation(touched, np.ones((3, 3), dtype=bool), iterations=_TOUCH_PX)
+        return {
+            "ndvi_mean": _rounded(ndvi_mean),
+            "ndvi_contrast": _rounded(contrast),
+            "nir_mean": _rounded(_mean(nir, inside & clear)),
+            "clear_fraction": round(int((inside & clear).sum()) / int(inside.sum()), 4),
+            "touches_edge": bool((reached & ~pixels.valid).any()),
+            "touches_mask": bool((reached & pixels.valid & ~pixels.clear).any()),
+        }
+
+    def _to_world(self, geometry: _Shape) -> _Shape:
+        a, b, c, d, e, f = tuple(self._grid.transform)[:6]
+        return affine_transform(geometry, [a, b, d, e, c, f])
+
+    def _on_earth(self, geometry: _Shape) -> _Shape:
+        """From pixel coordinates to longitude and latitude."""
+
+        def to_degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.column_stack(self._to_wgs84.transform(points[:, 0], points[:, 1]))
+
+        return shapely.transform(self._to_world(geometry), to_degrees)
+
+    def _lon_lat(self, point: BaseGeometry) -> tuple[float, float]:
+        longitude, latitude = shapely.get_coordinates(self._on_earth(point))[0]
+        return float(longitude), float(latitude)
+
+    def _pixel_m(self, geometry: BaseGeometry) -> tuple[float, float]:
+        """Geodesic width and height of a pixel at the geometry's centre, in m."""
+        x, y = shapely.get_coordinates(geometry.centroid)[0]
+        corners = [self._lon_lat(shapely.Point(x + dx, y + dy)) for dx, dy in ((0, 0), (1, 0), (0, 1))]
+        origin = corners[0]
+        step_x, step_y = (_GEOD.inv(*origin, *corner)[2] for corner in corners[1:])
+        return step_x, step_y
+
+    def _widened(self, geometry: BaseGeometry) -> BaseGeometry:
+        """The geometry with everything within the ring's width, in pixel coordinates; pixels need not be square."""
+        step_x, step_y = self._pixel_m(geometry)
+        metres = affine_transform(geometry, [step_x, 0, 0, step_y, 0, 0])
+        return affine_transform(metres.buffer(RING_M), [1 / step_x, 0, 0, 1 / step_y, 0, 0])
+
+
+def _polygons(geometry: BaseGeometry) -> list[Polygon]:
+    """The polygons of a geometry, without the points and lines that a union may leave."""
+    flat = shapely.get_parts(shapely.get_parts([geometry]))  # collections of multipolygons need two steps
+    return [part for part in flat if isinstance(part, Polygon) and not part.is_empty]
+
+
+def _area_perimeter(parts: Iterable[Polygon]) -> tuple[float, float]:
+    """Geodesic area (holes left out) and perimeter (holes included) of polygons in degrees, in m2 and m."""
+    area = perimeter = 0.0
+    for part in parts:
+        for number, ring in enumerate((part.exterior, *part.interiors)):
+            ring_area, ring_length = _GEOD.polygon_area_perimeter(*ring.coords.xy)
+            area += abs(ring_area) if number == 0 else -abs(ring_area)  # whatever the ring's direction
+            perimeter += ring_length
+    return area, perimeter
+
+
+def _extent(parts: Iterable[BaseGeometry], longitude: float, latitude: float) -> tuple[float, float, float]:
+    """Length and width (m) of the smallest rotated rectangle, and its long side's azimuth from true north (0..180).
+
+    Vertices go to distance and azimuth from the centre, an azimuthal equidistant plane with true north up: over the
+    few kilometres of a slump its lengths are the geodesic ones to a few parts in a million.
+    """
+    points = np.concatenate([shapely.get_coordinates(part) for part in parts])
+    start = np.full(len(points), longitude), np.full(len(points), latitude)
+    azimuth, _, distance = _GEOD.inv(*start, points[:, 0], points[:, 1])
+    angle = np.radians(azimuth)
+    plane = shapely.multipoints(np.column_stack((distance * np.sin(angle), distance * np.cos(angle))))
+    corners = shapely.get_coordinates(shapely.oriented_envelope(plane))
+    sides = np.diff(corners[:3], axis=0)
+    lengths = np.hypot(sides[:, 0], sides[:, 1])
+    east, north = sides[int(np.argmax(lengths))]
+    return float(lengths.max()), float(lengths.min()), math.degrees(math.atan2(east, north)) % 180.0
+
+
+def _burn(geometry: BaseGeometry, window: Window, *, all_touched: bool) -> BoolArray:
+    """The window's pixels whose centres lie in the geometry, or all that it touches; pixel coordinates."""
+    shape = window.height, window.width
+    origin = Affine.translation(window.column, window.row)
+    burnt = rasterize([geometry], out_shape=shape, transform=origin, all_touched=all_touched, dtype="uint8")
+    return np.asarray(burnt, dtype=np.bool_)
+
+
+def _mean(values: NDArray[np.float32], where: BoolArray) -> float | None:
+    chosen = values[where]
+    return float(chosen.mean(dtype=np.float64)) if chosen.size else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _of_scene(info: SceneInfo) -> dict[str, object]:
+    return {
+        "scene_id": info.scene_id,
+        "acquired": _utc(info.acquired),
+        "satellite_id": info.satellite_id,
+        "instrument": info.instrument,
+        "gsd_m": info.gsd_m,
+        "view_angle_deg": info.view_angle_deg,
+        "sun_azimuth_deg": info.sun_azimuth_deg,
+        "sun_elevation_deg": info.sun_elevation_deg,
+    }
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """In UTC; a moment without a time zone is UTC already."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

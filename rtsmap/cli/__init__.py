@@ -1,0 +1,73 @@
+"""The command line. One file per command; a command parses, calls the library and prints.
+
+Nothing heavy is imported at the top of these files: numpy, rasterio and torch are imported inside the commands, so that
+`--help` answers at once.
+"""
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from rtsmap import __version__
+from rtsmap.errors import InterruptedRunError, RtsmapError
+
+#: Command to module; the order is that of `rtsmap --help`.
+COMMANDS = ("demo", "predict", "models", "doctor", "train", "evaluate")
+
+
+class Commands(click.Group):
+    """Loads a command's module only when the command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"rtsmap.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="rtsmap")
+def rtsmap() -> None:
+    """Map retrogressive thaw slumps from satellite scenes.
+
+    \b
+    Start here:
+      rtsmap demo                                   a real scene, mapped in a minute
+      rtsmap predict scene.tif -o slumps.gpkg       your own scene
+    """
+
+
+def main() -> None:
+    """Run the command line; every failure that rtsmap foresees ends in one line and an exit code that means something.
+
+    0 done, 1 failure, 2 bad input or usage, 3 some scenes failed, 75 interrupted (run it again).
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = rtsmap.main(standalone_mode=False, prog_name="rtsmap")
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RtsmapError as error:
+        click.echo(f"rtsmap: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("rtsmap: interrupted; nothing was written, run the same command again", err=True)
+        sys.exit(InterruptedRunError.exit_code)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM (a scheduler's time limit) ends a run as Ctrl-C does: through every `finally`."""
+    raise KeyboardInterrupt

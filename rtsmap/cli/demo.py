@@ -1,0 +1,58 @@
+"""`rtsmap demo`."""
+
+from pathlib import Path
+
+import click
+
+from rtsmap.cli import options
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Folder for slumps.gpkg and preview.png.",
+)
+@options.model
+@options.device
+@options.overwrite
+def demo(output: Path, model: str, device: str, overwrite: bool) -> None:
+    """Map slumps on a real scene that comes with rtsmap.
+
+    The scene is Sentinel-2, 39 km2 in western Taimyr; the slumps found are compared with those published for it.
+
+    \b
+    Example:
+      rtsmap demo
+    """
+    from rtsmap.cli import predict
+    from rtsmap.demo import SITE, example_folder
+    from rtsmap.evaluation.maps import evaluate_files
+    from rtsmap.models import find_model, verify
+    from rtsmap.predict import Options
+
+    folder, card = find_model(model)
+    verify(folder, card)
+    layer, preview = output / "slumps.gpkg", output / "preview.png"
+    predict.check_outputs((layer,), preview, overwrite=overwrite)
+    settings = Options()
+    detector = predict.load(folder, card, settings, device)
+    scene = example_folder() / "taimyr.tif"
+    predict.run((str(scene),), card, detector, settings, output=layer, preview=preview, command="rtsmap demo")
+    result = evaluate_files(layer, example_folder() / "published_slumps.gpkg")
+    seen = "has seen this site in training" if SITE in card.sites_trained_on else "never saw this site in training"
+    click.echo(
+        f"{result.matched} of {result.labels} published slumps found (IoU 0.5), "
+        f"{result.predictions - result.matched} outlines match none; {card.name} {card.version} {seen}"
+    )
+    click.echo(
+        "\nNext:\n"
+        f"  look at {preview}\n"
+        f"  open {layer} in QGIS (layer thaw_slumps; the style comes with it)\n"
+        "  map your own scene: rtsmap predict SCENE -o slumps.gpkg\n"
+        "  read about the fields: docs/layer.md",
+        err=True,
+    )

@@ -1,0 +1,206 @@
+"""`rtsmap predict`."""
+
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rtsmap.cli import options
+
+if TYPE_CHECKING:
+    from rtsmap.config import ModelCard
+    from rtsmap.detector import Detector
+    from rtsmap.layer import SceneResult
+    from rtsmap.predict import Options
+
+
+@click.command()
+@click.argument("scenes", nargs=-1, required=True, metavar="SCENE...")
+@click.option("-o", "--output", type=options.output_path, help="Layer to write: .gpkg, or .parquet for GeoParquet.")
+@options.model
+@options.device
+@click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True, help="Chips at a time on a GPU.")
+@click.option("--score", type=click.FloatRange(0, 1), help="Lowest score that is kept.  [default: the model's]")
+@click.option(
+    "--min-area", type=click.FloatRange(0), default=300.0, show_default=True, help="Smallest slump that is kept, m2."
+)
+@click.option(
+    "--mask",
+    type=options.MaskClasses(),
+    default=("cloud", "heavy_haze", "shadow"),
+    help="UDM2 classes that count as not observed: snow, shadow, light_haze, heavy_haze, cloud, or none."
+    "  [default: cloud,heavy_haze,shadow]",
+)
+@click.option(
+    "--bands", type=options.BandNumbers(), help="Band numbers of a scene that does not name them, counted from 1."
+)
+@click.option("--scale", type=float, help="Reflectance per digital number, such as 1e-4.  [default: the product's]")
+@click.option("--chip-size", type=click.IntRange(32), help="Side of a chip, px.  [default: the model's]")
+@click.option("--overlap", type=click.IntRange(0), help="Pixels that chips share.  [default: the model's]")
+@click.option("--aoi", type=options.input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
+@options.overwrite
+@click.option("--dry-run", is_flag=True, help="Say what would be done and how long it might take; write nothing.")
+@click.option("--preview", type=options.output_path, metavar="PNG", help="Also draw the outlines over the scene.")
+def predict(
+    scenes: tuple[str, ...],
+    output: Path | None,
+    model: str,
+    device: str,
+    batch_size: int,
+    score: float | None,
+    min_area: float,
+    mask: tuple[str, ...],
+    bands: dict[str, int] | None,
+    scale: float | None,
+    chip_size: int | None,
+    overlap: int | None,
+    aoi: Path | None,
+    overwrite: bool,
+    dry_run: bool,
+    preview: Path | None,
+) -> None:
+    """Map the slumps of one or more scenes into one GIS layer.
+
+    SCENE is a PlanetScope image or order folder, or any georeferenced raster with blue, green, red and near-infrared
+    bands: a path, a URL, or what GDAL can open (/vsis3/...). Scenes of one call share the layers of one file.
+
+    \b
+    Examples:
+      rtsmap predict 20230716_201512_45_2461_3B_AnalyticMS_SR.tif -o slumps.gpkg
+      rtsmap predict order-folder/ -o slumps.gpkg --preview slumps.png
+      rtsmap predict sentinel2.tif -o slumps.gpkg --bands blue=1,green=2,red=3,nir=4 --scale 1e-4
+      rtsmap predict *_SR.tif -o slumps.parquet --aoi peninsula.geojson --dry-run
+    """
+    from rtsmap.layer import output_files
+    from rtsmap.models import find_model, verify
+    from rtsmap.predict import Options
+
+    if output is None and not dry_run:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    if preview and len(scenes) > 1:
+        raise click.UsageError("--preview draws one scene; leave it out for several.")
+    settings = Options(score, min_area, mask, bands, scale, chip_size, overlap, aoi)
+    folder, card = find_model(model)
+    verify(folder, card)
+    if output is None or dry_run:
+        _plan(scenes, folder, card, settings, device)
+        return
+    check_outputs(output_files(output), preview, overwrite=overwrite)
+    detector = load(folder, card, settings, device)
+    command = _command(scenes, model, settings)
+    run(scenes, card, detector, settings, output=output, preview=preview, batch_size=batch_size, command=command)
+
+
+def check_outputs(outputs: tuple[Path, ...], preview: Path | None, *, overwrite: bool) -> None:
+    """Fail before any work when an output could not be written."""
+    from rtsmap.files import check_writable
+
+    for path in (*outputs, preview) if preview else outputs:
+        check_writable(path, overwrite=overwrite)
+
+
+def load(folder: Path, card: "ModelCard", settings: "Options", device: str) -> "Detector":
+    """The model on the device asked for."""
+    from rtsmap.detector import load_detector
+
+    score = card.score_threshold if settings.score is None else settings.score
+    return load_detector(folder, card, device, min_score=score)
+
+
+def run(
+    scenes: tuple[str, ...],
+    card: "ModelCard",
+    detector: "Detector",
+    settings: "Options",
+    *,
+    output: Path,
+    preview: Path | None,
+    command: str,
+    batch_size: int = 4,
+) -> list["SceneResult"]:
+    """Predict, write, and print the summary; what `rtsmap demo` does too."""
+    from rtsmap.errors import RtsmapError, SomeScenesFailedError
+    from rtsmap.layer import write_layer
+    from rtsmap.predict import provenance
+
+    start = time.perf_counter()
+    results: list[SceneResult] = []
+    done: list[str] = []
+    for scene in scenes:
+        try:
+            results.append(_predict_one(scene, card, detector, settings, batch_size))
+            done.append(scene)
+        except RtsmapError as error:
+            if len(scenes) == 1:
+                raise
+            click.echo(f"rtsmap: {error}", err=True)
+    if not results:
+        raise RtsmapError(f"none of the {len(scenes)} scenes could be mapped")
+    write_layer(output, results, provenance(done, card, settings, command))
+    if preview:
+        _draw(preview, scenes[0], results[0], settings)
+    _summarise(results, output, preview, time.perf_counter() - start)
+    if len(done) < len(scenes):
+        raise SomeScenesFailedError(f"{len(scenes) - len(done)} of {len(scenes)} scenes failed; the others are written")
+    return results
+
+
+def _predict_one(
+    scene: str, card: "ModelCard", detector: "Detector", settings: "Options", batch_size: int
+) -> "SceneResult":
+    from tqdm import tqdm
+
+    from rtsmap.predict import predict_scene
+
+    with tqdm(unit="chip", disable=None, desc=Path(scene).name[:40]) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return predict_scene(scene, card, detector, settings, batch_size=batch_size, progress=progress)
+
+
+def _draw(path: Path, scene: str, result: "SceneResult", settings: "Options") -> None:
+    from rtsmap.predict import draw
+
+    draw(path, scene, result, settings)
+
+
+def _summarise(results: list["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:
+    for result in results:
+        count = len(result.slumps)
+        click.echo(f"{result.info.scene_id}: {count} slumps in {result.observed_km2:.1f} km2 observed")
+        if not result.observed_km2:
+            click.echo("nothing to do: no clear pixel of the scene lies in the area asked for", err=True)
+    total = sum(len(result.slumps) for result in results)
+    area = sum(result.observed_km2 for result in results)
+    click.echo(f"{total} slumps, {area:.1f} km2 observed, {seconds:.1f} s -> {output}")
+    if preview:
+        click.echo(f"preview -> {preview}")
+
+
+def _plan(scenes: tuple[str, ...], folder: Path, card: "ModelCard", settings: "Options", device: str) -> None:
+    from rtsmap.predict import plan_scene, seconds_per_chip
+
+    plans = [plan_scene(scene, card, settings) for scene in scenes]
+    each = seconds_per_chip(load(folder, card, settings, device), card, settings) if plans else 0.0
+    for plan in plans:
+        how = f"resampled to {plan.gsd_m:g} m" if plan.resampled else f"at {plan.gsd_m:g} m"
+        click.echo(f"{plan.scene_id}: at most {plan.chips} chips, {plan.area_km2:.1f} km2 {how}")
+    chips = sum(plan.chips for plan in plans)
+    click.echo(f"{chips} chips, about {chips * each:.0f} s on this machine ({each:.2f} s a chip); nothing was written")
+
+
+def _command(scenes: tuple[str, ...], model: str, settings: "Options") -> str:
+    """The command that gives the same layer again, without what does not change it."""
+    words = ["rtsmap", "predict", *scenes, "--model", model, "--min-area", f"{settings.min_area_m2:g}"]
+    words += ["--mask", ",".join(settings.mask) or "none"]
+    if settings.bands:
+        words += ["--bands", ",".join(f"{name}={number}" for name, number in settings.bands.items())]
+    for name in ("score", "scale", "chip_size", "overlap", "aoi"):
+        if (value := getattr(settings, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)

@@ -1,0 +1,12 @@
+"""The demonstration: a real scene that comes with rtsmap, mapped by a model that never saw its site."""
+
+from pathlib import Path
+
+SITE = "taimyr"
+
+
+def example_folder() -> Path:
+    """Where the demo's scene lies: inside an installed package, or in the checkout."""
+    package = Path(__file__).parent
+    installed = package / "_examples" / SITE
+    return installed if installed.is_dir() else package.parent / "examples" / SITE

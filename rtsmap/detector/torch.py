@@ -1,0 +1,62 @@
+"""The detector on torch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rtsmap.config import ModelCard
+from rtsmap.network.cascade import build_network
+from rtsmap.network.checkpoint import load_weights
+from rtsmap.network.device import resolve_device
+from rtsmap.records import Detections, FloatArray
+
+
+class TorchDetector:
+    """Runs the network of a card.
+
+    On the CPU chips go through one at a time: batches gain nothing there, and the last bits of a matrix product depend
+    on the number of its rows, so that a batch would make the result of a chip depend on its company.
+
+    Args:
+        card: architecture and inputs.
+        weights: safetensors file.
+        device: `auto`, `cpu` or `cuda`.
+        min_score: detections below are not returned.
+
+    Raises:
+        ModelError: the weights do not fit the card.
+        InputError: CUDA is asked for and there is none.
+    """
+
+    def __init__(self, card: ModelCard, weights: Path, *, device: str, min_score: float) -> None:
+        self.device = resolve_device(device)
+        self.network = build_network(card.network, card.input.modalities, card.input.chip_size)
+        load_weights(self.network, weights)
+        for predictor in self.network.roi_heads.box_predictor:
+            predictor.test_score_thresh = min_score
+        self.network.to(self.device).eval()
+
+    def detect(self, chips: FloatArray) -> list[Detections]:
+        """See `Detector.detect`."""
+        step = 1 if self.device.type == "cpu" else len(chips)
+        with torch.inference_mode():
+            return [
+                _to_records(instances)
+                for start in range(0, len(chips), step)
+                for instances in self._run(torch.from_numpy(chips[start : start + step]).to(self.device))
+            ]
+
+    def _run(self, images: torch.Tensor) -> list[Any]:
+        """One `detectron2.structures.Instances` per image, masks as probability grids."""
+        results: list[Any] = self.network.inference([{"image": image} for image in images], do_postprocess=False)
+        return results
+
+
+def _to_records(instances: Any) -> Detections:
+    return Detections(
+        boxes=instances.pred_boxes.tensor.cpu().numpy(),
+        scores=instances.scores.cpu().numpy(),
+        masks=instances.pred_masks[:, 0].cpu().numpy().astype(np.float32),
+    )

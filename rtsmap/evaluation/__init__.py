@@ -1,0 +1,1 @@
+"""How good a layer is, against published outlines."""

@@ -1,0 +1,65 @@
+"""The registry of models: those that come with rtsmap, and any folder with a `model.toml`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rtsmap.config import ModelCard
+from rtsmap.errors import InputError, ModelError
+from rtsmap.files import sha256
+
+DEFAULT_MODEL = "rts-mini"
+CARD = "model.toml"
+
+#: A folder of models of one's own, searched before those that come with rtsmap.
+SEARCH_VARIABLE = "RTSMAP_MODELS"
+
+
+def search_folders() -> list[Path]:
+    """Where models are looked for: the user's folder, those inside an installed package, those of a checkout."""
+    package = Path(__file__).parent
+    own = [Path(folder) for folder in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if folder]
+    return [*own, package / "_models", package.parent / "models"]
+
+
+def list_models() -> Iterator[tuple[Path, ModelCard]]:
+    """Folder and card of every model, by name; of two with one name the first found counts."""
+    folders: dict[str, Path] = {}
+    for parent in search_folders():
+        for card in sorted(parent.glob(f"*/{CARD}")):
+            folders.setdefault(card.parent.name, card.parent)
+    for name in sorted(folders):
+        yield folders[name], ModelCard.from_toml(folders[name] / CARD)
+
+
+def find_model(name: str) -> tuple[Path, ModelCard]:
+    """Folder and card of a model, by its name or the path of its folder.
+
+    Raises:
+        ModelError: there is no such model, or its card is wrong.
+    """
+    candidates = [Path(name), *(folder / name for folder in search_folders())]
+    for folder in candidates:
+        if (folder / CARD).is_file():
+            try:
+                return folder, ModelCard.from_toml(folder / CARD)
+            except InputError as error:
+                raise ModelError(str(error)) from error
+    known = ", ".join(folder.name for folder, _ in list_models()) or "none"
+    raise ModelError(f"{name}: no such model; there are {known}, or give a folder that holds a {CARD}")
+
+
+def verify(folder: Path, card: ModelCard) -> None:
+    """Check that the weights are those that the card speaks of.
+
+    Raises:
+        ModelError: they are missing or different.
+    """
+    weights = folder / card.weights
+    if not weights.is_file():
+        raise ModelError(f"{weights}: is missing; fetch the model again")
+    if (found := sha256(weights)) != card.sha256:
+        raise ModelError(
+            f"{weights}: is not what {CARD} describes (SHA-256 {found[:12]}..., expected {card.sha256[:12]}...); "
+            "fetch the model again"
+        )

@@ -1,0 +1,250 @@
+"""One scene, end to end: scene -> chips -> detector -> instances -> merge -> attributes -> layer."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+import shapely
+from affine import Affine
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap import __version__, bands, preview
+from rtsmap.aoi import read_area
+from rtsmap.attributes import Describer
+from rtsmap.chips import ChipBlock, ChipGrid, read_chips
+from rtsmap.config import ModelCard
+from rtsmap.detector import Detector
+from rtsmap.errors import SceneError
+from rtsmap.instances import outlines
+from rtsmap.layer import SceneResult
+from rtsmap.merge import Merger
+from rtsmap.observed import ObservedArea
+from rtsmap.records import Chip, ChipWindow, FloatArray, Instance, MergedInstance, PixelSource, Slump
+from rtsmap.scene import DEFAULT_MASK, Scene, open_scene
+
+#: A slump is dropped when less than this share of it was seen clearly: what lies under a cloud was not observed.
+MIN_CLEAR_FRACTION = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the result, beside scene and model. None takes the value of the model's card."""
+
+    score: float | None = None
+    min_area_m2: float = 300.0
+    mask: tuple[str, ...] = DEFAULT_MASK
+    bands: Mapping[str, int] | None = None
+    scale: float | None = None
+    chip_size: int | None = None
+    overlap: int | None = None
+    aoi: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a prediction would do, for `--dry-run`: chips at most, and the area that they cover."""
+
+    scene_id: str
+    gsd_m: float
+    resampled: bool
+    chips: int
+    area_km2: float
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """Progress for callers that want none."""
+
+
+def plan_scene(path: str, card: ModelCard, options: Options) -> Plan:
+    """Count chips without reading a pixel; chips that turn out to hold none are never computed."""
+    with _open(path, options) as scene:
+        source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
+        lattice, wanted, _ = _layout(source, card, options)
+        cores = [place.core for row in range(lattice.rows) for place in lattice.places(row) if wanted(place)]
+        resampled = source is not scene
+        gsd_m = card.input.gsd_m if resampled else scene.info.gsd_m
+        area = sum(core.height * core.width for core in cores) * gsd_m**2
+        return Plan(scene.info.scene_id, gsd_m, resampled, len(cores), area / 1e6)
+
+
+def predict_scene(
+    path: str,
+    card: ModelCard,
+    detector: Detector,
+    options: Options,
+    *,
+    batch_size: int = 4,
+    progress: Callable[[int, int], None] = no_progress,
+) -> SceneResult:
+    """Map the slumps of one scene.
+
+    Args:
+        path: anything that `open_scene` takes.
+        card: the model's card.
+        detector: the model itself.
+        options: what decides the result.
+        batch_size: chips per call of the detector; changes nothing but speed and memory.
+        progress: called with the chips done and their number.
+
+    Raises:
+        SceneError: the scene cannot be opened or read, or holds no valid pixel.
+        InputError: an option does not fit.
+    """
+    with _open(path, options) as scene:
+        source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
+        lattice, wanted, area = _layout(source, card, options)
+        observed = ObservedArea(source.grid, area)
+        describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
+        blocks = _watched(read_chips(source, lattice, wanted=wanted), lattice, wanted, progress)
+        found = _instances(blocks, card, detector, options, batch_size, observed)
+        slumps = list(_describe(_merge(found), source, describer, options, area))
+        if area is None and not observed.valid_pixels:
+            raise SceneError(f"{path}: has no valid pixel; is the download complete?")
+        return SceneResult(
+            info=scene.info,
+            crs=source.grid.crs,
+            slumps=slumps,
+            observed=observed.polygon(),
+            observed_km2=observed.observed_km2,
+            cloud_fraction=observed.cloud_fraction,
+            model=card.name,
+        )
+
+
+def seconds_per_chip(detector: Detector, card: ModelCard, options: Options) -> float:
+    """Time of the network for one chip on this machine, measured on noise."""
+    size = options.chip_size or card.input.chip_size
+    shape = (1, len(bands.channels(card.input.modalities)), size, size)
+    noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    detector.detect(noise)  # the first call sets things up
+    start = time.perf_counter()
+    detector.detect(noise)
+    return time.perf_counter() - start
+
+
+def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> None:
+    """Draw the outlines of a scene over its colours, as PNG."""
+    with _open(scene_path, options) as scene:
+        pixels = scene.read_decimated(preview.MAX_SIDE)
+        step = max(scene.grid.width / pixels.valid.shape[1], scene.grid.height / pixels.valid.shape[0])
+        shape = pixels.valid.shape
+        transform = scene.grid.transform @ Affine.scale(scene.grid.width / shape[1], scene.grid.height / shape[0])
+        preview.write_preview(
+            path,
+            pixels,
+            transform,
+            [slump.geometry for slump in result.slumps],
+            heading=preview.title(result.info, len(result.slumps)),
+            pixel_m=scene.info.gsd_m * step,
+        )
+
+
+def provenance(paths: Sequence[str], card: ModelCard, options: Options, command: str) -> dict[str, object]:
+    """All that is needed to make the layer again, in JSON's types."""
+    return {
+        "software": f"rtsmap {__version__}",
+        "command": command,
+        "scenes": list(paths),
+        "options": {
+            "score": card.score_threshold if options.score is None else options.score,
+            "min_area_m2": options.min_area_m2,
+            "mask": list(options.mask),
+            "bands": dict(options.bands) if options.bands else None,
+            "scale": options.scale,
+            "chip_size": options.chip_size or card.input.chip_size,
+            "overlap": card.input.overlap if options.overlap is None else options.overlap,
+            "aoi": str(options.aoi) if options.aoi else None,
+        },
+        "model": card.describe(),
+    }
+
+
+def _open(path: str, options: Options) -> Scene:
+    return open_scene(path, bands=options.bands, scale=options.scale, mask=options.mask)
+
+
+def _layout(
+    source: PixelSource, card: ModelCard, options: Options
+) -> tuple[ChipGrid, Callable[[ChipWindow], bool], BaseGeometry | None]:
+    """The lattice of chips, which of them are wanted, and the area of interest in the grid's CRS."""
+    overlap = card.input.overlap if options.overlap is None else options.overlap
+    lattice = ChipGrid(source.grid, options.chip_size or card.input.chip_size, overlap)
+    if options.aoi is None:
+        return lattice, lambda _place: True, None
+    area = read_area(options.aoi, source.grid.crs)
+    inverse = ~source.grid.transform
+    in_pixels = shapely.transform(area, lambda points: np.column_stack(inverse @ points.T))
+    shapely.prepare(in_pixels)
+    return lattice, lambda place: bool(in_pixels.intersects(shapely.box(*place.core.bounds))), area
+
+
+def _watched(
+    blocks: Iterator[ChipBlock],
+    lattice: ChipGrid,
+    wanted: Callable[[ChipWindow], bool],
+    progress: Callable[[int, int], None],
+) -> Iterator[ChipBlock]:
+    """The same blocks, reporting a block's chips as done when the next block is asked for."""
+    total = sum(wanted(place) for row in range(lattice.rows) for place in lattice.places(row))
+    done = 0
+    for block in blocks:
+        yield block
+        left, top, right, bottom = block.core.bounds
+        stride = lattice.chip_size - lattice.overlap
+        done += -(-(right - left) // stride) * -(-(bottom - top) // stride)
+        progress(min(done, total), total)
+
+
+def _instances(
+    blocks: Iterable[ChipBlock],
+    card: ModelCard,
+    detector: Detector,
+    options: Options,
+    batch_size: int,
+    observed: ObservedArea,
+) -> Iterator[tuple[int, Instance]]:
+    """Chip row and outline of everything that the network finds."""
+    score = card.score_threshold if options.score is None else options.score
+    for block in blocks:
+        observed.add(block.core, block.valid, block.clear)
+        chips = iter(block.chips)
+        while batch := list(islice(chips, batch_size)):
+            found = detector.detect(np.stack([_network_input(chip, card) for chip in batch]))
+            for chip, detections in zip(batch, found, strict=True):
+                for instance in outlines(detections, chip.place, score=score):
+                    yield chip.place.row, instance
+
+
+def _network_input(chip: Chip, card: ModelCard) -> FloatArray:
+    inputs = card.input
+    return bands.network_input(
+        chip.pixels.reflectance, chip.pixels.valid, inputs.modalities, inputs.mean, inputs.deviation
+    )
+
+
+def _merge(found: Iterable[tuple[int, Instance]]) -> Iterator[MergedInstance]:
+    merger = Merger()
+    for row, group in groupby(found, key=lambda pair: pair[0]):
+        yield from merger.add_row(row, [instance for _, instance in group])
+    yield from merger.finish()
+
+
+def _describe(
+    merged: Iterable[MergedInstance],
+    source: PixelSource,
+    describer: Describer,
+    options: Options,
+    area: BaseGeometry | None,
+) -> Iterator[Slump]:
+    """Slumps that are large enough, seen well enough and inside the area of interest."""
+    for instance in describer.at_least(merged, options.min_area_m2):
+        window = describer.surroundings(instance)
+        slump = describer.describe(instance, window, source.read(window))
+        clear_fraction = slump.attributes["clear_fraction"]
+        if not isinstance(clear_fraction, float) or clear_fraction < MIN_CLEAR_FRACTION:
+            continue
+        if area is None or slump.geometry.representative_point().within(area):
+            yield slump

@@ -1,0 +1,113 @@
+"""What Planet's metadata files say of a scene: `<id>_metadata.json` and `..._metadata.xml`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from rtsmap.errors import SceneError
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What one source says; None where it says nothing. Names and units are those of `records.SceneInfo`.
+
+    Attributes:
+        reflectance_coefficients: top-of-atmosphere reflectance per digital number, by band number from 1.
+    """
+
+    acquired: datetime | None = None
+    satellite_id: str | None = None
+    instrument: str | None = None
+    view_angle_deg: float | None = None
+    sun_azimuth_deg: float | None = None
+    sun_elevation_deg: float | None = None
+    cloud_fraction: float | None = None
+    reflectance_coefficients: Mapping[int, float] = field(default_factory=dict)
+
+    def or_else(self, other: "Metadata") -> "Metadata":
+        """Field by field: this, or where it says nothing, the other."""
+        mine = {name: value for name, value in vars(self).items() if value not in (None, {})}
+        return Metadata(**{**vars(other), **mine})
+
+
+def read_json(path: Path) -> Metadata:
+    """Read `<id>_metadata.json`, a GeoJSON feature or its properties alone.
+
+    Raises:
+        SceneError: the file cannot be read, is not such a JSON, or has a date or number that is none.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        properties = document.get("properties", document)
+        return _from_json(properties)
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
+
+
+def _from_json(properties: Mapping[str, Any]) -> Metadata:
+    percent = _number(properties.get("cloud_percent"))
+    return Metadata(
+        acquired=_utc(properties.get("acquired")),
+        satellite_id=_text(properties.get("satellite_id")),
+        instrument=_text(properties.get("instrument")),
+        view_angle_deg=_number(properties.get("view_angle")),
+        sun_azimuth_deg=_number(properties.get("sun_azimuth")),
+        sun_elevation_deg=_number(properties.get("sun_elevation")),
+        cloud_fraction=_number(properties.get("cloud_cover")) if percent is None else percent / 100,
+    )
+
+
+def read_xml(path: Path) -> Metadata:
+    """Read `..._metadata.xml`; namespaces are ignored, for their addresses differ between versions.
+
+    Raises:
+        SceneError: the file cannot be read, is not XML, or has a date or number that is none.
+    """
+    try:
+        return _from_xml(ElementTree.fromstring(path.read_bytes()))
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    except (ElementTree.ParseError, ValueError) as error:
+        raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
+
+
+def _from_xml(root: ElementTree.Element) -> Metadata:
+    def text(name: str) -> str | None:
+        return _text(root.findtext(f".//{{*}}{name}"))
+
+    percent = _number(text("cloudCoverPercentage"))
+    return Metadata(
+        acquired=_utc(text("acquisitionDateTime")),
+        satellite_id=text("Platform//{*}serialIdentifier"),
+        instrument=text("Instrument//{*}shortName"),
+        view_angle_deg=_number(text("spaceCraftViewAngle")),
+        sun_azimuth_deg=_number(text("illuminationAzimuthAngle")),
+        sun_elevation_deg=_number(text("illuminationElevationAngle")),
+        cloud_fraction=None if percent is None else percent / 100,
+        reflectance_coefficients={
+            int(band.findtext("{*}bandNumber", "")): float(coefficient)
+            for band in root.findall(".//{*}bandSpecificMetadata")
+            if (coefficient := band.findtext("{*}reflectanceCoefficient"))
+        },
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value).strip() or None
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _utc(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

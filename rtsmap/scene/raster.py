@@ -1,0 +1,263 @@
+"""Reading a raster by window: reflectance, and which pixels are valid and clear."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+import rasterio.windows
+from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+from rtsmap.bands import BANDS, to_reflectance
+from rtsmap.errors import SceneError
+from rtsmap.records import BoolArray, Grid, Pixels, PixelSource, SceneInfo, Window
+from rtsmap.scene import udm2
+from rtsmap.scene.resample import ResampledSource, pixel_size_m
+
+_SMALLEST_CACHE = 32 << 20  # bytes
+_LARGEST_CACHE = 1 << 30  # more is no gain for tiled files; very wide striped ones are decoded more than once
+
+
+def is_remote(path: str) -> bool:
+    """Whether only GDAL can reach a path: `https://`, `s3://`, `/vsicurl/` and the like."""
+    return "://" in path or path.startswith("/vsi")
+
+
+def open_raster(path: str) -> Any:
+    """Open a dataset.
+
+    Raises:
+        SceneError: it is not there, or GDAL knows no such format.
+    """
+    # Without it GDAL asks a server for the list of the folder; with it, it would miss the sidecars of local files.
+    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
+    try:
+        with rasterio.Env(**options), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `grid_of` says so, as an error
+            return rasterio.open(path)
+    except RasterioIOError as error:
+        what = "cannot be reached or is not a raster" if is_remote(path) else "is not a raster that can be read"
+        raise SceneError(f"{path}: {what} ({error}); give a GeoTIFF") from error
+
+
+def grid_of(path: str, dataset: Any) -> Grid:
+    """The lattice of a dataset.
+
+    Raises:
+        SceneError: it has no place on Earth, or is not north-up.
+    """
+    transform = dataset.transform
+    if dataset.crs is None or transform.is_identity:
+        missing = "coordinate reference system" if dataset.crs is None else "position (geotransform)"
+        raise SceneError(f"{path}: has no {missing}; give it one with gdal_translate -a_srs and -a_ullr")
+    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
+        turned = "rotated" if transform.b or transform.d else "not north-up"
+        raise SceneError(f"{path}: is {turned}; make it north-up with gdalwarp first")
+    return Grid(CRS.from_wkt(dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How numbers become reflectance, `number * scale + offset`, in the order of `bands.BANDS`."""
+
+    numbers: tuple[int, ...]
+    scale: tuple[float, ...]
+    offset: tuple[float, ...] = (0.0,) * len(BANDS)
+
+
+class Scene:
+    """An open scene, a source of pixels. Made by `open_scene`; close it, or use it in a `with` statement.
+
+    One thread may read at a time.
+
+    Attributes:
+        info: what is known of the scene.
+        grid: its lattice.
+        udm2_path: its usable data mask; None where it has none, and every valid pixel counts as clear.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        info: SceneInfo,
+        grid: Grid,
+        calibration: Calibration,
+        mask: Any = None,
+        mask_bands: list[int] | None = None,
+    ) -> None:
+        self.info = info
+        self.grid = grid
+        self.udm2_path: str | None = None if mask is None else mask.name
+        self._dataset = dataset
+        self._calibration = calibration
+        self._mask = mask
+        self._mask_bands = mask_bands or []
+        self._mask_source = _mask_source(dataset, calibration.numbers)
+        self._nodata = _nodata_of(dataset, calibration.numbers[0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        with ExitStack() as stack:
+            stack.callback(self._dataset.close)
+            if self._mask is not None:
+                stack.callback(self._mask.close)
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window; those beyond the grid's edges are not valid.
+
+        Raises:
+            SceneError: the image or its UDM2 is damaged there.
+        """
+        inside = window.intersection(self.grid.window)
+        shape = inside.height, inside.width
+        if inside == window:
+            return self._read(inside, shape)
+        reflectance = np.zeros((len(BANDS), window.height, window.width), dtype=np.float32)
+        valid = np.zeros((window.height, window.width), dtype=np.bool_)
+        clear = np.zeros_like(valid)
+        if inside.height and inside.width:
+            row, column = inside.row - window.row, inside.column - window.column
+            rows, columns = slice(row, row + inside.height), slice(column, column + inside.width)
+            pixels = self._read(inside, shape)
+            reflectance[:, rows, columns] = pixels.reflectance
+            valid[rows, columns] = pixels.valid
+            clear[rows, columns] = pixels.clear
+        return Pixels(reflectance, valid, clear)
+
+    def read_decimated(self, max_pixels_per_side: int) -> Pixels:
+        """The whole scene with at most that many rows and columns, by nearest pixel; from overviews where it has any.
+
+        Raises:
+            SceneError: the image or its UDM2 is damaged.
+        """
+        factor = max(1.0, max(self.grid.height, self.grid.width) / max_pixels_per_side)
+        shape = max(1, int(self.grid.height / factor)), max(1, int(self.grid.width / factor))
+        return self._read(self.grid.window, shape)
+
+    def at_gsd(self, gsd_m: float, accepted_m: tuple[float, float]) -> PixelSource:
+        """The scene at a ground sampling distance that a model accepts.
+
+        Args:
+            gsd_m: pixel size to resample to, in metres.
+            accepted_m: lowest and highest pixel size that need no resampling.
+
+        Returns:
+            The scene itself where both sides of its pixels lie in `accepted_m`, else a view of it with square pixels.
+        """
+        lowest, highest = accepted_m
+        if all(lowest <= size <= highest for size in pixel_size_m(self.grid)):
+            return self
+        return ResampledSource(self, gsd_m)
+
+    def read_cache_bytes(self, rows: int, grid: Grid | None = None) -> int:
+        """Block cache, from 32 MiB to 1 GiB, with which GDAL decodes every block once for stripes of `rows` rows.
+
+        Args:
+            rows: height of a stripe, in px of `grid`.
+            grid: the scene's own, or that of a view by `at_gsd`.
+        """
+        if grid is not None:
+            rows = math.ceil(rows * grid.transform.e / self.grid.transform.e) + 2
+        needed = _stripe_bytes(self._dataset, rows, len(self._calibration.numbers))
+        if self._mask is not None:
+            needed += _stripe_bytes(self._mask, rows, len(self._mask_bands))
+        return min(max(needed, _SMALLEST_CACHE), _LARGEST_CACHE)
+
+    @contextmanager
+    def read_cache(self, rows: int, grid: Grid | None = None) -> Iterator[None]:
+        """Give GDAL's block cache, one for the process, the size `read_cache_bytes` while the block runs."""
+        with rasterio.Env(GDAL_CACHEMAX=self.read_cache_bytes(rows, grid)):  # rasterio takes integers as bytes
+            yield
+
+    def _read(self, window: Window, shape: tuple[int, int]) -> Pixels:
+        numbers = self._load(self._dataset, list(self._calibration.numbers), window, shape)
+        valid = self._valid(numbers, window, shape)
+        if not valid.any():  # a good part of a PlanetScope scene's rectangle, for the frames are turned
+            return Pixels(np.zeros(numbers.shape, dtype=np.float32), valid, valid.copy())
+        clear = valid
+        if self._mask is not None:
+            blackfill, masked = udm2.interpret(self._load(self._mask, self._mask_bands, window, shape))
+            valid &= ~blackfill
+            clear = valid & ~masked
+        scale, offset = self._calibration.scale, self._calibration.offset
+        if any(offset):
+            shift = np.divide(offset, scale, dtype=np.float32)
+            numbers = numbers.astype(np.float32) + shift[:, None, None]
+        return Pixels(to_reflectance(numbers, scale, valid), valid, clear)
+
+    def _valid(self, numbers: NDArray[Any], window: Window, shape: tuple[int, int]) -> BoolArray:
+        valid: BoolArray
+        if np.issubdtype(numbers.dtype, np.floating):
+            valid = np.isfinite(numbers).all(axis=0)
+        else:
+            valid = np.ones(shape, dtype=np.bool_)
+        if self._mask_source is not None:
+            valid &= self._load(self._dataset, self._mask_source, window, shape)[0] > 0
+        elif self._nodata == 0:  # one band may well be 0 in water; only 0 in all is nodata
+            valid &= (numbers != 0).any(axis=0)
+        elif self._nodata is not None:
+            valid &= (numbers != self._nodata).all(axis=0)
+        return valid
+
+    def _load(self, dataset: Any, indexes: list[int], window: Window, shape: tuple[int, int]) -> NDArray[Any]:
+        """Bands by number; without any, the dataset's mask band."""
+        part = rasterio.windows.Window(window.column, window.row, window.width, window.height)
+        read = dataset.read if indexes else dataset.read_masks
+        try:
+            numbers: NDArray[Any] = read(indexes or [1], window=part, out_shape=(len(indexes) or 1, *shape))
+            return numbers
+        except RasterioIOError as error:
+            rows = f"rows {window.row} to {window.row + window.height - 1}"
+            raise SceneError(
+                f"{dataset.name}: {rows} cannot be read, the file is truncated or damaged; fetch it again"
+            ) from error
+
+
+def _mask_source(dataset: Any, numbers: tuple[int, ...]) -> list[int] | None:
+    """What to `_load` as the mask: an alpha band, a mask band (an empty list), or nothing.
+
+    The colour tags of PlanetScope and of many 4-band files call the near infrared alpha, and GDAL then takes it for the
+    mask; and it does not see the alpha band of a file with 5 bands. Hence the tags are looked at here.
+    """
+    alpha = [index for index, tag in enumerate(dataset.colorinterp, start=1) if tag == ColorInterp.alpha]
+    if alpha:
+        return None if alpha[0] in numbers else alpha[:1]
+    return [] if MaskFlags.per_dataset in dataset.mask_flag_enums[0] else None
+
+
+def _nodata_of(dataset: Any, number: int) -> Any:
+    """The number that means nodata, in the dataset's type; 0 for integers that do not say, else None."""
+    dtype = np.dtype(dataset.dtypes[number - 1])
+    declared = dataset.nodatavals[number - 1]
+    if np.issubdtype(dtype, np.floating):
+        return None if declared is None or math.isnan(declared) else dtype.type(declared)
+    limits = np.iinfo(dtype)
+    if declared is None or not limits.min <= declared <= limits.max:
+        return dtype.type(0)
+    return dtype.type(declared)
+
+
+def _stripe_bytes(dataset: Any, rows: int, bands: int) -> int:
+    """Bytes of the blocks that a stripe touches, wherever it starts."""
+    height, width = dataset.block_shapes[0]
+    down = min(math.ceil(rows / height) + 1, math.ceil(dataset.height / height))
+    across = math.ceil(dataset.width / width)
+    together = dataset.count if dataset.interleaving == Interleaving.pixel else bands
+    itemsize: int = np.dtype(dataset.dtypes[0]).itemsize
+    return int(down * height * across * width * together * itemsize)

@@ -1,0 +1,86 @@
+"""Copy-paste: slumps of one place set into another, for few are labelled and each is seen hundreds of times."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from rtsmap.records import BoolArray, FloatArray
+from rtsmap.training.cutting import cut, turn
+from rtsmap.training.labels import LabelledScene
+
+#: Surroundings pasted with a slump, and the width over which they fade into the new ones, chip pixels.
+MARGIN_PX, FADE_PX = 8, 3.0
+
+#: New surroundings that are brighter or darker than the old ones by more than this in any band (water, snow) are no
+#: place for a slump.
+MAX_GAIN = 1.6
+
+
+def paste(
+    reflectance: FloatArray,
+    valid: BoolArray,
+    masks: BoolArray,
+    slumps: Sequence[tuple[LabelledScene, int]],
+    step: float,
+    rng: Generator,
+) -> tuple[FloatArray, BoolArray]:
+    """Set slumps of other places into a chip, where there is room for them.
+
+    Each band of the pasted piece is scaled so that the slump's old surroundings get the brightness of its new ones: the
+    contrast stays, the light is that of the chip.
+
+    Args:
+        reflectance: `(4, c, c)` of the chip.
+        valid: `(c, c)`.
+        masks: `(n, c, c)` of its own slumps.
+        slumps: scene and number of each slump to paste.
+        step: pixels of the slumps' scenes per chip pixel.
+        rng: where they go.
+
+    Returns:
+        Reflectance and masks with those that found room.
+    """
+    reflectance, pasted = reflectance.copy(), [masks]
+    taken: BoolArray = np.any(masks, axis=0)
+    size = len(valid)
+    for scene, number in slumps:
+        piece, piece_valid, mask = _piece(scene, number, step, rng)
+        if (extent := len(mask)) >= size * 0.7:
+            continue
+        row, column = rng.integers(0, size - extent, size=2)
+        place = slice(row, row + extent), slice(column, column + extent)
+        near = ndimage.binary_dilation(mask, iterations=MARGIN_PX // 2)
+        if not mask.any() or (near & (taken[place] | ~valid[place] | ~piece_valid)).any():
+            continue
+        weight = np.minimum(ndimage.gaussian_filter(near.astype(np.float32), FADE_PX) * 1.2, 1)
+        ring = near & ~mask
+        gain = (reflectance[:, *place][:, ring].mean(axis=1) + 0.01) / (piece[:, ring].mean(axis=1) + 0.01)
+        if max(gain.max(), 1 / gain.min()) > MAX_GAIN:
+            continue
+        matched = piece * gain[:, None, None]
+        reflectance[:, *place] += weight * (matched - reflectance[:, *place])
+        whole = np.zeros((1, size, size), dtype=bool)
+        whole[0][place] = mask
+        taken[place] |= near
+        pasted.append(whole)
+    return reflectance, np.concatenate(pasted)
+
+
+def _piece(scene: LabelledScene, number: int, step: float, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray]:
+    """A slump with its surroundings, square, at the chip's scale, turned at random."""
+    slump = scene.slumps[number]
+    left, top, right, bottom = slump.bounds
+    extent = int(np.ceil(max(right - left, bottom - top) / step)) + 2 * MARGIN_PX
+    center: NDArray[np.float64] = np.array([left + right, top + bottom]) / 2
+    origin = center - extent * step / 2
+    reflectance, valid = cut(scene, origin, step, extent)
+    to_scene = Affine(step, 0, origin[0], 0, step, origin[1])
+    mask = rasterio.features.geometry_mask([shapely.force_2d(slump)], (extent, extent), to_scene, invert=True)
+    quarter_turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+    return turn(reflectance, quarter_turns, flip), turn(valid, quarter_turns, flip), turn(mask, quarter_turns, flip)
