@@ -31,7 +31,8 @@ def to_reflectance(numbers: NDArray[np.generic], scale: Sequence[float] | float,
     """
     factors = np.broadcast_to(np.asarray(scale, dtype=np.float32), len(numbers))
     reflectance = numbers.astype(np.float32) * factors[:, None, None]
-    np.nan_to_num(reflectance, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
+    if numbers.dtype.kind == "f":
+        np.nan_to_num(reflectance, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
     np.clip(reflectance, 0.0, 1.0, out=reflectance)
     reflectance *= valid
     return reflectance

@@ -34,9 +34,11 @@ class Section(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: is not valid TOML ({error})") from error
         except ValidationError as error:
-            first = error.errors()[0]
+            # a misspelt key is also a missing one: name what is in the file first
+            first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
             key = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"{path}: {key or 'the file'}: {first['msg']}") from error
+            what = "is not a setting; check its spelling" if first["type"] == "extra_forbidden" else first["msg"]
+            raise InputError(f"{path}: {key or 'the file'}: {what}") from error
 
     def to_toml(self, path: Path) -> None:
         """Write the settings, whole or not at all."""

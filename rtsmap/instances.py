@@ -19,6 +19,10 @@ from rtsmap.records import ChipWindow, Detections, FloatArray, Instance
 #: Vertices lie on this lattice (px). A power of two is exact in floating point, so results are identical byte by byte.
 PRECISION_PX = 1 / 64
 
+#: Of two outlines of one chip that share more than this of the smaller one, only the surer one is kept: the network's
+#: own suppression compares boxes by IoU, which lets an outline within an outline pass.
+MAX_SHARED = 0.5
+
 _Shape = TypeVar("_Shape", BaseGeometry, NDArray[np.object_])
 _ABOVE_ALL = 2.0  # above every probability: the upper end of the filled contour
 
@@ -29,7 +33,8 @@ def outlines(
     """Turn the detections of one chip into polygons.
 
     A mask that comes in several islands gives its largest one, for an instance is one slump; holes are kept. Outlines
-    are cut to the chip's window, and may leave the scene where the window does.
+    are cut to the chip's window, and may leave the scene where the window does. An outline that shares more than
+    `MAX_SHARED` of its own or the other's area with a surer one is dropped; neighbours that touch stay.
 
     Args:
         detections: of the chip.
@@ -40,18 +45,18 @@ def outlines(
             pixels, has a shape.
 
     Returns:
-        Valid polygons in the order of the detections, vertices on a lattice of `PRECISION_PX`.
+        Valid polygons, surest first, vertices on a lattice of `PRECISION_PX`.
     """
-    chosen = np.flatnonzero(detections.scores >= score)
+    chosen = np.argsort(-detections.scores, kind="stable")
+    chosen = chosen[detections.scores[chosen] >= score]
     owners, parts = _contours(detections.masks[chosen], level)
     owners, parts = _largest(owners, parts)
     boxes = detections.boxes[chosen].astype(np.float64)[owners]
     boxes += np.tile([place.window.column, place.window.row], 2)
     polygons = _snap(_stretch(parts, boxes), place)
     large_enough = np.flatnonzero(shapely.area(polygons) >= max(min_area_px, PRECISION_PX**2))
-    return [
-        Instance(place, cast(Polygon, polygons[k]), float(detections.scores[chosen[owners[k]]])) for k in large_enough
-    ]
+    kept = large_enough[_distinct(polygons[large_enough])]
+    return [Instance(place, cast(Polygon, polygons[k]), float(detections.scores[chosen[owners[k]]])) for k in kept]
 
 
 def georeference(geometry: _Shape, transform: Affine) -> _Shape:
@@ -133,6 +138,20 @@ def _snap(polygons: NDArray[np.object_], place: ChipWindow) -> NDArray[np.object
     whole = shapely.make_valid(polygons[mend], method="structure", keep_collapsed=False)  # polygons only
     polygons[mend] = [_one_polygon(piece) for piece in shapely.intersection(whole, window, grid_size=PRECISION_PX)]
     return polygons
+
+
+def _distinct(polygons: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which polygons share little with those kept before them."""
+    later, earlier = shapely.STRtree(polygons).query(polygons, predicate="intersects")
+    pairs = later > earlier
+    later, earlier = later[pairs], earlier[pairs]
+    area = shapely.area(polygons)
+    shared = shapely.area(shapely.intersection(polygons[later], polygons[earlier]))
+    same = shared > MAX_SHARED * np.minimum(area[later], area[earlier])
+    kept = np.ones(len(polygons), dtype=np.bool_)
+    for one, other in sorted(zip(later[same].tolist(), earlier[same].tolist(), strict=True)):
+        kept[one] &= not kept[other]
+    return kept
 
 
 def _one_polygon(geometry: BaseGeometry) -> Polygon:

@@ -4,36 +4,36 @@ The rule, which does not depend on the order of the instances:
 
 1. *Core.* An instance that shares no area with its chip's core is dropped: a neighbour, in whose core it lies, sees it
    with more of its surroundings.
-2. *Agreement.* Two instances of different chips are the same slump when they agree on the ground that both chips see
-   (the intersection of their windows, "the zone"): the intersection over union of the two outlines, cut to the zone,
-   is more than `agreement`. Outlines cut to the zone may come apart, as the two arms of a slump whose headwall lies
-   beyond it; it is enough that one piece of the one agrees with one piece of the other. Ratios over whole outlines
-   fail once a slump is much larger than the overlap, since each chip sees another part of it.
-3. *Union.* Slumps are the connected components of these pairs: geometry the union, score the highest (the best view
-   says how sure the network is; partial views score low), `n_chips` the number of distinct chips.
-   Instances of one chip are never compared, so neighbours that touch stay apart. They end up in one slump only if
-   the pieces of another chip's instance agree with each of them. As `agreement` is at least one half and a piece
-   cannot share more than half of itself with two outlines that do not overlap, that takes one piece for each: the
-   other chip sees them joined on ground that their own chip does not see. A neighbour that sees two slumps as one on
-   common ground cannot glue them.
-4. *Leftovers.* Two slumps from different chips may overlap without agreement. From the largest to the smallest, the
-   others that lie by more than half of their area within a slump are other views of it and are left out, unless one
-   chip sees two or more of them, each with a higher score than the slump, and most of the slump lies in this chip's
-   window: then the slump has glued neighbours, and it is left out instead. Smaller overlaps stay as they are.
+2. *Agreement.* Two instances of different chips are the same slump when they agree on the zone that both chips see,
+   the intersection of their windows: the intersection over union (IoU) of the two outlines, cut to the zone, is more
+   than `agreement`. A cut outline may come apart, as the two arms of a slump whose headwall lies beyond the zone; one
+   piece that agrees with one piece of the other is enough. Ratios of whole outlines fail once a slump is much larger
+   than the overlap, since each chip sees another part of it.
+3. *Union.* Slumps are the connected components of these pairs: geometry the union, score the highest (partial views
+   score low, the best view says how sure the network is), `n_chips` the number of distinct chips. Instances of one
+   chip are never compared, so neighbours that touch stay apart. One slump takes in two of them only if another chip's
+   instance agrees with each. As `agreement` is at least one half and nothing shares more than half of itself with
+   each of two outlines that do not overlap, that takes one piece for each: the other chip sees them joined on ground
+   that their own chip does not see. A neighbour that sees two slumps as one on common ground cannot glue them.
+4. *Leftovers.* Slumps of different chips may overlap without agreement. From the largest to the smallest, the smaller
+   ones that lie within a slump by more than half of their area are other views of it and are left out; a quarter is
+   enough for an outline of one chip that this chip's border cuts, since it is a partial view for certain. Unless one
+   chip sees two or more of them, each with a higher score than the slump, and most of the slump lies in its window:
+   then the slump has glued neighbours and is left out instead. Smaller overlaps stay as they are.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, cast
+from itertools import compress, groupby
+from math import ceil, inf
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from shapely import Polygon
+from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.records import ChipWindow, Instance, MergedInstance, Window
@@ -66,7 +66,7 @@ class Merger:
         self._agreement = agreement
         self._row: int | None = None
         self._held: list[Instance] = []
-        self._links = _NO_LINKS
+        self._links = _Links(np.empty((0, 2), dtype=np.intp), np.empty(0, dtype=np.bool_))
 
     def add_row(self, row_index: int, instances: Sequence[Instance]) -> list[MergedInstance]:
         """Add all instances of a row of chips; rows without any may be left out.
@@ -87,8 +87,9 @@ class Merger:
             raise ValueError(f"all instances must be of row {row_index}")
         self._row = row_index
         first = len(self._held)
-        self._held += _canonical(_in_core(instances))
-        self._links = _Links.joined(self._links, _overlaps(self._held, first, self._agreement))
+        self._held += _in_core(instances)
+        new = _overlaps(self._held, first, self._agreement)
+        self._links = _Links(*(np.concatenate(both) for both in zip(self._links, new, strict=True)))
         return self._release(row_index)
 
     def finish(self) -> list[MergedInstance]:
@@ -100,12 +101,10 @@ class Merger:
         """Resolve the groups of linked instances that rows after `row` cannot reach; all of them for None."""
         groups = _components(len(self._held), self._links.pairs)
         latest = np.full(len(self._held), -np.inf)  # by group, of which there are no more than instances
-        if row is not None:
-            np.maximum.at(latest, groups, [_last_row(instance) for instance in self._held])
-        done = latest[groups] <= (0 if row is None else row)
-        slumps = _resolve([one for one, ready in zip(self._held, done, strict=True) if ready], self._links.among(done))
-        self._links = self._links.among(~done)
-        self._held = [one for one, ready in zip(self._held, done, strict=True) if not ready]
+        np.maximum.at(latest, groups, [_last_row(instance) for instance in self._held])
+        done = latest[groups] <= (inf if row is None else row)
+        slumps = _resolve(list(compress(self._held, done)), self._links.among(done))
+        self._held, self._links = list(compress(self._held, ~done)), self._links.among(~done)
         return in_order(slumps)
 
 
@@ -120,9 +119,8 @@ def merge(instances: Iterable[Instance], *, agreement: float = 0.5) -> list[Merg
         The slumps in the order of `in_order`; the same as from the rows one by one.
     """
     merger = Merger(agreement=agreement)
-    slumps: list[MergedInstance] = []
-    for row, group in groupby(sorted(instances, key=lambda one: one.place.row), key=lambda one: one.place.row):
-        slumps += merger.add_row(row, list(group))
+    rows = groupby(sorted(instances, key=lambda one: one.place.row), key=lambda one: one.place.row)
+    slumps = [slump for row, group in rows for slump in merger.add_row(row, list(group))]
     return in_order(slumps + merger.finish())
 
 
@@ -136,20 +134,11 @@ def in_order(slumps: Iterable[MergedInstance]) -> list[MergedInstance]:
     return sorted(slumps, key=position)
 
 
-@dataclass(frozen=True)
-class _Links:
-    """Overlapping instances of different chips.
+class _Links(NamedTuple):
+    """Overlapping instances of different chips."""
 
-    Attributes:
-        pairs: `(n, 2)` indices of instances.
-        agree: `(n,)`, true where the two are the same slump.
-    """
-
-    pairs: _Indices
-    agree: NDArray[np.bool_]
-
-    def joined(self, other: "_Links") -> "_Links":
-        return _Links(np.concatenate([self.pairs, other.pairs]), np.concatenate([self.agree, other.agree]))
+    pairs: _Indices  # (n, 2), of instances
+    agree: NDArray[np.bool_]  # (n,), true where the two are the same slump
 
     def among(self, chosen: NDArray[np.bool_]) -> "_Links":
         """The links between chosen instances, renumbered; a link never leaves its group."""
@@ -158,7 +147,16 @@ class _Links:
         return _Links(renumbered[self.pairs[inside]], self.agree[inside])
 
 
-_NO_LINKS = _Links(np.empty((0, 2), dtype=np.intp), np.empty(0, dtype=np.bool_))
+class _Union(NamedTuple):
+    """A component of instances that agree."""
+
+    geometry: BaseGeometry
+    score: float
+    chips: frozenset[ChipWindow]
+    partial: bool  # seen by one chip, whose border cuts it
+
+    def lies_in(self, area: BaseGeometry, share: float) -> bool:
+        return bool(self.geometry.intersection(area).area > share * self.geometry.area)
 
 
 def _bounds(windows: Iterable[Window]) -> _Floats:
@@ -166,48 +164,37 @@ def _bounds(windows: Iterable[Window]) -> _Floats:
 
 
 def _geometries(instances: Sequence[Instance]) -> _Geometries:
-    array = np.empty(len(instances), dtype=np.object_)
-    array[:] = [instance.polygon for instance in instances]
-    return array
+    return np.fromiter((one.polygon for one in instances), dtype=np.object_, count=len(instances))
 
 
 def _in_core(instances: Sequence[Instance]) -> list[Instance]:
-    polygons, cores = _geometries(instances), _bounds(instance.place.core for instance in instances)
-    shared = shapely.area(_cut(polygons, cores))
-    return [instances[k] for k in np.flatnonzero(shared > 0)]
-
-
-def _canonical(instances: Sequence[Instance]) -> list[Instance]:
-    """Sorted by chip, position and score, so that nothing after this depends on the order of the input."""
-
-    def key(instance: Instance) -> tuple[Any, ...]:
-        place, polygon = instance.place, instance.polygon
-        return place.row, place.column, polygon.bounds, instance.score, polygon.wkb
-
-    return sorted(instances, key=key)
+    """Those that share area with their core, sorted so that nothing after this depends on the order of the input."""
+    inside = _cut(_geometries(instances), _bounds(one.place.core for one in instances))
+    return sorted(
+        compress(instances, shapely.area(inside) > 0),
+        key=lambda one: (one.place.row, one.place.column, one.polygon.bounds, one.score, one.polygon.wkb),
+    )
 
 
 def _last_row(instance: Instance) -> float:
     """The last row of chips whose windows the instance may reach.
 
     The lattice follows from one chip: its core ends half an overlap before its window, and the next window starts half
-    an overlap before the next core. In the last row the core may end with the scene, long before its window; that
-    gives a shorter stride, hence holds a slump for longer than needed, which `finish` ends.
+    an overlap before the next core. In the last row, whose core may end with the scene long before its window, this
+    gives too short a stride; slumps are then held until `finish`.
     """
     window, core = instance.place.window, instance.place.core
     stride = 2 * (core.row + core.height) - (window.row + window.height) - window.row
     if stride <= 0:
-        return float("inf")
-    rows_reached = np.ceil((instance.polygon.bounds[3] - window.row) / stride)
-    return float(instance.place.row + max(rows_reached, 1) - 1)
+        return inf
+    return instance.place.row + max(ceil((instance.polygon.bounds[3] - window.row) / stride) - 1, 0)
 
 
 def _overlaps(instances: Sequence[Instance], first: int, agreement: float) -> _Links:
     """Links of the instances from `first` on with each other and with those before."""
     polygons = _geometries(instances)
-    windows = _bounds(instance.place.window for instance in instances)
-    cores = _bounds(instance.place.core for instance in instances)
-    pairs = _candidates(polygons, windows, cores, first)
+    windows = _bounds(one.place.window for one in instances)
+    pairs = _candidates(polygons, windows, _bounds(one.place.core for one in instances), first)
     a, b = pairs.T
     zones = np.hstack([np.maximum(windows[a], windows[b])[:, :2], np.minimum(windows[a], windows[b])[:, 2:]])
     cut_a, cut_b = _cut(polygons[a], zones), _cut(polygons[b], zones)
@@ -221,10 +208,9 @@ def _overlaps(instances: Sequence[Instance], first: int, agreement: float) -> _L
 def _candidates(polygons: _Geometries, windows: _Floats, cores: _Floats, first: int) -> _Indices:
     """Pairs of polygons of different chips that meet, at least one of them new, the later one first.
 
-    Only those that leave the part of their window that no neighbour sees (a further half overlap inside the core)
-    enter the index.
+    Only those enter the index that leave the part of their window that no neighbour sees.
     """
-    alone = 2 * cores - windows
+    alone = 2 * cores - windows  # the core without half an overlap on each side
     bounds = shapely.bounds(polygons).reshape(-1, 4)
     shared = (bounds[:, :2] < alone[:, :2]).any(axis=1) | (bounds[:, 2:] > alone[:, 2:]).any(axis=1)
     indexed = np.flatnonzero(shared)
@@ -245,19 +231,16 @@ def _cut(polygons: _Geometries, boxes: _Floats) -> _Geometries:
 
 
 def _agreement(a: _Geometries, b: _Geometries) -> tuple[_Floats, _Floats]:
-    """Shared area (px²) and intersection over union of each pair."""
+    """Shared area (px²) and IoU of each pair."""
     shared = shapely.area(shapely.intersection(a, b))
     union = shapely.area(a) + shapely.area(b) - shared
     return shared, np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def _best_of_pieces(a: BaseGeometry, b: BaseGeometry) -> float:
-    """The highest intersection over union of any piece of the one with any piece of the other."""
+    """The highest IoU of any piece of the one with any piece of the other."""
     pieces_a, pieces_b = shapely.get_parts(a), shapely.get_parts(b)
-    if len(pieces_a) == len(pieces_b) == 1:
-        return 0.0  # they have been compared as a whole
-    ratios = _agreement(np.repeat(pieces_a, len(pieces_b)), np.tile(pieces_b, len(pieces_a)))[1]
-    return float(ratios.max())
+    return float(_agreement(np.repeat(pieces_a, len(pieces_b)), np.tile(pieces_b, len(pieces_a)))[1].max())
 
 
 def _components(count: int, pairs: _Indices) -> _Indices:
@@ -268,70 +251,50 @@ def _components(count: int, pairs: _Indices) -> _Indices:
     return cast(_Indices, connected_components(graph, directed=False)[1].astype(np.intp))
 
 
-@dataclass(frozen=True)
-class _Union:
-    """A component of instances that agree."""
-
-    geometry: BaseGeometry
-    score: float
-    chips: frozenset[ChipWindow]
-
-
 def _resolve(instances: Sequence[Instance], links: _Links) -> list[MergedInstance]:
     labels = _components(len(instances), links.pairs[links.agree])
-    members: list[list[Instance]] = [[] for _ in range(labels.max(initial=-1) + 1)]
-    for instance, label in zip(instances, labels, strict=True):
-        members[label].append(instance)
-    unions = [_unite(group) for group in members]
+    members: dict[int, list[Instance]] = {}
+    for instance, label in zip(instances, labels.tolist(), strict=True):
+        members.setdefault(label, []).append(instance)
+    unions = [_unite(members[label]) for label in range(len(members))]
     left_over = labels[links.pairs[~links.agree]]
     kept = _without_duplicates(unions, left_over[left_over[:, 0] != left_over[:, 1]])
     return [MergedInstance(union.geometry, union.score, len(union.chips)) for union in kept]
 
 
 def _unite(members: Sequence[Instance]) -> _Union:
+    """Step 3 of the rule; the outline is valid, on the lattice, and starts at the same vertex whatever the order."""
     geometry: BaseGeometry = members[0].polygon
     if len(members) > 1:
-        united = shapely.union_all([member.polygon for member in members], grid_size=PRECISION_PX)
-        geometry = shapely.multipolygons([_without_specks(part) for part in shapely.get_parts(united)])
-        geometry = geometry.geoms[0] if len(geometry.geoms) == 1 else geometry
-    return _Union(
-        shapely.normalize(geometry),
-        max(member.score for member in members),
-        frozenset(member.place for member in members),
-    )
-
-
-def _without_specks(polygon: Polygon) -> Polygon:
-    """Without holes that are too small to be seen."""
-    return Polygon(polygon.exterior, [hole for hole in polygon.interiors if Polygon(hole).area >= MIN_HOLE_PX])
+        united = shapely.set_precision(shapely.union_all([member.polygon for member in members]), PRECISION_PX)
+        parts = [
+            Polygon(part.exterior, [hole for hole in part.interiors if Polygon(hole).area >= MIN_HOLE_PX])
+            for part in shapely.get_parts(united)
+        ]
+        geometry = parts[0] if len(parts) == 1 else MultiPolygon(parts)
+    chips = frozenset(member.place for member in members)
+    touches = np.equal(geometry.bounds, members[0].place.window.bounds).any()
+    score = max(member.score for member in members)
+    return _Union(shapely.normalize(geometry), score, chips, partial=len(members) == 1 and bool(touches))
 
 
 def _without_duplicates(unions: Sequence[_Union], overlaps: _Indices) -> Iterator[_Union]:
     """Leave out what lies mostly within another, or glues others: step 4 of the rule."""
     neighbours: dict[int, set[int]] = {}
-    for a, b in overlaps.tolist():
+    for a, b in np.concatenate([overlaps, overlaps[:, ::-1]]).tolist():
         neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
     gone: set[int] = set()
     for large in sorted(neighbours, key=lambda index: (-unions[index].geometry.area, index)):
         if large in gone:
             continue
-        smaller = [k for k in sorted(neighbours[large] - gone) if _mostly_within(unions[k], unions[large])]
-        if _glues(unions[large], [unions[k] for k in smaller]):
-            gone.add(large)
-        else:
-            gone.update(smaller)
+        area = unions[large].geometry
+        others = {k for k in neighbours[large] - gone if unions[k].geometry.area <= area.area}
+        inside = {k for k in others if unions[k].lies_in(area, 0.25 if unions[k].partial else 0.5)}
+        gone |= {large} if _glues(unions[large], [unions[k] for k in inside]) else inside
     return (union for index, union in enumerate(unions) if index not in gone)
-
-
-def _mostly_within(small: _Union, large: _Union) -> bool:
-    return bool(small.geometry.intersection(large.geometry).area > small.geometry.area / 2)
 
 
 def _glues(large: _Union, inside: Sequence[_Union]) -> bool:
     """Whether one chip sees most of `large`, and in it two or more slumps that it is surer of."""
     better = Counter(chip for union in inside if union.score > large.score for chip in union.chips)
-    return any(
-        count > 1 and large.geometry.intersection(shapely.box(*chip.window.bounds)).area > large.geometry.area / 2
-        for chip, count in better.items()
-    )
+    return any(n > 1 and large.lies_in(shapely.box(*chip.window.bounds), 0.5) for chip, n in better.items())

@@ -1,0 +1,49 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+from rtsmap.cli import COMMANDS
+from rtsmap.cli import rtsmap as group
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("models", "list"), ("models", "show")])
+def test_every_command_has_help_with_an_example(rtsmap, command):
+    code, out, _ = rtsmap(*command, "-h")
+    assert code == 0
+    assert "Example" in out or "Start here" in out
+    assert len(out.splitlines()[2]) > 20  # says what it is for
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "numpy|torch|rasterio|geopandas|shapely|pydantic|onnxruntime"
+    code = f"import sys, rtsmap.cli as c; c.rtsmap(['predict', '-h'], standalone_mode=False); import re; \
+sys.exit(' '.join(m for m in sys.modules if re.fullmatch('{heavy}', m)) or 0)"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_an_unknown_command_is_a_usage_error(rtsmap):
+    code, _, err = rtsmap("predikt")
+    assert code == 2
+    assert "No such command 'predikt'" in err
+
+
+def test_version(rtsmap):
+    code, out, _ = rtsmap("--version")
+    assert code == 0
+    assert re.fullmatch(r"rtsmap, version \d+\.\d+\.\d+\n", out)
+
+
+def test_options_are_dashed_and_mean_the_same_everywhere():
+    import click
+
+    seen: dict[str, str | None] = {}
+    context = click.Context(group)
+    for name in COMMANDS:
+        command = group.get_command(context, name)
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert not any("_" in option for option in parameter.opts)
+                if parameter.name in {"model", "device", "overwrite"}:
+                    assert seen.setdefault(parameter.name, parameter.help) == parameter.help

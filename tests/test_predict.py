@@ -1,0 +1,170 @@
+from dataclasses import replace
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+
+from rtsmap import predict
+from rtsmap.chips import read_chips
+from rtsmap.errors import InputError, SceneError
+from rtsmap.layer import write_layer
+from rtsmap.predict import Options, plan_scene, predict_scene
+from tests.detectors import BareGround, card, tundra
+from tests.scenes import TRANSFORM, clear_udm2, write_planetscope
+
+#: In chips of 128 px that share 32: inside one, across two, at a corner of four, longer than two, and a small one.
+SLUMPS = [(20, 20, 20, 24), (40, 95, 18, 30), (180, 180, 40, 30), (290, 30, 20, 260), (250, 250, 3, 3)]
+SHAPE = (330, 340)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return str(write_planetscope(tmp_path / "scene", tundra(*SHAPE, SLUMPS), udm2=clear_udm2(*SHAPE)))
+
+
+def boxes(result):
+    """Bounds of the slumps in whole pixels, sorted."""
+    geometries = np.array([slump.geometry for slump in result.slumps])
+    pixels = shapely.transform(geometries, lambda points: np.column_stack(~TRANSFORM @ points.T))
+    return sorted((round(y0), round(x0), round(y1 - y0), round(x1 - x0)) for x0, y0, x1, y1 in shapely.bounds(pixels))
+
+
+def test_every_slump_is_found_once_wherever_the_chips_are_cut(scene):
+    result = predict_scene(scene, card(), BareGround(), Options())
+    assert boxes(result) == sorted(SLUMPS[:4])
+    chips = {round(s.attributes["area_m2"], -2): s.attributes["n_chips"] for s in result.slumps}
+    assert chips[min(chips)] == 1
+    assert chips[max(chips)] > 2
+
+
+def test_areas_are_those_of_the_ground(scene):
+    result = predict_scene(scene, card(), BareGround(), Options())
+    areas = sorted(slump.attributes["area_m2"] for slump in result.slumps)
+    truth = sorted(tall * wide * 9.0 for _, _, tall, wide in SLUMPS[:4])
+    np.testing.assert_allclose(areas, truth, rtol=0.02)  # corners are rounded by the mask's grid
+
+
+def test_the_minimum_area_is_an_option(scene):
+    result = predict_scene(scene, card(), BareGround(), Options(min_area_m2=50))
+    assert len(result.slumps) == len(SLUMPS)
+
+
+def test_a_score_above_all_finds_nothing(scene):
+    assert not predict_scene(scene, card(), BareGround(), Options(score=0.95)).slumps
+
+
+@pytest.mark.parametrize(("chip_size", "overlap"), [(96, 32), (160, 48), (512, 64)])
+def test_another_lattice_gives_the_same_slumps(scene, chip_size, overlap):
+    first = predict_scene(scene, card(), BareGround(), Options())
+    other = predict_scene(scene, card(), BareGround(), Options(chip_size=chip_size, overlap=overlap))
+    assert boxes(other) == boxes(first)
+
+
+def test_batches_and_order_of_chips_change_no_byte(scene, tmp_path, monkeypatch):
+    monkeypatch.setenv("OGR_CURRENT_DATE", "2026-01-01T00:00:00.000Z")
+
+    def layer(name, batch_size):
+        result = predict_scene(scene, card(), BareGround(), Options(), batch_size=batch_size)
+        write_layer(tmp_path / name / "slumps.gpkg", [result], {"command": "test"})
+        return (tmp_path / name / "slumps.gpkg").read_bytes()
+
+    for name in ("one", "many", "backwards"):
+        (tmp_path / name).mkdir()
+    one, many = layer("one", 1), layer("many", 7)
+
+    def backwards(*arguments, **keywords):
+        for block in read_chips(*arguments, **keywords):
+            yield replace(block, chips=block.chips[::-1])
+
+    monkeypatch.setattr(predict, "read_chips", backwards)
+    assert one == many == layer("backwards", 4)
+
+
+def test_progress_ends_with_all_chips_done(scene):
+    seen = []
+    predict_scene(scene, card(), BareGround(), Options(), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (16, 16)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_the_detector_gets_no_more_chips_than_a_batch(scene):
+    detector = BareGround()
+    predict_scene(scene, card(), detector, Options(), batch_size=3)
+    assert sum(detector.batches) == 16
+    assert max(detector.batches) <= 3
+
+
+def test_a_scene_smaller_than_a_chip(tmp_path):
+    image = write_planetscope(tmp_path, tundra(50, 60, [(10, 12, 14, 16)]), udm2=clear_udm2(50, 60))
+    assert boxes(predict_scene(str(image), card(), BareGround(), Options())) == [(10, 12, 14, 16)]
+
+
+def test_a_coarser_scene_is_resampled(tmp_path):
+    image = write_planetscope(tmp_path, tundra(100, 100, [(40, 30, 20, 24)]), udm2=clear_udm2(100, 100))
+    settings = card(gsd_m=1.5, chip_size=128)
+    assert plan_scene(str(image), settings, Options()).resampled
+    assert boxes(predict_scene(str(image), settings, BareGround(), Options())) == [(40, 30, 20, 24)]
+
+
+def test_slumps_under_a_cloud_are_not_reported_but_the_cloud_is(tmp_path):
+    udm2 = clear_udm2(*SHAPE)
+    udm2[0, :80], udm2[5, :80] = 0, 1
+    image = str(write_planetscope(tmp_path, tundra(*SHAPE, SLUMPS), udm2=udm2))
+    masked = predict_scene(image, card(), BareGround(), Options())
+    assert boxes(masked) == sorted(SLUMPS[2:4])
+    assert masked.cloud_fraction == pytest.approx(80 / SHAPE[0])
+    assert masked.observed.area < predict_scene(image, card(), BareGround(), Options(mask=())).observed.area
+
+
+def write_area(path, row, column, height, width):
+    left, top = TRANSFORM @ (column, row)
+    box = shapely.box(left, top - height * 3, left + width * 3, top)
+    geopandas.GeoDataFrame(geometry=[box], crs="EPSG:32607").to_crs("EPSG:4326").to_file(path)
+    return path
+
+
+def test_an_area_of_interest_limits_slumps_and_observed_area(scene, tmp_path):
+    area = write_area(tmp_path / "area.geojson", 0, 0, 100, 150)
+    detector = BareGround()
+    result = predict_scene(scene, card(), detector, Options(aoi=area))
+    assert boxes(result) == sorted(SLUMPS[:2])
+    assert result.observed_km2 == pytest.approx(100 * 150 * 9 / 1e6, rel=0.01)
+    assert sum(detector.batches) == 4
+
+
+def test_an_area_outside_the_scene_gives_nothing_to_do(scene, tmp_path):
+    area = write_area(tmp_path / "area.geojson", 5000, 5000, 100, 100)
+    result = predict_scene(scene, card(), BareGround(), Options(aoi=area))
+    assert not result.slumps
+    assert result.observed_km2 == 0
+    assert result.observed.is_empty
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("missing.geojson", None, r"missing\.geojson: cannot be read"),
+        ("points.geojson", '{"type": "Point", "coordinates": [0, 0]}', "holds no polygon"),
+    ],
+)
+def test_an_unusable_area_of_interest_is_named(scene, tmp_path, name, text, message):
+    if text:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        predict_scene(scene, card(), BareGround(), Options(aoi=tmp_path / name))
+
+
+def test_a_scene_without_a_valid_pixel_is_an_error(tmp_path):
+    image = write_planetscope(tmp_path, np.zeros((4, 50, 50), np.uint16), udm2=clear_udm2(50, 50))
+    with pytest.raises(SceneError, match="has no valid pixel"):
+        predict_scene(str(image), card(), BareGround(), Options())
+
+
+def test_outlines_do_not_leave_the_scene(tmp_path):
+    image = write_planetscope(tmp_path, tundra(200, 200, [(0, 0, 30, 30), (190, 90, 10, 40)]), with_udm2=False)
+    result = predict_scene(str(image), card(), BareGround(), Options())
+    left, top = TRANSFORM @ (0, 0)
+    scene_box = shapely.box(left, top - 600, left + 600, top).buffer(1e-6)
+    assert len(result.slumps) == 2
+    assert all(slump.geometry.within(scene_box) and slump.attributes["touches_edge"] for slump in result.slumps)
