@@ -10,7 +10,7 @@ READY := .venv/.ready
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 export UV_NO_PROGRESS = 1
 
-.PHONY: demo test lint typecheck imports unit lock clean
+.PHONY: demo test lint typecheck imports unit docs lock clean
 
 demo: $(READY)
 	$(BIN)/rtsmap demo --overwrite
@@ -29,6 +29,9 @@ imports: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest
+
+docs: $(READY)
+	$(BIN)/python -m rtsmap.cli.reference > docs/cli.md
 
 # Resolves the dependencies anew. The file names no registry, so that any mirror serves it.
 lock: $(filter .bootstrap/%,$(UV))

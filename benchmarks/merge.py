@@ -1,7 +1,8 @@
-"""Speed and quality of the merge across chips, as one table: `python benchmarks/merge.py`.
+"""Speed and quality of the merge across chips, as one table: `python -m benchmarks.merge`.
 
 Truth is a field of irregular blobs that do not touch. Every chip that sees part of one gets its own version of it,
-distorted by `--noise`, cut at the chip's window. Before merging, a third of the instances are duplicates or parts.
+distorted by `--noise`, cut at the chip's window. Before merging, 37 % (56 px) to 58 % (177 px) of the instances are
+duplicates or parts.
 """
 
 import argparse

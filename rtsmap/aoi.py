@@ -30,4 +30,5 @@ def read_area(path: Path, crs: CRS) -> BaseGeometry:
     polygons = frame.geometry[frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]
     if polygons.empty:
         raise InputError(f"{path}: holds no polygon")
-    return shapely.make_valid(polygons.to_crs(crs).union_all())
+    area: BaseGeometry = shapely.make_valid(polygons.to_crs(crs).union_all())
+    return area

@@ -89,6 +89,7 @@ class TrainConfig(Section):
     scale_range: tuple[float, float] = (0.7, 1.4)  # times gsd_m
     seed: int = 0
     checkpoint_every: int = 100  # iterations
+    workers: Annotated[int, Field(ge=0)] = 1  # processes that make chips; 0: the network waits for each batch
 
 
 class InputConfig(Section):

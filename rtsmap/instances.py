@@ -4,11 +4,10 @@ The iso-line is drawn on the mask head's own probability grid and then stretched
 depend on how large the slump is, and no pixel is lost along the outline as it is when a pasted mask is traced.
 """
 
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import shapely
-from affine import Affine
 from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from shapely import Polygon
@@ -23,7 +22,6 @@ PRECISION_PX = 1 / 64
 #: own suppression compares boxes by IoU, which lets an outline within an outline pass.
 MAX_SHARED = 0.5
 
-_Shape = TypeVar("_Shape", BaseGeometry, NDArray[np.object_])
 _ABOVE_ALL = 2.0  # above every probability: the upper end of the filled contour
 
 
@@ -57,21 +55,6 @@ def outlines(
     large_enough = np.flatnonzero(shapely.area(polygons) >= max(min_area_px, PRECISION_PX**2))
     kept = large_enough[_distinct(polygons[large_enough])]
     return [Instance(place, cast(Polygon, polygons[k]), float(detections.scores[chosen[owners[k]]])) for k in kept]
-
-
-def georeference(geometry: _Shape, transform: Affine) -> _Shape:
-    """Move from pixel to world coordinates.
-
-    Args:
-        geometry: a geometry, or an array of them, in pixels `(column, row)` of a grid.
-        transform: of that grid, from pixel to world.
-
-    Returns:
-        The same in the grid's CRS.
-    """
-    linear = np.array([[transform.a, transform.d], [transform.b, transform.e]])
-    offset = np.array([transform.c, transform.f])
-    return shapely.transform(geometry, lambda points: points @ linear + offset)
 
 
 def _contours(masks: FloatArray, level: float) -> tuple[NDArray[np.intp], NDArray[np.object_]]:

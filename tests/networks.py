@@ -27,6 +27,7 @@ TINY_TRAINING = TrainConfig(
     batch_size=2,
     warmup=1,
     checkpoint_every=2,
+    workers=0,
 )
 
 MEAN = {"red": 0.06, "green": 0.06, "blue": 0.04, "ndvi": 0.5, "nir": 0.25}

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import shapely
-from affine import Affine
 from shapely import Polygon, box
 
-from rtsmap.instances import PRECISION_PX, georeference, outlines
+from rtsmap.instances import PRECISION_PX, outlines
 from rtsmap.records import ChipWindow, Detections, Instance, Window
 
 SIZE = 28
@@ -111,25 +110,12 @@ def test_outlines_of_any_mask_are_valid_polygons_on_the_lattice(seed: int):
         assert np.array_equal(vertices, np.round(vertices))
 
 
-def test_georeference_moves_one_geometry_or_many():
-    transform = Affine(3, 0, 500_000, 0, -3, 7_600_000)
-    square = box(10, 20, 12, 21)
-    expected = (500_030, 7_599_937, 500_036, 7_599_940)
-    assert georeference(square, transform).bounds == expected
-    many = georeference(np.array([square, square], dtype=object), transform)
-    assert [one.bounds for one in many] == [expected, expected]
-
-
-def test_georeference_follows_a_rotated_grid():
-    transform = Affine.translation(100, 200) @ Affine.rotation(30) @ Affine.scale(3, -3)
-    x, y = transform @ (7.0, 5.0)
-    assert georeference(shapely.Point(7, 5), transform).equals_exact(shapely.Point(x, y), 1e-9)
-
-
 def test_an_outline_within_a_surer_one_is_dropped_and_one_beside_it_stays():
     inside, beside = (120.0, 70.0, 150.0, 100.0), (180.0, 50.0, 220.0, 130.0)
     full = np.ones((SIZE, SIZE))
-    found = outlines(detections(full, full, full, boxes=[inside, BOX, beside], scores=[0.6, 0.9, 0.7]), PLACE, score=0.5)
+    found = outlines(
+        detections(full, full, full, boxes=[inside, BOX, beside], scores=[0.6, 0.9, 0.7]), PLACE, score=0.5
+    )
     assert [(one.score, one.polygon.bounds) for one in found] == [
         (pytest.approx(0.9), BOX),
         (pytest.approx(0.7), beside),

@@ -5,7 +5,6 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from rtsmap import bands
 from rtsmap.config import InputConfig, ModelCard, TrainConfig
@@ -21,7 +21,7 @@ from rtsmap.files import replacing, sha256
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.checkpoint import save_weights
 from rtsmap.training.labels import LabelledScene
-from rtsmap.training.samples import Sample, Sampler, channel_statistics
+from rtsmap.training.samples import Sampler, channel_statistics
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -54,7 +54,7 @@ def train(
     inputs = InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, deviation=deviation)
     run = _Run(config, device)
     run.resume(folder / CHECKPOINT)
-    batches = _batches(Sampler(scenes, config), inputs, run.iteration, device)
+    batches = _batches(_Examples(Sampler(scenes, config), inputs), run.iteration, device)
     with EventStorage(run.iteration) as storage, (folder / "losses.csv").open("a", newline="") as log:
         writer = csv.writer(log)
         while run.iteration < config.iterations:
@@ -78,7 +78,8 @@ class _Run:
         self.network = seeded_network(config.network, config.modalities, config.chip_size, config.seed).to(device)
         self.network.train()
         self.averaged = copy.deepcopy(self.network)
-        self.optimiser = torch.optim.AdamW(_groups(self.network, config.weight_decay), lr=config.learning_rate)
+        groups = _groups(self.network, config.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
         torch.manual_seed(config.seed)  # proposals are sampled at random, depth is dropped at random
 
     def step(self, batch: list[dict[str, Any]]) -> dict[str, float]:
@@ -146,29 +147,41 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _batches(sampler: Sampler, inputs: InputConfig, start: int, device: str) -> Iterator[list[dict[str, Any]]]:
-    """Batches from iteration `start` on, the next one made while the network works on the last."""
-    size = sampler.config.batch_size
+class _Examples(Dataset[tuple[Tensor, Tensor]]):
+    """Image and masks of every training chip, by its number."""
 
-    def make(iteration: int) -> list[dict[str, Any]]:
-        return [_example(sampler.sample(iteration * size + number), inputs, device) for number in range(size)]
+    def __init__(self, sampler: Sampler, inputs: InputConfig) -> None:
+        self.sampler, self.inputs = sampler, inputs
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, start)
-        while True:
-            start += 1
-            batch, coming = coming.result(), pool.submit(make, start)
-            yield batch
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        sample, inputs = self.sampler.sample(number), self.inputs
+        image = bands.network_input(sample.reflectance, sample.valid, inputs.modalities, inputs.mean, inputs.deviation)
+        return torch.from_numpy(image), torch.from_numpy(sample.masks)
 
 
-def _example(sample: Sample, inputs: InputConfig, device: str) -> dict[str, Any]:
-    image = bands.network_input(sample.reflectance, sample.valid, inputs.modalities, inputs.mean, inputs.deviation)
-    masks = BitMasks(torch.from_numpy(sample.masks))
-    boxes = masks.get_bounding_boxes() if len(masks) else Boxes(torch.empty(0, 4))
+def _batches(examples: _Examples, start: int, device: str) -> Iterator[list[dict[str, Any]]]:
+    """Batches from iteration `start` on, made by other processes while the network works."""
+    config = examples.sampler.config
+    loader = DataLoader(
+        examples,
+        batch_size=config.batch_size,
+        sampler=range(start * config.batch_size, config.iterations * config.batch_size),
+        num_workers=config.workers,
+        collate_fn=list,
+        multiprocessing_context="forkserver" if config.workers else None,
+        generator=torch.Generator(),  # its own, for the order of the network's draws decides the weights
+    )
+    for batch in loader:
+        yield [_labelled(image, masks, device) for image, masks in batch]
+
+
+def _labelled(image: Tensor, masks: Tensor, device: str) -> dict[str, Any]:
+    """A chip as detectron2 takes it."""
     labels = Instances(image.shape[1:])
-    labels.gt_boxes, labels.gt_masks = boxes, masks
+    labels.gt_masks = BitMasks(masks)
+    labels.gt_boxes = labels.gt_masks.get_bounding_boxes() if len(masks) else Boxes(torch.empty(0, 4))
     labels.gt_classes = torch.zeros(len(masks), dtype=torch.long)
-    return {"image": torch.from_numpy(image), "instances": labels.to(device)}
+    return {"image": image.to(device), "instances": labels.to(device)}
 
 
 def publish(

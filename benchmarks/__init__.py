@@ -1,0 +1,1 @@
+"""Measurements, one command each: `python -m benchmarks.NAME`. Their last tables are in docs/."""

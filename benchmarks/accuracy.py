@@ -1,0 +1,132 @@
+"""How good a model is on a labelled scene, beside chance and beside a threshold on NDVI.
+
+    python -m benchmarks.accuracy SCENE LABELS [--model NAME|DIR]
+
+Chance: the model's own outlines and scores, each moved to a random place of the observed area. NDVI: connected patches
+below a threshold, the best of nine thresholds chosen on the very labels that it is scored with, which favours it.
+"""
+
+import argparse
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import rasterio.features
+import shapely
+from scipy import ndimage
+
+from rtsmap import bands
+from rtsmap.detector import load_detector
+from rtsmap.evaluation.maps import MapScore, read_layer, score_map
+from rtsmap.layer import SceneResult
+from rtsmap.models import find_model, verify
+from rtsmap.predict import Options, predict_scene
+from rtsmap.scene import open_scene
+
+LOWEST_SCORE = 0.05
+DRAWS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scene")
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("--model", default="rts-mini")
+    parser.add_argument("--bands", help="such as blue=1,green=2,red=3,nir=4")
+    arguments = parser.parse_args()
+    numbers = {name: int(n) for name, n in (part.split("=") for part in (arguments.bands or "").split(",") if part)}
+    folder, card = find_model(arguments.model)
+    verify(folder, card)
+    options = Options(score=LOWEST_SCORE, bands=numbers or None)
+    detector = load_detector(folder, card, "cpu", min_score=LOWEST_SCORE)
+    result = predict_scene(arguments.scene, card, detector, options)
+    found = geopandas.GeoDataFrame(
+        {"score": [slump.attributes["score"] for slump in result.slumps]},
+        geometry=[slump.geometry for slump in result.slumps],
+        crs=result.crs,
+    )
+    labels = read_layer(arguments.labels, result.crs).explode(ignore_index=True)
+    labels = labels[labels.representative_point().within(result.observed)]
+    print(f"{result.info.scene_id}: {result.observed_km2:.1f} km2, {len(labels)} labels, {card.name} {card.version}")
+    print(f"{'':<28}{'AP50 %':>8}{'95 %':>14}{'AP30 %':>8}{'AP10 %':>8}{'polygons':>10}")
+    print(line("model", found, labels))
+    print(line_of_chance(found, labels, result))
+    print(line("NDVI threshold, best of 9", *ndvi_patches(arguments.scene, options, labels)))
+    print(f"\n{'score from':<12}{'polygons':>9}{'precision':>11}{'recall':>9}{'F1':>7}{'false per 100 km2':>19}")
+    for threshold in np.arange(0.1, 0.95, 0.1):
+        score = score_map(found[found["score"] >= threshold], labels, resamples=0)
+        false = (score.predictions - score.matched) / result.observed_km2 * 100
+        print(
+            f"{threshold:<12.1f}{score.predictions:>9}{score.precision:>11.2f}{score.recall:>9.2f}{score.f1:>7.2f}"
+            f"{false:>19.0f}"
+        )
+
+
+def line(name: str, found: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame) -> str:
+    """A row of the table."""
+    scores = [score_map(found, labels, min_iou=iou, resamples=1000 if iou == 0.5 else 0) for iou in (0.5, 0.3, 0.1)]
+    low, high = scores[0].interval
+    values = [f"{score.average_precision * 100:.1f}" for score in scores]
+    interval = f"{low * 100:.1f} to {high * 100:.1f}"
+    return f"{name:<28}{values[0]:>8}{interval:>14}{values[1]:>8}{values[2]:>8}{len(found):>10}"
+
+
+def line_of_chance(found: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame, result: SceneResult) -> str:
+    """Mean over random placements, and the range of their AP50."""
+    rng = np.random.default_rng(0)
+    drawn = [scores_of(placed_at_random(found, result, rng), labels) for _ in range(DRAWS)]
+    ap = np.array([[score.average_precision * 100 for score in scores] for scores in drawn])
+    values = [f"{value:.1f}" for value in ap.mean(axis=0)]
+    interval = f"{ap[:, 0].min():.1f} to {ap[:, 0].max():.1f}"
+    return f"{'chance':<28}{values[0]:>8}{interval:>14}{values[1]:>8}{values[2]:>8}{len(found):>10}"
+
+
+def scores_of(found: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame) -> list[MapScore]:
+    """At the three overlaps of the table, without intervals."""
+    return [score_map(found, labels, min_iou=iou, resamples=0) for iou in (0.5, 0.3, 0.1)]
+
+
+def placed_at_random(
+    found: geopandas.GeoDataFrame, result: SceneResult, rng: np.random.Generator
+) -> geopandas.GeoDataFrame:
+    """Every outline moved to a random place of the observed area."""
+    left, bottom, right, top = result.observed.bounds
+    area = shapely.prepare(result.observed) or result.observed
+    moved = []
+    for outline in found.geometry:
+        while not area.contains(place := shapely.Point(rng.uniform(left, right), rng.uniform(bottom, top))):
+            pass
+        center = outline.centroid
+        moved.append(shapely.affinity.translate(outline, place.x - center.x, place.y - center.y))
+    return geopandas.GeoDataFrame({"score": found["score"].to_numpy()}, geometry=moved, crs=found.crs)
+
+
+def ndvi_patches(
+    path: str, options: Options, labels: geopandas.GeoDataFrame
+) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
+    """Patches of at least the smallest slump's area below the best NDVI threshold; the barest is the surest."""
+    with open_scene(path, bands=options.bands) as scene:
+        pixels, transform, crs = scene.read(scene.grid.window), scene.grid.transform, scene.grid.crs
+        pixel_m2 = scene.info.gsd_m**2
+    index = bands.ndvi(pixels.reflectance)
+    best: tuple[float, geopandas.GeoDataFrame] | None = None
+    for threshold in np.linspace(0.1, 0.5, 9):
+        # water has an NDVI below 0
+        patches, count = ndimage.label((index < threshold) & (index > 0) & pixels.clear)
+        size = np.bincount(patches.ravel(), minlength=count + 1)
+        small = size * pixel_m2 < options.min_area_m2
+        patches[small[patches]] = 0
+        shapes = list(rasterio.features.shapes(patches.astype(np.int32), mask=patches > 0, transform=transform))
+        mean = ndimage.mean(index, patches, [int(value) for _, value in shapes])
+        frame = geopandas.GeoDataFrame(
+            {"score": 1 - np.asarray(mean)}, geometry=[shapely.geometry.shape(shape) for shape, _ in shapes], crs=crs
+        )
+        precision = score_map(frame, labels, resamples=0).average_precision
+        if best is None or precision > best[0]:
+            best = precision, frame
+    assert best is not None
+    return best[1], labels
+
+
+if __name__ == "__main__":
+    main()

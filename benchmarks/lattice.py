@@ -1,0 +1,50 @@
+"""How much the result depends on where the chips are cut.
+
+    python -m benchmarks.lattice SCENE [--model NAME|DIR] [--score S]
+
+Predicts a scene on the model's own lattice and on others, and counts the slumps that have a partner of IoU 0.8 there.
+"""
+
+import argparse
+
+import numpy as np
+import shapely
+
+from rtsmap.detector import load_detector
+from rtsmap.evaluation.maps import match
+from rtsmap.models import find_model
+from rtsmap.predict import Options, predict_scene
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scene")
+    parser.add_argument("--model", default="rts-mini")
+    parser.add_argument("--score", type=float)
+    parser.add_argument("--lattices", default="320:64,384:128,512:64", help="chip size and overlap of each")
+    arguments = parser.parse_args()
+    folder, card = find_model(arguments.model)
+    detector = load_detector(folder, card, "cpu", min_score=0.05)
+
+    def slumps(score: float | None, chip_size: int | None, overlap: int | None) -> np.ndarray:
+        options = Options(score=score, chip_size=chip_size, overlap=overlap)
+        return np.array([one.geometry for one in predict_scene(arguments.scene, card, detector, options).slumps])
+
+    own = slumps(arguments.score, None, None)
+    print(f"{'chip:overlap':>14}{'slumps':>8}{'matched':>9}{'share %':>9}{'median IoU':>12}")
+    print(f"{card.input.chip_size}:{card.input.overlap}".rjust(14) + f"{len(own):>8}")
+    for lattice in arguments.lattices.split(","):
+        chip_size, overlap = (int(part) for part in lattice.split(":"))
+        other = slumps(arguments.score, chip_size, overlap)
+        found = match(own, np.ones(len(own)), other, 0.01)
+        partners = np.flatnonzero(found >= 0)
+        a, b = own[partners], other[found[partners]]
+        iou = shapely.area(shapely.intersection(a, b)) / shapely.area(shapely.union(a, b))
+        matched = int((iou >= 0.8).sum())
+        print(
+            f"{lattice:>14}{len(other):>8}{matched:>9}{matched / max(len(own), 1) * 100:>9.1f}{np.median(iou):>12.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
