@@ -91,7 +91,8 @@ def placed_at_random(
 ) -> geopandas.GeoDataFrame:
     """Every outline moved to a random place of the observed area."""
     left, bottom, right, top = result.observed.bounds
-    area = shapely.prepare(result.observed) or result.observed
+    area = result.observed
+    shapely.prepare(area)
     moved = []
     for outline in found.geometry:
         while not area.contains(place := shapely.Point(rng.uniform(left, right), rng.uniform(bottom, top))):

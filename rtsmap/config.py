@@ -77,7 +77,7 @@ class TrainConfig(Section):
     gsd_range_m: tuple[float, float] = (2.5, 4.0)
     chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256
     overlap: Annotated[int, Field(ge=0, multiple_of=2)] = 64
-    iterations: Annotated[int, Field(gt=0)] = 3600
+    iterations: Annotated[int, Field(gt=0)] = 2200
     batch_size: Annotated[int, Field(gt=0)] = 4
     learning_rate: float = 5e-4
     weight_decay: float = 0.05

@@ -80,6 +80,19 @@ def test_a_scene_that_fails_does_not_take_the_others_with_it(rtsmap, scene, mode
     assert len(geopandas.read_file(tmp_path / "slumps.gpkg", layer="observed_area")) == 1
 
 
+def test_at_a_fixed_date_the_same_scene_gives_the_same_bytes_whatever_the_batch(
+    rtsmap, scene, model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OGR_CURRENT_DATE", "2026-01-01T00:00:00.000Z")
+    written = []
+    for batch_size in (1, 3, 16):
+        output = tmp_path / str(batch_size) / "slumps.gpkg"
+        code, _, _ = rtsmap("predict", scene, "-o", output, "--model", model, "--batch-size", batch_size)
+        assert code == 0
+        written.append(output.read_bytes())
+    assert written[0] == written[1] == written[2]
+
+
 def test_a_preview_is_drawn(rtsmap, scene, model, tmp_path):
     code, _, _ = rtsmap(
         "predict", scene, "-o", tmp_path / "slumps.gpkg", "--model", model, "--preview", tmp_path / "preview.png"

@@ -5,7 +5,7 @@ import rasterio
 import shapely
 
 from rtsmap import bands
-from rtsmap.config import ModelCard
+from rtsmap.config import ModelCard, TrainConfig
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files import sha256
 from rtsmap.training.cutting import cut
@@ -164,3 +164,30 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
         train([labelled_scene()], longer, tmp_path, progress=stop)
     with pytest.raises(InputError, match=r"checkpoint\.pt: is of another configuration"):
         train([labelled_scene()], longer.model_copy(update={"seed": 1}), tmp_path)
+
+
+def test_the_command_trains_a_model_that_predict_takes(rtsmap, tmp_path):
+    table = write_table(tmp_path)
+    TINY_TRAINING.to_toml(tmp_path / "train.toml")
+    code, out, err = rtsmap("train", table, "-o", tmp_path / "model", "--config", tmp_path / "train.toml")
+    assert code == 0
+    assert "1 scenes, 2 slumps, sites: here" in err
+    assert sha256(tmp_path / "model" / "weights.safetensors") in out
+    code, out, _ = rtsmap(
+        "predict", tmp_path / "image.tif", "-o", tmp_path / "slumps.gpkg", "--model", tmp_path / "model"
+    )
+    assert code == 0
+    assert "0.9 km2 observed" in out
+
+
+def test_the_template_can_be_read_back(rtsmap, tmp_path):
+    code, out, _ = rtsmap("train", "--template")
+    assert code == 0
+    (tmp_path / "train.toml").write_text(out)
+    assert TrainConfig.from_toml(tmp_path / "train.toml") == TrainConfig()
+
+
+def test_training_needs_a_table_and_a_folder(rtsmap):
+    code, _, err = rtsmap("train")
+    assert code == 2
+    assert "needs TABLE and --output" in err

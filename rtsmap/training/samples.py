@@ -104,7 +104,7 @@ class Sampler:
 
 def jitter(reflectance: FloatArray, rng: Generator) -> FloatArray:
     """Another sun, haze and sensor: a gain for all bands, one for each, an offset that falls with wavelength, noise."""
-    gain = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.05, size=(4, 1, 1)))
+    gain = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.08, size=(4, 1, 1)))
     haze = rng.normal(0, 0.008) * np.array([1.0, 0.6, 0.35, 0.15]).reshape(4, 1, 1)
     noise = rng.normal(0, rng.uniform(0, 0.004), size=reflectance.shape)
     return np.clip(reflectance * gain + haze + noise, 0, 1).astype(np.float32)
