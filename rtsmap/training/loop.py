@@ -168,7 +168,7 @@ def _batches(examples: _Examples, start: int, device: str) -> Iterator[list[dict
         sampler=range(start * config.batch_size, config.iterations * config.batch_size),
         num_workers=config.workers,
         collate_fn=list,
-        multiprocessing_context="forkserver" if config.workers else None,
+        multiprocessing_context="spawn" if config.workers else None,  # ends with this process, even if killed
         generator=torch.Generator(),  # its own, for the order of the network's draws decides the weights
     )
     for batch in loader:
