@@ -21,21 +21,23 @@ def main() -> None:
     parser.add_argument("scene")
     parser.add_argument("--model", default="rts-mini")
     parser.add_argument("--score", type=float)
+    parser.add_argument("--own", help="chip size and overlap to compare with, such as 256:64; the model's by default")
     parser.add_argument("--lattices", default="320:64,384:128,512:64", help="chip size and overlap of each")
     arguments = parser.parse_args()
     folder, card = find_model(arguments.model)
     detector = load_detector(folder, card, "cpu", min_score=0.05)
 
-    def slumps(score: float | None, chip_size: int | None, overlap: int | None) -> np.ndarray:
-        options = Options(score=score, chip_size=chip_size, overlap=overlap)
+    def slumps(lattice: str) -> np.ndarray:
+        chip_size, overlap = (int(part) for part in lattice.split(":"))
+        options = Options(score=arguments.score, chip_size=chip_size, overlap=overlap)
         return np.array([one.geometry for one in predict_scene(arguments.scene, card, detector, options).slumps])
 
-    own = slumps(arguments.score, None, None)
+    first = arguments.own or f"{card.input.chip_size}:{card.input.overlap}"
+    own = slumps(first)
     print(f"{'chip:overlap':>14}{'slumps':>8}{'matched':>9}{'share %':>9}{'median IoU':>12}")
-    print(f"{card.input.chip_size}:{card.input.overlap}".rjust(14) + f"{len(own):>8}")
+    print(f"{first:>14}{len(own):>8}")
     for lattice in arguments.lattices.split(","):
-        chip_size, overlap = (int(part) for part in lattice.split(":"))
-        other = slumps(arguments.score, chip_size, overlap)
+        other = slumps(lattice)
         found = match(own, np.ones(len(own)), other, 0.01)
         partners = np.flatnonzero(found >= 0)
         a, b = own[partners], other[found[partners]]
