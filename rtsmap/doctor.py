@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtsmap import __version__
+from rtsmap.errors import INSTALL_TORCH
 
 REQUIRED = ("numpy", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "click", "pydantic")
 
@@ -37,7 +38,7 @@ def _torch() -> Finding:
 
         from rtsmap.network import cascade  # noqa: F401, PLC0415  (shows that detectron2 works here)
     except ImportError as error:
-        return Finding("torch", f"not usable ({error})", "pip install 'rtsmap[train]'")
+        return Finding("torch", f"not usable ({error})", INSTALL_TORCH)
     found = (
         f"{torch.__version__}, detectron2 {_version('detectron2', 'pb1-detectron2')}, {torch.get_num_threads()} threads"
     )

@@ -1,5 +1,8 @@
 """Everything that rtsmap raises on purpose, and the exit code that each kind ends a command with."""
 
+#: What to do where torch or detectron2 is missing. pip cannot install the latter by itself.
+INSTALL_TORCH = "in a checkout of rtsmap, `make demo` installs them"
+
 
 class RtsmapError(Exception):
     """A failure with one clear line: which file, what is wrong, what to do."""

@@ -56,7 +56,9 @@ def _train(table: Path, output: Path, settings: "TrainConfig", without: tuple[st
         from rtsmap.training.labels import read_table
         from rtsmap.training.loop import train as run
     except ImportError as error:
-        raise ModelError(f"training needs torch and detectron2 ({error}); pip install 'rtsmap[train]'") from error
+        raise ModelError(
+            f"training needs torch and detectron2 ({error}); in a checkout, make demo installs them"
+        ) from error
     scenes = read_table(table, without)
     slumps = sum(len(scene.slumps) for scene in scenes)
     click.echo(f"{len(scenes)} scenes, {slumps} slumps, sites: {', '.join(sorted({s.site for s in scenes}))}", err=True)

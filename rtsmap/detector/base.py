@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rtsmap.config import ModelCard
-from rtsmap.errors import ModelError
+from rtsmap.errors import INSTALL_TORCH, ModelError
 from rtsmap.records import Detections, FloatArray
 
 
@@ -34,7 +34,5 @@ def load_detector(folder: Path, card: ModelCard, device: str, min_score: float) 
     try:
         from rtsmap.detector.torch import TorchDetector  # noqa: PLC0415  (torch is an optional dependency)
     except ImportError as error:
-        raise ModelError(
-            f"{folder}: needs torch and detectron2 ({error}); install them with: pip install 'rtsmap[train]'"
-        ) from error
+        raise ModelError(f"{folder}: the model needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
     return TorchDetector(card, folder / card.weights, device=device, min_score=min_score)
