@@ -199,6 +199,14 @@ def test_changed_weights_are_refused(rtsmap, scene, model, tmp_path):
     assert "is not what model.toml describes" in err
 
 
+def test_without_torch_it_is_said_how_to_get_it(rtsmap, scene, model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rtsmap.detector.torch", None)
+    code, _, err = rtsmap("predict", scene, "-o", tmp_path / "slumps.gpkg", "--model", model)
+    assert code == 2
+    assert "the model needs torch and detectron2" in err
+    assert "make demo" in err
+
+
 def test_a_misspelt_key_in_a_card_is_refused(rtsmap, scene, model, tmp_path):
     card = model / "model.toml"
     card.write_text(card.read_text().replace("score_threshold", "score_treshold"))

@@ -49,16 +49,14 @@ def train(
 def _train(table: Path, output: Path, settings: "TrainConfig", without: tuple[str, ...], device: str) -> None:
     from tqdm import tqdm
 
-    from rtsmap.errors import ModelError
+    from rtsmap.errors import INSTALL_TORCH, ModelError
 
     try:
         from rtsmap.network.device import resolve_device
         from rtsmap.training.labels import read_table
         from rtsmap.training.loop import train as run
     except ImportError as error:
-        raise ModelError(
-            f"training needs torch and detectron2 ({error}); in a checkout, make demo installs them"
-        ) from error
+        raise ModelError(f"training needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
     scenes = read_table(table, without)
     slumps = sum(len(scene.slumps) for scene in scenes)
     click.echo(f"{len(scenes)} scenes, {slumps} slumps, sites: {', '.join(sorted({s.site for s in scenes}))}", err=True)
