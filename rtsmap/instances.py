@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.records import ChipWindow, Detections, FloatArray, Instance
-
-#: Vertices lie on this lattice (px). A power of two is exact in floating point, so results are identical byte by byte.
-PRECISION_PX = 1 / 64
+from rtsmap.records import PRECISION_PX, ChipWindow, Detections, FloatArray, Instance
 
 #: Of two outlines of one chip that share more than this of the smaller one, only the surer one is kept: the network's
 #: own suppression compares boxes by IoU, which lets an outline within an outline pass.

@@ -36,10 +36,8 @@ from scipy.sparse.csgraph import connected_components
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.records import ChipWindow, Instance, MergedInstance, Window
+from rtsmap.records import PRECISION_PX, ChipWindow, Instance, MergedInstance, Window
 
-#: Vertices of united outlines lie on this lattice (px), as those of the instances do.
-PRECISION_PX = 1 / 64
 #: A hole that the union of two outlines leaves between them is an artefact below this area (px²).
 MIN_HOLE_PX = 1.0
 

@@ -18,11 +18,21 @@ from rtsmap.chips import ChipBlock, ChipGrid, read_chips
 from rtsmap.config import ModelCard
 from rtsmap.detector import Detector
 from rtsmap.errors import SceneError
-from rtsmap.instances import PRECISION_PX, outlines
+from rtsmap.instances import outlines
 from rtsmap.layer import SceneResult
 from rtsmap.merge import Merger
 from rtsmap.observed import ObservedArea
-from rtsmap.records import Chip, ChipWindow, FloatArray, Grid, Instance, MergedInstance, PixelSource, Slump
+from rtsmap.records import (
+    PRECISION_PX,
+    Chip,
+    ChipWindow,
+    FloatArray,
+    Grid,
+    Instance,
+    MergedInstance,
+    PixelSource,
+    Slump,
+)
 from rtsmap.scene import DEFAULT_MASK, Scene, open_scene
 
 #: A slump is dropped when less than this share of it was seen clearly: what lies under a cloud was not observed.

@@ -16,6 +16,10 @@ from pyproj import CRS
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+#: Vertices of outlines lie on this lattice (px). A power of two is exact in floating point, so results are identical
+#: byte by byte.
+PRECISION_PX = 1 / 64
+
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 

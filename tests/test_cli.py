@@ -47,3 +47,14 @@ def test_options_are_dashed_and_mean_the_same_everywhere():
                 assert not any("_" in option for option in parameter.opts)
                 if parameter.name in {"model", "device", "overwrite"}:
                     assert seen.setdefault(parameter.name, parameter.help) == parameter.help
+
+
+def test_the_mask_s_classes_and_default_are_those_of_the_udm2():
+    # written twice, because importing the scene room is too slow for --help
+    from rtsmap.cli.options import MASK_CLASSES
+    from rtsmap.cli.predict import predict
+    from rtsmap.scene import CLASSES, DEFAULT_MASK
+
+    assert set(MASK_CLASSES) == set(CLASSES)
+    (mask,) = (parameter for parameter in predict.params if parameter.name == "mask")
+    assert mask.default == DEFAULT_MASK

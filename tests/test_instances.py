@@ -3,8 +3,8 @@ import pytest
 import shapely
 from shapely import Polygon, box
 
-from rtsmap.instances import PRECISION_PX, outlines
-from rtsmap.records import ChipWindow, Detections, Instance, Window
+from rtsmap.instances import outlines
+from rtsmap.records import PRECISION_PX, ChipWindow, Detections, Instance, Window
 
 SIZE = 28
 PLACE = ChipWindow(0, 0, Window(0, 0, 512, 512), Window(0, 0, 512, 512))
