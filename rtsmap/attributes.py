@@ -144,8 +144,7 @@ class Describer:
         }
 
     def _to_world(self, geometry: _Shape) -> _Shape:
-        a, b, c, d, e, f = tuple(self._grid.transform)[:6]
-        return affine_transform(geometry, [a, b, d, e, c, f])
+        return affine_transform(geometry, self._grid.transform.to_shapely())
 
     def _on_earth(self, geometry: _Shape) -> _Shape:
         """From pixel coordinates to longitude and latitude."""

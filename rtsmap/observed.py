@@ -1,7 +1,6 @@
 """What of a scene was really looked at, so that "no slump" and "not observed" differ."""
 
 import math
-from typing import TypeVar
 
 import numpy as np
 import shapely
@@ -20,7 +19,6 @@ CELL_M = 30.0
 
 _BLOCK_CELLS = 32  # of about 1 km, within which a pixel's geodesic area is one number to 1e-6
 _GEOD = Geod(ellps="WGS84")
-_Shape = TypeVar("_Shape", bound=BaseGeometry)
 
 
 class ObservedArea:
@@ -38,7 +36,7 @@ class ObservedArea:
         self._step = max(1, round(cell_m / math.sqrt(self._pixel_m2(grid))))
         cells = math.ceil(grid.height / self._step), math.ceil(grid.width / self._step)
         self._clear: NDArray[np.int64] = np.zeros(cells, dtype=np.int64)
-        self._aoi = None if aoi is None else _affine(aoi, ~grid.transform)
+        self._aoi = None if aoi is None else affine_transform(aoi, (~grid.transform).to_shapely())
         self.valid_pixels = 0
         self.clear_pixels = 0
 
@@ -99,7 +97,7 @@ class ObservedArea:
         if self._aoi is not None:
             polygons = shapely.get_parts(outline.intersection(self._aoi))
             outline = MultiPolygon([part for part in polygons if isinstance(part, Polygon)])
-        return _affine(outline, self._grid.transform)
+        return affine_transform(outline, self._grid.transform.to_shapely())
 
     def _of_interest(self, window: Window) -> BoolArray:
         size = window.height, window.width
@@ -125,7 +123,7 @@ class ObservedArea:
 
     def _area_m2(self, window: Window) -> float:
         """Geodesic area of a window."""
-        corners = _affine(shapely.box(*window.bounds), self._grid.transform).exterior.coords.xy
+        corners = affine_transform(shapely.box(*window.bounds), self._grid.transform.to_shapely()).exterior.coords.xy
         area, _ = _GEOD.polygon_area_perimeter(*self._to_wgs84.transform(*corners))
         return abs(float(area))
 
@@ -140,8 +138,3 @@ def _cell_starts(start: int, length: int, step: int) -> tuple[int, NDArray[np.in
 def _cell_sizes(length: int, step: int) -> NDArray[np.int64]:
     starts = np.arange(0, length, step, dtype=np.int64)
     return np.minimum(step, length - starts)
-
-
-def _affine(geometry: _Shape, transform: Affine) -> _Shape:
-    a, b, c, d, e, f = tuple(transform)[:6]
-    return affine_transform(geometry, [a, b, d, e, c, f])

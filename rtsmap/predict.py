@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 from affine import Affine
+from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap import __version__, bands, preview
@@ -51,6 +52,23 @@ class Options:
     chip_size: int | None = None
     overlap: int | None = None
     aoi: Path | None = None
+
+    def for_model(self, card: ModelCard) -> "Resolved":
+        """What holds with this model: the option where it is given, else the card's value."""
+        return Resolved(
+            score=card.score_threshold if self.score is None else self.score,
+            chip_size=card.input.chip_size if self.chip_size is None else self.chip_size,
+            overlap=card.input.overlap if self.overlap is None else self.overlap,
+        )
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The options that a model's card may decide."""
+
+    score: float
+    chip_size: int
+    overlap: int
 
 
 @dataclass(frozen=True)
@@ -128,7 +146,7 @@ def predict_scene(
 
 def seconds_per_chip(detector: Detector, card: ModelCard, options: Options) -> float:
     """Time of the network for one chip on this machine, measured on noise."""
-    size = options.chip_size or card.input.chip_size
+    size = options.for_model(card).chip_size
     shape = (1, len(bands.channels(card.input.modalities)), size, size)
     noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     times = []
@@ -158,18 +176,19 @@ def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> 
 
 def provenance(paths: Sequence[str], card: ModelCard, options: Options, command: str) -> dict[str, object]:
     """All that is needed to make the layer again, in JSON's types."""
+    resolved = options.for_model(card)
     return {
         "software": f"rtsmap {__version__}",
         "command": command,
         "scenes": list(paths),
         "options": {
-            "score": card.score_threshold if options.score is None else options.score,
+            "score": resolved.score,
             "min_area_m2": options.min_area_m2,
             "mask": list(options.mask),
             "bands": dict(options.bands) if options.bands else None,
             "scale": options.scale,
-            "chip_size": options.chip_size or card.input.chip_size,
-            "overlap": card.input.overlap if options.overlap is None else options.overlap,
+            "chip_size": resolved.chip_size,
+            "overlap": resolved.overlap,
             "aoi": str(options.aoi) if options.aoi else None,
         },
         "model": card.describe(),
@@ -184,13 +203,12 @@ def _layout(
     source: PixelSource, card: ModelCard, options: Options
 ) -> tuple[ChipGrid, Callable[[ChipWindow], bool], BaseGeometry | None]:
     """The lattice of chips, which of them are wanted, and the area of interest in the grid's CRS."""
-    overlap = card.input.overlap if options.overlap is None else options.overlap
-    lattice = ChipGrid(source.grid, options.chip_size or card.input.chip_size, overlap)
+    resolved = options.for_model(card)
+    lattice = ChipGrid(source.grid, resolved.chip_size, resolved.overlap)
     if options.aoi is None:
         return lattice, lambda _place: True, None
     area = read_area(options.aoi, source.grid.crs)
-    inverse = ~source.grid.transform
-    in_pixels = shapely.transform(area, lambda points: np.column_stack(inverse @ points.T))
+    in_pixels = affine_transform(area, (~source.grid.transform).to_shapely())
     shapely.prepare(in_pixels)
     return lattice, lambda place: bool(in_pixels.intersects(shapely.box(*place.core.bounds))), area
 
@@ -221,7 +239,7 @@ def _instances(
     observed: ObservedArea,
 ) -> Iterator[tuple[int, Instance]]:
     """Chip row and outline of everything that the network finds."""
-    score = card.score_threshold if options.score is None else options.score
+    score = options.for_model(card).score
     for block in blocks:
         observed.add(block.core, block.valid, block.clear)
         chips = iter(block.chips)

@@ -118,10 +118,20 @@ def test_a_pasted_slump_keeps_its_contrast_in_darker_surroundings():
     dark = scene.reflectance[:, :64, 36:100][:, :50, :50] * 0.7
     empty = np.zeros((0, 50, 50), dtype=bool)
     rng = np.random.default_rng(0)
-    pasted, masks = paste(dark, np.ones((50, 50), bool), empty, [(scene, 0)], 1.0, rng)
+    pasted, masks = paste(dark, np.ones((50, 50), bool), empty, [(scene, 0)], scene.gsd_m, rng)
     assert len(masks) == 1
     contrast = pasted[3][masks[0]].mean() / dark[3].mean()
     assert contrast == pytest.approx(0.13 / 0.26, abs=0.12)
+
+
+def test_a_pasted_slump_has_its_size_on_the_ground_whatever_its_scene_s_distance():
+    fine = labelled_scene()
+    coarse = LabelledScene("coarse", "there", 20.0, fine.reflectance, fine.valid, fine.slumps)
+    ground = fine.reflectance[:, 64:66, :2].repeat(40, axis=1).repeat(40, axis=2)
+    for scene in (fine, coarse):
+        empty, valid = np.zeros((0, 80, 80), dtype=bool), np.ones((80, 80), dtype=bool)
+        _, masks = paste(ground, valid, empty, [(scene, 0)], 10.0, np.random.default_rng(0))
+        assert masks.sum() == pytest.approx(192 * (scene.gsd_m / 10) ** 2, rel=0.02)
 
 
 def test_statistics_count_every_site_alike():

@@ -105,8 +105,7 @@ def load(folder: Path, card: "ModelCard", settings: "Options", device: str) -> "
     """The model on the device asked for."""
     from rtsmap.detector import load_detector
 
-    score = card.score_threshold if settings.score is None else settings.score
-    return load_detector(folder, card, device, min_score=score)
+    return load_detector(folder, card, device, min_score=settings.for_model(card).score)
 
 
 def run(
@@ -123,7 +122,7 @@ def run(
     """Predict, write, and print the summary; what `rtsmap demo` does too."""
     from rtsmap.errors import RtsmapError, SomeScenesFailedError
     from rtsmap.layer import write_layer
-    from rtsmap.predict import provenance
+    from rtsmap.predict import draw, provenance
 
     start = time.perf_counter()
     results: list[SceneResult] = []
@@ -140,7 +139,7 @@ def run(
         raise RtsmapError(f"none of the {len(scenes)} scenes could be mapped")
     write_layer(output, results, provenance(done, card, settings, command))
     if preview:
-        _draw(preview, scenes[0], results[0], settings)
+        draw(preview, scenes[0], results[0], settings)
     _summarise(results, output, preview, time.perf_counter() - start)
     if len(done) < len(scenes):
         raise SomeScenesFailedError(f"{len(scenes) - len(done)} of {len(scenes)} scenes failed; the others are written")
@@ -161,12 +160,6 @@ def _predict_one(
             bar.update(done - bar.n)
 
         return predict_scene(scene, card, detector, settings, batch_size=batch_size, progress=progress)
-
-
-def _draw(path: Path, scene: str, result: "SceneResult", settings: "Options") -> None:
-    from rtsmap.predict import draw
-
-    draw(path, scene, result, settings)
 
 
 def _summarise(results: list["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:

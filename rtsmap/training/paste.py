@@ -27,7 +27,7 @@ def paste(
     valid: BoolArray,
     masks: BoolArray,
     slumps: Sequence[tuple[LabelledScene, int]],
-    step: float,
+    gsd_m: float,
     rng: Generator,
 ) -> tuple[FloatArray, BoolArray]:
     """Set slumps of other places into a chip, where there is room for them.
@@ -40,7 +40,7 @@ def paste(
         valid: `(c, c)`.
         masks: `(n, c, c)` of its own slumps.
         slumps: scene and number of each slump to paste.
-        step: pixels of the slumps' scenes per chip pixel.
+        gsd_m: ground sampling distance of the chip; the scenes of the slumps may have others.
         rng: where they go.
 
     Returns:
@@ -50,7 +50,7 @@ def paste(
     taken: BoolArray = np.any(masks, axis=0)
     size = len(valid)
     for scene, number in slumps:
-        piece, piece_valid, mask = _piece(scene, number, step, rng)
+        piece, piece_valid, mask = _piece(scene, number, gsd_m, rng)
         if (extent := len(mask)) >= size * 0.7:
             continue
         row, column = rng.integers(0, size - extent, size=2)
@@ -72,9 +72,9 @@ def paste(
     return reflectance, np.concatenate(pasted)
 
 
-def _piece(scene: LabelledScene, number: int, step: float, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray]:
+def _piece(scene: LabelledScene, number: int, gsd_m: float, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray]:
     """A slump with its surroundings, square, at the chip's scale, turned at random."""
-    slump = scene.slumps[number]
+    slump, step = scene.slumps[number], gsd_m / scene.gsd_m
     left, top, right, bottom = slump.bounds
     extent = int(np.ceil(max(right - left, bottom - top) / step)) + 2 * MARGIN_PX
     center: NDArray[np.float64] = np.array([left + right, top + bottom]) / 2

@@ -51,13 +51,14 @@ class Sampler:
         rng = np.random.default_rng((self.config.seed, index))
         which, center = self._place(rng)
         scene = self.scenes[which]
-        step = self.config.gsd_m * np.exp(rng.uniform(*np.log(self.config.scale_range))) / scene.gsd_m
+        gsd_m = self.config.gsd_m * np.exp(rng.uniform(*np.log(self.config.scale_range)))
+        step = gsd_m / scene.gsd_m
         size = self.config.chip_size
         origin = center - rng.uniform(0.1, 0.9, size=2) * size * step  # (column, row)
         reflectance, valid = cut(scene, origin, step, size)
         masks = self._masks(which, origin, step)
         others = [self._any_slump(rng) for _ in range(rng.integers(self.config.pasted_slumps + 1))]
-        reflectance, masks = paste(reflectance, valid, masks, others, step, rng)
+        reflectance, masks = paste(reflectance, valid, masks, others, gsd_m, rng)
         quarter_turns, flip = int(rng.integers(4)), bool(rng.integers(2))
         return Sample(
             turn(jitter(reflectance, rng), quarter_turns, flip),
