@@ -17,9 +17,10 @@ from scipy import ndimage
 
 from rtsmap import bands
 from rtsmap.detector import load_detector
-from rtsmap.evaluation.maps import MapScore, read_layer, score_map
+from rtsmap.evaluation.maps import MapScore, score_map
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model, verify
+from rtsmap.polygons import read_polygons
 from rtsmap.predict import Options, predict_scene
 from rtsmap.scene import open_scene
 
@@ -45,7 +46,7 @@ def main() -> None:
         geometry=[slump.geometry for slump in result.slumps],
         crs=result.crs,
     )
-    labels = read_layer(arguments.labels, result.crs).explode(ignore_index=True)
+    labels = read_polygons(arguments.labels, result.crs).explode(ignore_index=True)
     labels = labels[labels.representative_point().within(result.observed)]
     print(f"{result.info.scene_id}: {result.observed_km2:.1f} km2, {len(labels)} labels, {card.name} {card.version}")
     print(f"{'':<28}{'AP50 %':>8}{'95 %':>14}{'AP30 %':>8}{'AP10 %':>8}{'polygons':>10}")

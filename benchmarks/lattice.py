@@ -2,7 +2,8 @@
 
     python -m benchmarks.lattice SCENE [--model NAME|DIR] [--score S]
 
-Predicts a scene on the model's own lattice and on others, and counts the slumps that have a partner of IoU 0.8 there.
+Predicts a scene on the model's own lattice and on others, and counts the slumps that have a partner of IoU 0.8 there;
+the last column is the share of the other lattice's slumps that have one here.
 """
 
 import argparse
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--model", default="rts-mini")
     parser.add_argument("--score", type=float)
     parser.add_argument("--own", help="chip size and overlap to compare with, such as 256:64; the model's by default")
-    parser.add_argument("--lattices", default="320:64,384:128,512:64", help="chip size and overlap of each")
+    parser.add_argument("--lattices", default="768:256,640:128,512:128", help="chip size and overlap of each")
     arguments = parser.parse_args()
     folder, card = find_model(arguments.model)
     detector = load_detector(folder, card, "cpu", min_score=0.05)
@@ -34,17 +35,19 @@ def main() -> None:
 
     first = arguments.own or f"{card.input.chip_size}:{card.input.overlap}"
     own = slumps(first)
-    print(f"{'chip:overlap':>14}{'slumps':>8}{'matched':>9}{'share %':>9}{'median IoU':>12}")
+    print(f"{'chip:overlap':>14}{'slumps':>8}{'matched':>9}{'share %':>9}{'median IoU':>12}{'of theirs %':>13}")
     print(f"{first:>14}{len(own):>8}")
     for lattice in arguments.lattices.split(","):
         other = slumps(lattice)
-        found = match(own, np.ones(len(own)), other, 0.01)
-        partners = np.flatnonzero(found >= 0)
-        a, b = own[partners], other[found[partners]]
+        partner = match(own, np.ones(len(own)), other, 0.01)
+        partners = np.flatnonzero(partner >= 0)
+        a, b = own[partners], other[partner[partners]]
         iou = shapely.area(shapely.intersection(a, b)) / shapely.area(shapely.union(a, b))
         matched = int((iou >= 0.8).sum())
+        shares = (matched / max(len(found), 1) * 100 for found in (own, other))
         print(
-            f"{lattice:>14}{len(other):>8}{matched:>9}{matched / max(len(own), 1) * 100:>9.1f}{np.median(iou):>12.3f}"
+            f"{lattice:>14}{len(other):>8}{matched:>9}{next(shares):>9.1f}{np.median(iou):>12.3f}{next(shares):>13.1f}",
+            flush=True,
         )
 
 

@@ -10,8 +10,8 @@ from rtsmap.errors import InputError
 from rtsmap.records import BoolArray, Chip, ChipWindow, Grid, Pixels, PixelSource, Window
 
 #: Pixels read at a time. A wide row of chips is read in blocks of columns of about this size, because a whole row of
-#: float32 reflectance of a 20 000 px wide mosaic is already 180 MB.
-BLOCK_PIXELS = 1_500_000
+#: float32 reflectance of a 20 000 px wide mosaic is already 330 MB.
+BLOCK_PIXELS = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,32 @@ class ChipGrid:
 
     Neighbouring windows share `overlap` pixels. Each chip answers for its core alone: cores tile the grid, so that an
     outline belongs to one chip by its place and nothing is lost or counted twice, and each has `overlap / 2` px of
-    surroundings in its window, because a network sees badly where the image is cut. The lattice starts `overlap / 2`
-    before the grid, hence the outermost cores have this margin too, of pixels that are not valid. Windows always have
-    the full size that the network was trained with; a grid no larger than a chip gives one chip.
+    surroundings in its window, because a network sees badly where the image is cut. The first windows start with the
+    grid, where there is nothing more to see, and the last ones may reach beyond it, into pixels that are not valid:
+    windows always have the full size. A grid no larger than a chip gives one chip.
+
+    Windows start at multiples of `alignment`, so that a network that attends within windows of its own has them at the
+    same places of the scene whatever the lattice. The overlap grows until they do.
 
     Args:
         grid: the lattice of pixels to cover.
         chip_size: side of a window, px.
-        overlap: px shared by neighbouring windows, even and less than `chip_size`.
+        overlap: px shared by neighbouring windows at least, even and less than `chip_size`.
+        alignment: px; even, or 1. Chips that are smaller than it, or than it and the overlap, are not aligned.
 
     Raises:
         InputError: the sizes do not make a lattice.
     """
 
-    def __init__(self, grid: Grid, chip_size: int, overlap: int) -> None:
+    def __init__(self, grid: Grid, chip_size: int, overlap: int, alignment: int = 1) -> None:
         if chip_size <= 0 or overlap % 2 or not 0 <= overlap < chip_size:
             raise InputError(f"chips of {chip_size} px cannot overlap by {overlap} px; give an even, smaller overlap")
         self.grid = grid
         self.chip_size = chip_size
-        self.overlap = overlap
+        self.stride = chip_size - overlap
+        if self.stride >= alignment:
+            self.stride -= self.stride % alignment
+        self.overlap = chip_size - self.stride
         self._down = self._spans(grid.height)
         self._across = self._spans(grid.width)
 
@@ -72,11 +79,9 @@ class ChipGrid:
         ]
 
     def _spans(self, size: int) -> list[_Span]:
-        margin = self.overlap // 2
-        if size <= self.chip_size:
-            return [_Span(-min(margin, self.chip_size - size), 0, size)]
-        stride = self.chip_size - self.overlap
-        return [_Span(start - margin, start, min(start + stride, size)) for start in range(0, size, stride)]
+        starts = range(0, max(size - self.overlap, 1), self.stride)
+        borders = [0, *(start + self.overlap // 2 for start in starts[1:]), size]
+        return [_Span(*span) for span in zip(starts, borders, borders[1:], strict=False)]
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,14 @@ class ChipBlock:
 
     Attributes:
         core: the rectangle of their cores; the cores of all blocks tile the grid.
+        places: how many chips of the lattice these are.
         valid: `(rows, columns)` of `core`.
         clear: likewise.
         chips: those whose own core has a clear pixel; they share one array, so copy a chip that is to be kept long.
     """
 
     core: Window
+    places: int
     valid: BoolArray
     clear: BoolArray
     chips: tuple[Chip, ...]
@@ -120,8 +127,7 @@ def read_chips(
 
 def _runs(chip_grid: ChipGrid, row: int, wanted: Callable[[ChipWindow], bool] | None) -> Iterator[Sequence[ChipWindow]]:
     """Wanted chips of a row, in runs of neighbours that are short enough to read at once."""
-    stride = chip_grid.chip_size - chip_grid.overlap
-    longest = max(1, (BLOCK_PIXELS // chip_grid.chip_size - chip_grid.overlap) // stride)
+    longest = max(1, (BLOCK_PIXELS // chip_grid.chip_size - chip_grid.overlap) // chip_grid.stride)
     run: list[ChipWindow] = []
     for place in chip_grid.places(row):
         take = wanted is None or wanted(place)
@@ -179,7 +185,7 @@ def _block(places: Sequence[ChipWindow], window: Window, pixels: Pixels) -> Chip
         if _cut(pixels, window, place.core).clear.any()
     ]
     inner = _cut(pixels, window, core)
-    return ChipBlock(core, inner.valid, inner.clear, tuple(chips))
+    return ChipBlock(core, len(places), inner.valid, inner.clear, tuple(chips))
 
 
 def _cut(pixels: Pixels, window: Window, part: Window) -> Pixels:

@@ -1,17 +1,32 @@
 """Configuration and model cards: typed sections that read and write TOML and refuse unknown keys."""
 
+import math
 import tomllib
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from rtsmap import bands
 from rtsmap.errors import InputError
 from rtsmap.files import replacing
 
 Modality = Literal["rgb", "ndvi", "nir"]
+FusionName = Literal[
+    "channels", "convolution", "stacked", "cross", "residual_convolution", "residual_stacked", "residual_cross"
+]
+NormName = Literal["layer", "batch", "none"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -37,7 +52,11 @@ class Section(BaseModel):
             # a misspelt key is also a missing one: name what is in the file first
             first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
             key = ".".join(str(part) for part in first["loc"])
-            what = "is not a setting; check its spelling" if first["type"] == "extra_forbidden" else first["msg"]
+            what = (
+                "is not a setting; check its spelling"
+                if first["type"] == "extra_forbidden"
+                else first["msg"].removeprefix("Value error, ")
+            )
             raise InputError(f"{path}: {key or 'the file'}: {what}") from error
 
     def to_toml(self, path: Path) -> None:
@@ -47,25 +66,100 @@ class Section(BaseModel):
 
 
 class NetworkConfig(Section):
-    """The network: one MViTv2 backbone per modality, fusion on each scale, FPN, cascade box heads, mask head."""
+    """The network: a backbone per modality, fusion on each scale, feature pyramid, proposals, box heads, mask head.
 
-    embed_dim: int = 24
-    depth: int = 6
-    num_heads: int = 1
-    last_blocks: tuple[int, ...] = (0, 1, 4, 5)  # the last block of each stage, as in MViTv2
-    window_size: int = 16  # in tokens of the first stage (4 px); should divide the chip's token grid
-    kv_stride: int = 4
+    The defaults are those of rts-mini; `PRESETS` has the paper's.
+    """
+
+    backbone: Literal["mvitv2", "resnet50"] = "mvitv2"
+    # of MViTv2 alone
+    embed_dim: PositiveInt = 24
+    depth: PositiveInt = 6
+    num_heads: PositiveInt = 1
+    last_blocks: tuple[int, int, int, int] = (0, 1, 4, 5)  # the last block of each stage
+    window_size: PositiveInt = 32  # in tokens of the first stage (4 px); should divide the chip's token grid
+    global_blocks: bool = False  # true: the last block of each stage but the first sees the whole chip, as in MViTv2
+    image_size: PositiveInt = 224  # px for which tables of relative positions are made where blocks see all tokens
+    kv_stride: PositiveInt = 4
     drop_path: Fraction = 0.1
-    fusion_kv_grid: int = 16  # keys and values are pooled to at most this grid; 0: full attention
+    # where modalities meet
+    fusion: FusionName = "residual_cross"
+    fusion_kv_grid: NonNegativeInt = 8  # keys and values are pooled to at most this grid; 0: full attention
+    fusion_window: NonNegativeInt = 32  # they attend within windows of this many tokens of the finest scale; 0: all
     fusion_mlp_ratio: float = 4.0
-    fpn_channels: int = 64
-    box_convs: int = 1
-    fc_dim: int = 128
-    mask_convs: int = 2
-    mask_resolution: int = 28
+    # the detector on top
+    fpn_channels: PositiveInt = 64
+    fpn_norm: NormName = "layer"
     anchor_sizes: tuple[tuple[float, ...], ...] = ((8, 12), (17, 24), (34, 48), (68, 96), (136, 192))  # px, p2..p6
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    proposals: int = 100  # kept per chip at test time
+    rpn_convs: PositiveInt = 1
+    proposals: PositiveInt = 2000  # kept at test time in a chip of the size that the card gives, at most,
+    proposal_score: Fraction = 0.8  # and of these only where the network is as sure that there is something
+    decoder: Literal["cascade", "single"] = "cascade"  # box heads in three stages, or one as in Mask R-CNN
+    head_norm: NormName = "layer"
+    box_convs: NonNegativeInt = 1
+    box_fcs: PositiveInt = 1
+    fc_dim: PositiveInt = 128
+    masks: bool = True  # false: boxes only
+    mask_convs: PositiveInt = 2
+    mask_resolution: Annotated[int, Field(gt=0, multiple_of=2)] = 28
+    classes: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _stages_end_with_the_blocks(self) -> Self:
+        ascending = all(first < second for first, second in pairwise(self.last_blocks))
+        if not ascending or self.last_blocks[-1] != self.depth - 1:
+            raise ValueError(f"last_blocks must ascend to the last of {self.depth} blocks, {self.depth - 1}")
+        return self
+
+    @property
+    def alignment(self) -> int:
+        """Chips that lie this many px from each other have the windows of attention at the same places of the scene.
+
+        Also a multiple of the coarsest level's stride of 64 px. 1 where the network attends to whole chips.
+        """
+        attends = self.fusion.endswith(("stacked", "cross"))
+        if self.backbone != "mvitv2" or self.global_blocks or (attends and not self.fusion_window):
+            return 1
+        return math.lcm(64, 4 * self.window_size, 4 * self.fusion_window if attends else 1)
+
+
+_PUBLISHED = NetworkConfig(
+    embed_dim=96,
+    window_size=64,  # 56 upstream, which pads the 64 tokens of a chip of 256 px to 112
+    global_blocks=True,
+    fusion_kv_grid=16,
+    fusion_window=0,
+    fpn_channels=256,
+    fpn_norm="none",
+    anchor_sizes=((16,), (32,), (64,), (128,), (256,)),  # half of COCO's: slumps are small
+    rpn_convs=2,
+    proposals=1200,
+    proposal_score=0.0,
+    head_norm="batch",
+    box_convs=4,
+    fc_dim=1024,
+    mask_convs=4,
+)
+
+#: Architectures by name. Those of MViTv2 and ResNet50 take detectron2's published weights tensor by tensor: sizes of
+#: Li et al. 2022, table 4, heads of detectron2's `cascade_mask_rcnn_mvitv2_*` and `mask_rcnn_R_50_FPN`.
+PRESETS: Mapping[str, NetworkConfig] = {
+    "mini": NetworkConfig(),
+    "mvitv2-t": _PUBLISHED.model_copy(update={"depth": 10, "last_blocks": (0, 2, 7, 9), "drop_path": 0.2}),
+    "mvitv2-s": _PUBLISHED.model_copy(update={"depth": 16, "last_blocks": (0, 2, 13, 15), "drop_path": 0.2}),
+    "mvitv2-b": _PUBLISHED.model_copy(update={"depth": 24, "last_blocks": (1, 4, 20, 23), "drop_path": 0.4}),
+    "resnet50": _PUBLISHED.model_copy(
+        update={
+            "backbone": "resnet50",
+            "decoder": "single",
+            "rpn_convs": 1,
+            "head_norm": "none",
+            "box_convs": 0,
+            "box_fcs": 2,
+        }
+    ),
+}
 
 
 class TrainConfig(Section):
@@ -73,11 +167,15 @@ class TrainConfig(Section):
 
     network: NetworkConfig = NetworkConfig()
     modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
+    start_from: str | None = None  # folder of `rtsmap models import`; its weights instead of random ones
+    freeze: tuple[Modality, ...] = ()  # modalities whose backbone does not learn
+    recompute: bool = False  # keep no activations within backbone blocks: slower by a third, much less memory
     gsd_m: float = 3.0
     gsd_range_m: tuple[float, float] = (2.5, 4.0)
-    chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256
-    overlap: Annotated[int, Field(ge=0, multiple_of=2)] = 64
-    iterations: Annotated[int, Field(gt=0)] = 2200
+    training_chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256  # px
+    chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 1024  # px, of `rtsmap predict`
+    overlap: Annotated[int, Field(ge=0, multiple_of=2)] = 256  # px, likewise
+    iterations: Annotated[int, Field(gt=0)] = 2000
     batch_size: Annotated[int, Field(gt=0)] = 4
     learning_rate: float = 5e-4
     weight_decay: float = 0.05
@@ -90,6 +188,16 @@ class TrainConfig(Section):
     seed: int = 0
     checkpoint_every: int = 100  # iterations
     workers: Annotated[int, Field(ge=0)] = 1  # processes that make chips; 0: the network waits for each batch
+
+    @model_validator(mode="after")
+    def _frozen_backbones_exist(self) -> Self:
+        if len(set(self.modalities)) < len(self.modalities):
+            raise ValueError("modalities: one is named twice")
+        if self.freeze and self.network.fusion == "channels":
+            raise ValueError('freeze: with fusion = "channels" all modalities share one backbone')
+        if unknown := sorted(set(self.freeze) - set(self.modalities)):
+            raise ValueError(f"freeze: {', '.join(unknown)} is none of the modalities {', '.join(self.modalities)}")
+        return self
 
 
 class InputConfig(Section):

@@ -9,13 +9,17 @@ The rule, which does not depend on the order of the instances:
    than `agreement`. A cut outline may come apart, as the two arms of a slump whose headwall lies beyond the zone; one
    piece that agrees with one piece of the other is enough. Ratios of whole outlines fail once a slump is much larger
    than the overlap, since each chip sees another part of it.
-3. *Union.* Slumps are the connected components of these pairs: geometry the union, score the highest (partial views
-   score low, the best view says how sure the network is), `n_chips` the number of distinct chips. Instances of one
-   chip are never compared, so neighbours that touch stay apart. One slump takes in two of them only if another chip's
+3. *Best view.* Slumps are the connected components of these pairs, `n_chips` the number of distinct chips. A chip sees
+   a slump the better, the farther its outline keeps from those borders of the window beyond which other chips see
+   more. Where the best view keeps an eighth of the overlap from them, it is whole, and outline and score are its own.
+   If moreover it lies around a point that is another chip's by as much, the slump is left out: the chip that sees it
+   better still has not found it, and what is found must not depend on how many chips looked.
+4. *Union.* Otherwise no chip sees all of it, and the outline is the union, the score the highest. Instances of one chip
+   are never compared, so neighbours that touch stay apart. One slump takes in two of them only if another chip's
    instance agrees with each. As `agreement` is at least one half and nothing shares more than half of itself with
    each of two outlines that do not overlap, that takes one piece for each: the other chip sees them joined on ground
    that their own chip does not see. A neighbour that sees two slumps as one on common ground cannot glue them.
-4. *Leftovers.* Slumps of different chips may overlap without agreement. From the largest to the smallest, the smaller
+5. *Leftovers.* Slumps of different chips may overlap without agreement. From the largest to the smallest, the smaller
    ones that lie within a slump by more than half of their area are other views of it and are left out; a quarter is
    enough for an outline of one chip that this chip's border cuts, since it is a partial view for certain. Unless one
    chip sees two or more of them, each with a higher score than the slump, and most of the slump lies in its window:
@@ -40,6 +44,9 @@ from rtsmap.records import PRECISION_PX, ChipWindow, Instance, MergedInstance, W
 
 #: A hole that the union of two outlines leaves between them is an artefact below this area (px²).
 MIN_HOLE_PX = 1.0
+
+#: A quarter of half an overlap: see steps 3 and 4 of the rule.
+WHOLE = 0.25
 
 _Geometries = NDArray[np.object_]
 _Indices = NDArray[np.intp]
@@ -143,6 +150,14 @@ class _Links(NamedTuple):
         inside = chosen[self.pairs].all(axis=1)
         renumbered = np.cumsum(chosen) - 1
         return _Links(renumbered[self.pairs[inside]], self.agree[inside])
+
+
+class _View(NamedTuple):
+    """An instance, and how well its chip sees it: distances from the window's border in half overlaps."""
+
+    instance: Instance
+    clearance: float  # of its outline
+    centre: float  # of the centre of its bounds; below 1 it lies in another chip's core
 
 
 class _Union(NamedTuple):
@@ -251,17 +266,43 @@ def _components(count: int, pairs: _Indices) -> _Indices:
 
 def _resolve(instances: Sequence[Instance], links: _Links) -> list[MergedInstance]:
     labels = _components(len(instances), links.pairs[links.agree])
-    members: dict[int, list[Instance]] = {}
-    for instance, label in zip(instances, labels.tolist(), strict=True):
-        members.setdefault(label, []).append(instance)
-    unions = [_unite(members[label]) for label in range(len(members))]
+    members: dict[int, list[_View]] = {}
+    for view, label in zip(_views(instances), labels.tolist(), strict=True):
+        members.setdefault(label, []).append(view)
+    slumps = [_one_slump(members[label]) for label in range(len(members))]
     left_over = labels[links.pairs[~links.agree]]
-    kept = _without_duplicates(unions, left_over[left_over[:, 0] != left_over[:, 1]])
-    return [MergedInstance(union.geometry, union.score, len(union.chips)) for union in kept]
+    kept = _without_duplicates(slumps, left_over[left_over[:, 0] != left_over[:, 1]])
+    return [MergedInstance(slump.geometry, slump.score, len(slump.chips)) for slump in kept]
+
+
+def _views(instances: Sequence[Instance]) -> list[_View]:
+    """How far each instance, and its centre, keep from the borders of the window beyond which other chips see more."""
+    bounds = shapely.bounds(_geometries(instances)).reshape(-1, 4)
+    windows, cores = _bounds(one.place.window for one in instances), _bounds(one.place.core for one in instances)
+    inwards = np.array([1, 1, -1, -1])
+    margin = (cores - windows) * inwards  # half an overlap; 0 where the scene ends
+    with np.errstate(divide="ignore", invalid="ignore"):
+        outline, centre = (
+            np.where(margin > 0, (sides - windows) * inwards / margin, np.inf).min(axis=1)
+            for sides in (bounds, np.tile((bounds[:, :2] + bounds[:, 2:]) / 2, 2))
+        )
+    return [_View(*view) for view in zip(instances, outline.tolist(), centre.tolist(), strict=True)]
+
+
+def _one_slump(views: Sequence[_View]) -> _Union | None:
+    """Steps 3 and 4 of the rule."""
+    members = [view.instance for view in views]
+    best = max(views, key=lambda view: (view.clearance, view.instance.score))
+    if best.clearance < WHOLE or sum(member.place == best.instance.place for member in members) > 1:
+        return _unite(members)
+    if best.centre < 1 - WHOLE:
+        return None
+    chips = frozenset(member.place for member in members)
+    return _Union(shapely.normalize(best.instance.polygon), best.instance.score, chips, partial=False)
 
 
 def _unite(members: Sequence[Instance]) -> _Union:
-    """Step 3 of the rule; the outline is valid, on the lattice, and starts at the same vertex whatever the order."""
+    """The outline is valid, on the lattice, and starts at the same vertex whatever the order."""
     geometry: BaseGeometry = members[0].polygon
     if len(members) > 1:
         united = shapely.set_precision(shapely.union_all([member.polygon for member in members]), PRECISION_PX)
@@ -276,11 +317,13 @@ def _unite(members: Sequence[Instance]) -> _Union:
     return _Union(shapely.normalize(geometry), score, chips, partial=len(members) == 1 and bool(touches))
 
 
-def _without_duplicates(unions: Sequence[_Union], overlaps: _Indices) -> Iterator[_Union]:
-    """Leave out what lies mostly within another, or glues others: step 4 of the rule."""
+def _without_duplicates(slumps: Sequence[_Union | None], overlaps: _Indices) -> Iterator[_Union]:
+    """Leave out what lies mostly within another, or glues others: step 5 of the rule."""
+    unions = {index: slump for index, slump in enumerate(slumps) if slump}
     neighbours: dict[int, set[int]] = {}
     for a, b in np.concatenate([overlaps, overlaps[:, ::-1]]).tolist():
-        neighbours.setdefault(a, set()).add(b)
+        if a in unions and b in unions:
+            neighbours.setdefault(a, set()).add(b)
     gone: set[int] = set()
     for large in sorted(neighbours, key=lambda index: (-unions[index].geometry.area, index)):
         if large in gone:
@@ -289,7 +332,7 @@ def _without_duplicates(unions: Sequence[_Union], overlaps: _Indices) -> Iterato
         others = {k for k in neighbours[large] - gone if unions[k].geometry.area <= area.area}
         inside = {k for k in others if unions[k].lies_in(area, 0.25 if unions[k].partial else 0.5)}
         gone |= {large} if _glues(unions[large], [unions[k] for k in inside]) else inside
-    return (union for index, union in enumerate(unions) if index not in gone)
+    return (union for index, union in unions.items() if index not in gone)
 
 
 def _glues(large: _Union, inside: Sequence[_Union]) -> bool:

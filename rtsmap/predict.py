@@ -13,7 +13,6 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap import __version__, bands, preview
-from rtsmap.aoi import read_area
 from rtsmap.attributes import Describer
 from rtsmap.chips import ChipBlock, ChipGrid, read_chips
 from rtsmap.config import ModelCard
@@ -23,6 +22,7 @@ from rtsmap.instances import outlines
 from rtsmap.layer import SceneResult
 from rtsmap.merge import Merger
 from rtsmap.observed import ObservedArea
+from rtsmap.polygons import read_area
 from rtsmap.records import (
     PRECISION_PX,
     Chip,
@@ -188,7 +188,7 @@ def provenance(paths: Sequence[str], card: ModelCard, options: Options, command:
             "bands": dict(options.bands) if options.bands else None,
             "scale": options.scale,
             "chip_size": resolved.chip_size,
-            "overlap": resolved.overlap,
+            "overlap": resolved.overlap,  # at least
             "aoi": str(options.aoi) if options.aoi else None,
         },
         "model": card.describe(),
@@ -204,7 +204,7 @@ def _layout(
 ) -> tuple[ChipGrid, Callable[[ChipWindow], bool], BaseGeometry | None]:
     """The lattice of chips, which of them are wanted, and the area of interest in the grid's CRS."""
     resolved = options.for_model(card)
-    lattice = ChipGrid(source.grid, resolved.chip_size, resolved.overlap)
+    lattice = ChipGrid(source.grid, resolved.chip_size, resolved.overlap, card.network.alignment)
     if options.aoi is None:
         return lattice, lambda _place: True, None
     area = read_area(options.aoi, source.grid.crs)
@@ -224,10 +224,8 @@ def _watched(
     done = 0
     for block in blocks:
         yield block
-        left, top, right, bottom = block.core.bounds
-        stride = lattice.chip_size - lattice.overlap
-        done += -(-(right - left) // stride) * -(-(bottom - top) // stride)
-        progress(min(done, total), total)
+        done += block.places
+        progress(done, total)
 
 
 def _instances(

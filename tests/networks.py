@@ -10,7 +10,10 @@ TINY = NetworkConfig(
     depth=4,
     last_blocks=(0, 1, 2, 3),
     window_size=8,
-    fusion_kv_grid=8,
+    fusion_kv_grid=4,
+    fusion_window=8,
+    proposals=100,
+    proposal_score=0.0,
     fpn_channels=16,
     fc_dim=16,
     mask_convs=1,
@@ -19,6 +22,7 @@ TINY = NetworkConfig(
 
 TINY_TRAINING = TrainConfig(
     network=TINY,
+    training_chip_size=64,
     chip_size=64,
     overlap=16,
     gsd_m=10.0,
@@ -41,7 +45,7 @@ def write_model(folder: Path, *, score: float = 0.0, gsd_m: float = 3.0) -> Path
 
     folder.mkdir(parents=True)
     modalities = ("rgb", "ndvi", "nir")
-    save_weights(seeded_network(TINY, modalities, 64, seed=1).state_dict(), folder / "weights.safetensors")
+    save_weights(seeded_network(TINY, modalities, seed=1).state_dict(), folder / "weights.safetensors")
     card = ModelCard(
         name=folder.name,
         version="1.0.0",

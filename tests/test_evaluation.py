@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap.errors import InputError
-from rtsmap.evaluation.maps import average_precision, match, read_layer, score_map
+from rtsmap.evaluation.maps import average_precision, match, score_map
 
 CRS = "EPSG:32651"
 
@@ -67,11 +66,3 @@ def test_only_labels_in_the_observed_area_count(rtsmap, tmp_path):
     assert code == 0
     assert "recall     50.0 % (1 of 2 labels)" in out
     assert "precision  100.0 % (1 of 1 polygons)" in out
-
-
-def test_unreadable_layers_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.gpkg: cannot be read as a layer"):
-        read_layer(tmp_path / "none.gpkg")
-    geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)]).to_parquet(tmp_path / "plain.parquet")
-    with pytest.raises(InputError, match="no coordinate reference system"):
-        read_layer(tmp_path / "plain.parquet")

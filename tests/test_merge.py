@@ -13,7 +13,7 @@ from rtsmap.chips import ChipGrid
 from rtsmap.merge import Merger, in_order, merge
 from rtsmap.records import ChipWindow, Grid, Instance, MergedInstance
 
-# Chips of 128 px that share 32 px: cores of 96 px, 16 px of margin. Chip 1 sees 80..208, its core is 96..192.
+# Chips of 128 px that share 32 px: cores of 96 px, 16 px of margin. Chip 1 sees 96..224, its core is 112..208.
 CHIPS = ChipGrid(Grid(CRS(32644), Affine(3, 0, 0, 0, -3, 0), 960, 960), chip_size=128, overlap=32)
 
 
@@ -75,26 +75,26 @@ def as_bytes(slumps: list[MergedInstance]) -> list[tuple[bytes, float, int]]:
 
 
 def test_a_slump_inside_one_chip_passes_through():
-    shape = disc(150, 150, 20)
+    shape = disc(166, 166, 20)
     slump = only(merge([Instance(chip(1, 1), shape, 0.75)]))
     assert slump.geometry.equals(shape)
     assert (slump.score, slump.n_chips) == (0.75, 1)
 
 
 def test_a_slump_across_two_chips_becomes_one_with_the_better_score():
-    shape = box(150, 120, 240, 140)
+    shape = box(166, 136, 256, 156)
     slump = only(merge([seen(shape, 1, 1, score=0.6), seen(shape, 1, 2, score=0.8)]))
     assert slump.geometry.equals(shape)
     assert (slump.score, slump.n_chips) == (0.8, 2)
 
 
 def test_a_slump_across_four_chips_at_a_corner_becomes_one():
-    slump = only(merge(seen_by_all(disc(192, 192, 40))))
-    assert same(slump.geometry, disc(192, 192, 40))
+    slump = only(merge(seen_by_all(disc(208, 208, 40))))
+    assert same(slump.geometry, disc(208, 208, 40))
     assert slump.n_chips == 4
 
 
-@pytest.mark.parametrize("shape", [box(20, 140, 700, 150), box(140, 20, 150, 700)], ids=["wide", "high"])
+@pytest.mark.parametrize("shape", [box(36, 156, 716, 166), box(156, 36, 166, 716)], ids=["wide", "high"])
 def test_a_slump_longer_than_three_chips_becomes_one(shape: Polygon):
     slump = only(merge(seen_by_all(shape)))
     assert slump.geometry.equals(shape)
@@ -102,7 +102,7 @@ def test_a_slump_longer_than_three_chips_becomes_one(shape: Polygon):
 
 
 def test_a_large_slump_becomes_one_although_its_views_have_little_in_common():
-    shape = disc(450, 450, 300)
+    shape = disc(466, 466, 300)
     views = seen_by_all(shape)
     left, right = (view.polygon for view in views if view.place in (chip(4, 4), chip(4, 5)))
     assert left.intersection(right).area / left.union(right).area < 0.2
@@ -110,34 +110,34 @@ def test_a_large_slump_becomes_one_although_its_views_have_little_in_common():
 
 
 def test_the_arms_of_a_slump_that_one_chip_sees_apart_are_joined_by_the_chip_that_sees_the_headwall():
-    arms = box(120, 110, 230, 120).union(box(120, 150, 230, 160)).union(box(220, 110, 240, 160))
+    arms = box(136, 126, 246, 136).union(box(136, 166, 246, 176)).union(box(236, 126, 256, 176))
     views = seen_by_all(arms)
     assert sum(view.place == chip(1, 1) for view in views) == 2
     assert only(merge(views)).geometry.equals(arms)
 
 
 def test_what_lies_outside_the_core_is_left_to_the_neighbour():
-    in_the_margin = disc(200, 150, 5)  # 193..208 belongs to the core of column 2
+    in_the_margin = disc(216, 166, 5)  # 209..224 belongs to the core of column 2
     assert merge([seen(in_the_margin, 1, 1)]) == []
     assert only(merge(seen_by_all(in_the_margin))).n_chips == 1
 
 
 def test_what_only_touches_its_core_is_left_to_the_neighbour():
-    assert merge([seen(box(192, 140, 200, 150), 1, 1)]) == []
+    assert merge([seen(box(208, 156, 216, 166), 1, 1)]) == []
 
 
 def test_neighbours_that_touch_stay_apart():
-    upper, lower = box(150, 110, 240, 140), box(150, 140, 240, 170)
+    upper, lower = box(166, 126, 256, 156), box(166, 156, 256, 186)
     slumps = merge(seen_by_all(upper, lower))
     assert [slump.geometry.equals(shape) for slump, shape in zip(slumps, (upper, lower), strict=True)] == [True, True]
 
 
 def test_overlapping_instances_of_one_chip_stay_apart():
-    assert len(merge([seen(disc(140, 150, 15), 1, 1), seen(disc(155, 150, 15), 1, 1)])) == 2
+    assert len(merge([seen(disc(156, 166, 15), 1, 1), seen(disc(171, 166, 15), 1, 1)])) == 2
 
 
 def test_a_neighbour_that_sees_two_slumps_as_one_cannot_glue_them():
-    upper, lower, both = box(180, 120, 204, 135), box(180, 145, 204, 160), box(180, 120, 204, 160)
+    upper, lower, both = box(196, 136, 220, 151), box(196, 161, 220, 176), box(196, 136, 220, 176)
     views = [seen(upper, 1, 1, 0.9), seen(lower, 1, 1, 0.8)]
     slumps = merge([*views, seen(both, 1, 2, 0.7)])
     assert [slump.geometry.equals(shape) for slump, shape in zip(slumps, (upper, lower), strict=True)] == [True, True]
@@ -146,29 +146,29 @@ def test_a_neighbour_that_sees_two_slumps_as_one_cannot_glue_them():
 
 
 def test_a_slump_beyond_the_window_of_two_surer_parts_is_not_given_up():
-    upper, lower, large = box(185, 120, 207, 135), box(185, 145, 207, 160), box(185, 120, 290, 160)
+    upper, lower, large = box(201, 136, 223, 151), box(201, 161, 223, 176), box(201, 136, 306, 176)
     slumps = merge([seen(upper, 1, 1, 0.9), seen(lower, 1, 1, 0.9), seen(large, 1, 2, 0.5)])
     assert [slump.geometry.bounds for slump in slumps] == [large.bounds]
 
 
 def test_a_poorer_view_within_a_slump_is_not_written_twice():
-    shape = disc(220, 150, 40)
-    poor_view = Instance(chip(1, 1), box(185, 140, 200, 150), 0.99)
+    shape = disc(236, 166, 40)
+    poor_view = Instance(chip(1, 1), box(201, 156, 216, 166), 0.99)
     slump = only(merge([seen(shape, 1, 2, 0.7), poor_view]))
     assert slump.geometry.equals(shape)
     assert slump.n_chips == 1
 
 
 def test_a_view_cut_by_its_chip_goes_even_where_it_lies_outside_the_slump_for_the_most_part():
-    shape = box(180, 120, 260, 160)
-    partly_beside = box(184, 148, 208, 180)  # 12 of its 32 rows; its chip ends at 208
-    whole_beside = box(184, 148, 207, 180)
+    shape = box(196, 136, 276, 176)
+    partly_beside = box(200, 164, 224, 196)  # 12 of its 32 rows; its chip ends at 224
+    whole_beside = box(200, 164, 223, 196)
     assert len(merge([seen(shape, 1, 2), seen(partly_beside, 1, 1)])) == 1
     assert len(merge([seen(shape, 1, 2), seen(whole_beside, 1, 1)])) == 2
 
 
 def test_holes_are_kept_across_chips():
-    ring = disc(192, 150, 60).difference(disc(192, 150, 20))
+    ring = disc(208, 166, 60).difference(disc(208, 166, 20))
     halves = [ring.intersection(box(*chip(1, column).window.bounds)) for column in (1, 2)]
     instances = [Instance(chip(1, column), half, 0.9) for column, half in zip((1, 2), halves, strict=True)]
     geometry = only(merge(instances)).geometry
@@ -178,10 +178,30 @@ def test_holes_are_kept_across_chips():
 
 
 def test_gaps_below_a_pixel_between_two_views_are_closed():
-    left = box(150, 120, 204, 160).difference(box(186, 130, 186.5, 131))
-    right = box(180, 120, 250, 160).difference(box(186.25, 130, 186.75, 131))
+    left = box(166, 136, 224, 176).difference(box(202, 146, 202.5, 147))
+    right = box(192, 136, 266, 176).difference(box(202.25, 146, 202.75, 147))
     geometry = only(merge([Instance(chip(1, 1), left, 0.9), Instance(chip(1, 2), right, 0.9)])).geometry
-    assert geometry.equals(box(150, 120, 250, 160))
+    assert geometry.equals(box(166, 136, 266, 176))
+
+
+def test_the_chip_that_sees_a_slump_best_has_the_last_word():
+    # both windows hold it, and it keeps 16 px from the border of chip 1's and 4 px from that of chip 2's
+    better, worse = box(196, 140, 208, 160), box(197, 138, 212, 164)
+    slump = only(merge([Instance(chip(1, 1), better, 0.6), Instance(chip(1, 2), worse, 0.9)]))
+    assert slump.geometry.equals(better)
+    assert (slump.score, slump.n_chips) == (0.6, 2)
+
+
+def test_what_the_chip_around_it_has_not_found_is_left_out():
+    in_the_margin = box(207, 140, 219, 160)  # whole in chip 1, its centre 5 px into the core of chip 2
+    assert merge([Instance(chip(1, 1), in_the_margin, 0.9)]) == []
+    near_the_core = box(203, 140, 219, 160)
+    assert only(merge([Instance(chip(1, 1), near_the_core, 0.9)])).geometry.equals(near_the_core)
+
+
+def test_the_border_of_the_scene_cuts_no_view():
+    shape = box(0, 20, 60, 40)
+    assert only(merge([Instance(chip(0, 0), shape, 0.5)])).geometry.equals(shape)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -84,14 +84,14 @@ def test_batches_and_order_of_chips_change_no_byte(scene, tmp_path, monkeypatch)
 def test_progress_ends_with_all_chips_done(scene):
     seen = []
     predict_scene(scene, card(), BareGround(), Options(), progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (16, 16)
+    assert seen[-1] == (25, 25)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
 def test_the_detector_gets_no_more_chips_than_a_batch(scene):
     detector = BareGround()
     predict_scene(scene, card(), detector, Options(), batch_size=3)
-    assert sum(detector.batches) == 16
+    assert sum(detector.batches) == 25
     assert max(detector.batches) <= 3
 
 

@@ -55,13 +55,13 @@ def test_a_table_gives_scenes_with_outlines_in_pixels(tmp_path, labels):
     ("text", "message"),
     [
         ("image,mask\na,b\n", "needs a header and the columns image, labels, site"),
-        ("image,labels,site\nimage.tif,missing.gpkg,here\n", r"missing\.gpkg: cannot be read as polygons"),
+        ("image,labels,site\nimage.tif,missing.gpkg,here\n", r"missing\.gpkg: cannot be read as a layer"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, text, message):
     table = write_table(tmp_path)
     table.write_text(text)
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(InputError, match=message):
         read_table(table)
 
 
@@ -162,6 +162,9 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_weights(tmp_path):
     assert card.sha256 == stopped
     assert card.sites_trained_on == ("here",)
     assert not (tmp_path / "stopped" / "checkpoint.pt").exists()
+    tables = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "stopped")]
+    assert tables[0] == tables[1]  # no iteration twice
+    assert [row.split(",")[0] for row in tables[0].splitlines()] == ["iteration", "1", "2", "3", "4"]
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from rtsmap import __version__
 from rtsmap.errors import InterruptedRunError, RtsmapError
 
 #: Command to module; the order is that of `rtsmap --help`.
-COMMANDS = ("demo", "predict", "models", "doctor", "train", "evaluate")
+COMMANDS = ("demo", "predict", "models", "doctor", "dataset", "train", "evaluate")
 
 
 class Commands(click.Group):

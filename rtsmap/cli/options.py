@@ -59,5 +59,8 @@ class MaskClasses(click.ParamType[tuple[str, ...]]):
         return names
 
 
+NETWORKS = ("mini", "mvitv2-t", "mvitv2-s", "mvitv2-b", "resnet50")
+
+network = click.option("--network", type=click.Choice(NETWORKS), help="Architecture; other settings as by default.")
 output_path = click.Path(dir_okay=False, path_type=Path)
 input_path = click.Path(path_type=Path)

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 @click.argument("table", type=options.input_path, required=False)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the model.")
 @click.option("--config", type=options.input_path, help="Settings in TOML; see --template.")
+@options.network
 @click.option("--without", multiple=True, metavar="SITE", help="Leave a site out, to test on it; repeatable.")
 @options.device
 @click.option("--template", is_flag=True, help="Print all settings with their defaults, and stop.")
 def train(
-    table: Path | None, output: Path | None, config: Path | None, without: tuple[str, ...], device: str, template: bool
+    table: Path | None,
+    output: Path | None,
+    config: Path | None,
+    network: str | None,
+    without: tuple[str, ...],
+    device: str,
+    template: bool,
 ) -> None:
     """Train a model on the scenes of TABLE, a CSV file with the columns image, labels and site.
 
@@ -30,16 +37,19 @@ def train(
 
     \b
     Example:
-      rtsmap train scenes.csv -o runs/mine --without taimyr
+      rtsmap train --template --network mvitv2-t > train.toml
+      rtsmap train scenes.csv -o runs/mine --config train.toml --without taimyr
       rtsmap predict scene.tif -o slumps.gpkg --model runs/mine
     """
-    from rtsmap.config import TrainConfig
+    if config and network:
+        raise click.UsageError("--network and --config exclude each other; set the network in the file")
+    from rtsmap.config import PRESETS, TrainConfig
 
-    settings = TrainConfig.from_toml(config) if config else TrainConfig()
+    settings = TrainConfig.from_toml(config) if config else TrainConfig(network=PRESETS[network or "mini"])
     if template:
         import tomli_w
 
-        click.echo(tomli_w.dumps(settings.model_dump(mode="json")), nl=False)
+        click.echo(tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)), nl=False)
         return
     if table is None or output is None:
         raise click.UsageError("needs TABLE and --output; see rtsmap train --help")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from rtsmap.config import ModelCard
-from rtsmap.network.cascade import build_network
+from rtsmap.network.cascade import box_predictors, build_network
 from rtsmap.network.checkpoint import load_weights
 from rtsmap.network.device import resolve_device
 from rtsmap.records import Detections, FloatArray
@@ -32,14 +32,16 @@ class TorchDetector:
 
     def __init__(self, card: ModelCard, weights: Path, *, device: str, min_score: float) -> None:
         self.device = resolve_device(device)
-        self.network = build_network(card.network, card.input.modalities, card.input.chip_size)
+        self.network = build_network(card.network, card.input.modalities)
         load_weights(self.network, weights)
-        for predictor in self.network.roi_heads.box_predictor:
+        for predictor in box_predictors(self.network):
             predictor.test_score_thresh = min_score
         self.network.to(self.device).eval()
+        self._proposals, self._chip_size = card.network.proposals, card.input.chip_size
 
     def detect(self, chips: FloatArray) -> list[Detections]:
         """See `Detector.detect`."""
+        self._keep_proposals(round(self._proposals * (chips.shape[-1] / self._chip_size) ** 2))
         step = 1 if self.device.type == "cpu" else len(chips)
         with torch.inference_mode():
             return [
@@ -48,6 +50,13 @@ class TorchDetector:
                 for instances in self._run(torch.from_numpy(chips[start : start + step]).to(self.device))
             ]
 
+    def _keep_proposals(self, number: int) -> None:
+        """As many for a unit of area whatever the chips, so that what is found does not depend on their size."""
+        rpn = self.network.proposal_generator
+        rpn.post_nms_topk[False] = number
+        rpn.pre_nms_topk[False] = 2 * number
+        box_predictors(self.network)[-1].test_topk_per_image = number
+
     def _run(self, images: torch.Tensor) -> list[Any]:
         """One `detectron2.structures.Instances` per image, masks as probability grids."""
         results: list[Any] = self.network.inference([{"image": image} for image in images], do_postprocess=False)
@@ -55,8 +64,9 @@ class TorchDetector:
 
 
 def _to_records(instances: Any) -> Detections:
-    return Detections(
-        boxes=instances.pred_boxes.tensor.cpu().numpy(),
-        scores=instances.scores.cpu().numpy(),
-        masks=instances.pred_masks[:, 0].cpu().numpy().astype(np.float32),
-    )
+    boxes = instances.pred_boxes.tensor.cpu().numpy()
+    if instances.has("pred_masks"):
+        masks = instances.pred_masks[:, 0].cpu().numpy().astype(np.float32)
+    else:  # a network without a mask head: the box is the outline
+        masks = np.ones((len(boxes), 2, 2), dtype=np.float32)
+    return Detections(boxes=boxes, scores=instances.scores.cpu().numpy(), masks=masks)

@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.errors import InputError
+from rtsmap.polygons import read_polygons
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,6 @@ class MapScore:
         return 2 * self.matched / max(self.labels + self.predictions, 1)
 
 
-def read_layer(path: Path, crs: object | None = None, layer: str | None = None) -> geopandas.GeoDataFrame:
-    """Read polygons, in another CRS where one is given."""
-    try:
-        frame = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=layer)
-    except Exception as error:  # pyogrio's and pyarrow's errors share no base class
-        raise InputError(f"{path}: cannot be read as a layer of polygons ({error})") from error
-    if frame.crs is None:
-        raise InputError(f"{path}: has no coordinate reference system")
-    return frame if crs is None else frame.to_crs(crs)
-
-
 def evaluate_files(predicted: Path, labels: Path, *, min_iou: float = 0.5, score: float = 0.0) -> MapScore:
     """Score a layer that `rtsmap predict` wrote against labels inside the area that it observed.
 
@@ -66,11 +55,11 @@ def evaluate_files(predicted: Path, labels: Path, *, min_iou: float = 0.5, score
     """
     is_parquet = predicted.suffix == ".parquet"
     observed_path = predicted.with_name(f"{predicted.stem}_observed.parquet") if is_parquet else predicted
-    observed = read_layer(observed_path, layer=None if is_parquet else "observed_area")
+    observed = read_polygons(observed_path, layer=None if is_parquet else "observed_area")
     # IoU is taken in the zone's UTM projection where the layer is in degrees
     crs = observed.crs if observed.crs.is_projected else observed.estimate_utm_crs()
-    slumps = read_layer(predicted, crs, layer=None if is_parquet else "thaw_slumps")
-    truth = read_layer(labels, crs).explode(ignore_index=True)
+    slumps = read_polygons(predicted, crs, layer=None if is_parquet else "thaw_slumps")
+    truth = read_polygons(labels, crs).explode(ignore_index=True)
     inside = truth.representative_point().within(observed.to_crs(crs).union_all())
     curve = score_map(slumps, truth[inside], min_iou=min_iou)
     kept = score_map(slumps[slumps["score"] >= score], truth[inside], min_iou=min_iou, resamples=0)

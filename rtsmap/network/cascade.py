@@ -1,12 +1,18 @@
-"""Assembly of the detector on detectron2: fused backbones, feature pyramid, proposals, cascade box heads, mask head."""
+"""Assembly of the detector on detectron2: fused backbones, feature pyramid, proposals, box heads, mask head.
 
-from collections.abc import Sequence
+Names of modules are detectron2's throughout, so that its published weights fit tensor by tensor.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import FPN, GeneralizedRCNN
+from detectron2.modeling import FPN, Backbone, GeneralizedRCNN, ResNet
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool
+from detectron2.modeling.backbone.resnet import BasicStem
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.poolers import ROIPooler
@@ -16,12 +22,14 @@ from detectron2.modeling.roi_heads import (
     FastRCNNConvFCHead,
     FastRCNNOutputLayers,
     MaskRCNNConvUpsampleHead,
+    StandardROIHeads,
 )
+from detectron2.structures import Instances
 from torch import Tensor, nn
 
 from rtsmap.bands import MODALITY_CHANNELS
 from rtsmap.config import NetworkConfig
-from rtsmap.network.fusion import FusedBackbone
+from rtsmap.network.fusion import FusedBackbone, Fusion
 from rtsmap.network.mvitv2 import MViT
 
 #: IoU with a label that makes a box positive in each stage of the cascade, and the deviations of its box deltas
@@ -32,36 +40,57 @@ CASCADE_BOX_WEIGHTS = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
 
 
-class ChannelNorm(nn.Module):
+class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of `(n, c, h, w)`, independent of the batch."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels, eps=1e-6)
+        super().__init__(channels, eps=1e-6)
 
     def forward(self, features: Tensor) -> Tensor:
         """The same shape as `features`."""
-        normed: Tensor = self.norm(features.permute(0, 2, 3, 1))
-        return normed.permute(0, 3, 1, 2)
+        return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def build_network(config: NetworkConfig, modalities: Sequence[str], image_size: int) -> GeneralizedRCNN:
+class HeadBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that takes a batch without a single proposal."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The same shape as `features`."""
+        return super().forward(features) if features.numel() else features
+
+
+#: By the name in the configuration, as detectron2 takes norms.
+NORMS: dict[str, str | Callable[[int], nn.Module]] = {"layer": ChannelNorm, "batch": HeadBatchNorm, "none": ""}
+
+
+def build_network(
+    config: NetworkConfig,
+    modalities: Sequence[str],
+    *,
+    frozen: Sequence[str] = (),
+    recompute: bool = False,
+) -> GeneralizedRCNN:
     """The network with random weights.
 
     Args:
         config: its sizes.
         modalities: in the order of the input's channels; the first is the query of the fusion.
-        image_size: side of the training chips in px, a multiple of 32.
+        frozen: modalities whose backbone does not learn.
+        recompute: see `MViT`; ResNet50 has no such option and ignores it.
 
     Returns:
         A network that takes a list of `{"image": (channels, h, w)}` with normalised values.
+
+    Raises:
+        ValueError: a frozen modality has no backbone of its own.
     """
     channels = {name: len(MODALITY_CHANNELS[name]) for name in modalities}
+    bottom_up = _bottom_up(config, channels, frozen, recompute=recompute)
     pyramid = FPN(
-        _backbones(config, channels, image_size),
-        in_features=["scale2", "scale3", "scale4", "scale5"],
+        bottom_up,
+        in_features=list(bottom_up.output_shape()),
         out_channels=config.fpn_channels,
-        norm=ChannelNorm,
+        norm=NORMS[config.fpn_norm],
         top_block=LastLevelMaxPool(),
     )
     total = sum(channels.values())
@@ -74,28 +103,79 @@ def build_network(config: NetworkConfig, modalities: Sequence[str], image_size: 
     )
 
 
-def _backbones(config: NetworkConfig, channels: dict[str, int], image_size: int) -> FusedBackbone:
-    backbones = {
-        name: MViT(
-            3,
-            dim=config.embed_dim,
-            depth=config.depth,
-            heads=config.num_heads,
-            last_blocks=config.last_blocks,
-            window=config.window_size,
-            kv_stride=config.kv_stride,
-            drop_path=config.drop_path,
-            image_size=image_size,
+def _bottom_up(
+    config: NetworkConfig, channels: dict[str, int], frozen: Sequence[str], *, recompute: bool
+) -> FusedBackbone:
+    if config.fusion == "channels" and len(channels) > 1:
+        total = sum(channels.values())
+        # one backbone for all
+        channels, inputs = {"+".join(channels): total}, total
+    else:
+        inputs = 3
+    build = _mvitv2 if config.backbone == "mvitv2" else _resnet50
+    backbones = {name: build(config, inputs, recompute) for name in channels}
+    shapes = next(iter(backbones.values())).output_shape()
+    fusion = {
+        name: Fusion(
+            config.fusion,
+            len(backbones),
+            shape.channels,
+            config.num_heads * 2**level,
+            kv_grid=config.fusion_kv_grid,
+            mlp_ratio=config.fusion_mlp_ratio,
+            window=config.fusion_window // 2**level,
         )
-        for name in channels
+        for level, (name, shape) in enumerate(shapes.items())
+        if len(backbones) > 1
     }
-    return FusedBackbone(
-        backbones,
+    return FusedBackbone(backbones, channels, fusion, frozen=frozen)
+
+
+def _mvitv2(config: NetworkConfig, channels: int, recompute: bool) -> Backbone:
+    return MViT(
         channels,
+        dim=config.embed_dim,
+        depth=config.depth,
         heads=config.num_heads,
-        kv_grid=config.fusion_kv_grid,
-        mlp_ratio=config.fusion_mlp_ratio,
+        last_blocks=config.last_blocks,
+        window=config.window_size,
+        kv_stride=config.kv_stride,
+        drop_path=config.drop_path,
+        global_blocks=config.global_blocks,
+        image_size=config.image_size,
+        recompute=recompute,
     )
+
+
+def _resnet50(_config: NetworkConfig, channels: int, _recompute: bool) -> Backbone:
+    """As torchvision's: strides in the 3 x 3 convolutions, input of unit deviation.
+
+    Statistics of the batches are fixed, as is usual where weights come from ImageNet and batches are small.
+    """
+    stem = BasicStem(in_channels=channels, out_channels=64, norm="FrozenBN")
+    stages = ResNet.make_default_stages(depth=50, norm="FrozenBN", stride_in_1x1=False)
+    return ResNet(stem, stages, out_features=["res2", "res3", "res4", "res5"])
+
+
+class SureRPN(RPN):  # type: ignore[misc]
+    """Proposals above a score, at test time.
+
+    A number of proposals per chip, as detectron2 keeps them, lets a slump's fate depend on what else its chip holds,
+    and costs as much in chips without anything.
+
+    Args:
+        min_score: objectness below which a proposal is not kept, 0..1.
+        **arguments: of detectron2's `RPN`.
+    """
+
+    def __init__(self, *, min_score: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.min_logit = math.log(min_score / (1 - min_score)) if min_score else -math.inf
+
+    def predict_proposals(self, *arguments: Any) -> list[Instances]:
+        """One set of proposals per image, surest first."""
+        proposals: list[Instances] = super().predict_proposals(*arguments)
+        return proposals if self.training else [one[one.objectness_logits >= self.min_logit] for one in proposals]
 
 
 def _proposal_generator(config: NetworkConfig) -> RPN:
@@ -104,60 +184,87 @@ def _proposal_generator(config: NetworkConfig) -> RPN:
         aspect_ratios=[list(config.anchor_ratios)],
         strides=[4, 8, 16, 32, 64],
     )
-    return RPN(
+    return SureRPN(
+        min_score=config.proposal_score,
         in_features=list(LEVELS),
-        head=StandardRPNHead(in_channels=config.fpn_channels, num_anchors=anchors.num_anchors[0]),
+        head=StandardRPNHead(
+            in_channels=config.fpn_channels,
+            num_anchors=anchors.num_anchors[0],
+            conv_dims=[-1] * config.rpn_convs,
+        ),
         anchor_generator=anchors,
         anchor_matcher=Matcher([0.3, 0.7], [0, -1, 1], allow_low_quality_matches=True),
         box2box_transform=Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0)),
         batch_size_per_image=128,
         positive_fraction=0.5,
-        pre_nms_topk=(500, max(500, config.proposals)),  # per level, in training and at test time
+        pre_nms_topk=(500, 2 * config.proposals),  # per level, in training and at test time
         post_nms_topk=(300, config.proposals),
     )
 
 
-def _heads(config: NetworkConfig) -> CascadeROIHeads:
-    pooled = {size: ShapeSpec(channels=config.fpn_channels, height=size, width=size) for size in (7, 14)}
-    box_heads = [
-        FastRCNNConvFCHead(
-            pooled[7],
-            conv_dims=[config.fpn_channels] * config.box_convs,
-            fc_dims=[config.fc_dim],
-            conv_norm=ChannelNorm,
+def _heads(config: NetworkConfig) -> StandardROIHeads:
+    common: dict[str, Any] = {
+        "num_classes": config.classes,
+        "batch_size_per_image": 128,
+        "positive_fraction": 0.25,
+        "box_in_features": list(LEVELS[:4]),
+        "box_pooler": _pooler(7),
+        **(_mask_parts(config) if config.masks else {}),
+    }
+    if config.decoder == "cascade":
+        heads = [_box_head(config) for _ in CASCADE_IOUS]
+        return CascadeROIHeads(
+            box_heads=heads,
+            box_predictors=[
+                _box_predictor(config, head, weights) for head, weights in zip(heads, CASCADE_BOX_WEIGHTS, strict=True)
+            ],
+            proposal_matchers=[Matcher([iou], [0, 1], allow_low_quality_matches=False) for iou in CASCADE_IOUS],
+            **common,
         )
-        for _ in CASCADE_IOUS
-    ]
-    predictors = [
-        FastRCNNOutputLayers(
-            head.output_shape,
-            box2box_transform=Box2BoxTransform(weights=weights),
-            num_classes=1,
-            test_score_thresh=0.05,
-            test_nms_thresh=0.5,
-            test_topk_per_image=100,
-            cls_agnostic_bbox_reg=True,
-        )
-        for head, weights in zip(box_heads, CASCADE_BOX_WEIGHTS, strict=True)
-    ]
-    return CascadeROIHeads(
-        num_classes=1,
-        batch_size_per_image=128,
-        positive_fraction=0.25,
-        box_in_features=list(LEVELS[:4]),
-        box_pooler=_pooler(7),
-        box_heads=box_heads,
-        box_predictors=predictors,
-        proposal_matchers=[Matcher([iou], [0, 1], allow_low_quality_matches=False) for iou in CASCADE_IOUS],
-        mask_in_features=list(LEVELS[:4]),
-        mask_pooler=_pooler(config.mask_resolution // 2),
-        mask_head=MaskRCNNConvUpsampleHead(
-            pooled[14],
-            num_classes=1,
-            conv_dims=[config.fpn_channels] * (config.mask_convs + 1),
-            conv_norm=ChannelNorm,
-        ),
+    head = _box_head(config)
+    return StandardROIHeads(
+        box_head=head,
+        box_predictor=_box_predictor(config, head, CASCADE_BOX_WEIGHTS[0]),
+        proposal_matcher=Matcher([CASCADE_IOUS[0]], [0, 1], allow_low_quality_matches=False),
+        **common,
     )
+
+
+def _box_head(config: NetworkConfig) -> FastRCNNConvFCHead:
+    return FastRCNNConvFCHead(
+        ShapeSpec(channels=config.fpn_channels, height=7, width=7),
+        conv_dims=[config.fpn_channels] * config.box_convs,
+        fc_dims=[config.fc_dim] * config.box_fcs,
+        conv_norm=NORMS[config.head_norm],
+    )
+
+
+def _box_predictor(
+    config: NetworkConfig, head: FastRCNNConvFCHead, weights: tuple[int, int, int, int]
+) -> FastRCNNOutputLayers:
+    return FastRCNNOutputLayers(
+        head.output_shape,
+        box2box_transform=Box2BoxTransform(weights=weights),
+        num_classes=config.classes,
+        test_score_thresh=0.05,
+        test_nms_thresh=0.5,
+        test_topk_per_image=config.proposals,
+        cls_agnostic_bbox_reg=config.decoder == "cascade",
+    )
+
+
+def _mask_parts(config: NetworkConfig) -> dict[str, Any]:
+    size = config.mask_resolution // 2
+    return {
+        "mask_in_features": list(LEVELS[:4]),
+        "mask_pooler": _pooler(size),
+        "mask_head": MaskRCNNConvUpsampleHead(
+            ShapeSpec(channels=config.fpn_channels, height=size, width=size),
+            num_classes=config.classes,
+            conv_dims=[config.fpn_channels] * (config.mask_convs + 1),
+            conv_norm=NORMS[config.head_norm],
+        ),
+    }
 
 
 def _pooler(size: int) -> ROIPooler:
@@ -172,13 +279,19 @@ def _pooler(size: int) -> ROIPooler:
     )
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Number of weights, trainable or not."""
-    return sum(parameter.numel() for parameter in network.parameters())
+def box_predictors(network: GeneralizedRCNN) -> list[FastRCNNOutputLayers]:
+    """Those of all stages; detections come from the last."""
+    predictor = network.roi_heads.box_predictor
+    return list(predictor) if isinstance(predictor, nn.ModuleList) else [predictor]
 
 
-def seeded_network(config: NetworkConfig, modalities: Sequence[str], image_size: int, seed: int) -> GeneralizedRCNN:
+def count_parameters(network: nn.Module, *, trainable: bool = False) -> int:
+    """Number of weights: all, or those that learn."""
+    return sum(one.numel() for one in network.parameters() if one.requires_grad or not trainable)
+
+
+def seeded_network(config: NetworkConfig, modalities: Sequence[str], seed: int, **how: Any) -> GeneralizedRCNN:
     """`build_network` with weights that depend on nothing but the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_network(config, modalities, image_size)
+        return build_network(config, modalities, **how)

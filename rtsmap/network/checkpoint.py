@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -13,9 +12,14 @@ from rtsmap.files import replacing
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     """Write weights in half precision, which halves the file; their rounding is far below the noise of training."""
-    halved = {name: value.detach().cpu().half().contiguous() for name, value in weights.items()}
+    halved = {name: _halved(value.detach().cpu()).contiguous() for name, value in weights.items()}
     with replacing(path) as temporary:
         save_file(halved, temporary)
+        temporary.chmod(0o644)  # safetensors lets nobody else read it, and models are shared
+
+
+def _halved(value: Tensor) -> Tensor:
+    return value.half() if value.is_floating_point() else value  # batch norms count in integers
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -33,4 +37,4 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ModelError(f"{path}: was made for another architecture (tensor {wrong[0]}, {len(wrong)} in all)")
     if wrong := sorted(name for name, shape in expected.items() if weights[name].shape != shape):
         raise ModelError(f"{path}: was made for another architecture (tensor {wrong[0]} has another size)")
-    network.load_state_dict({name: value.to(torch.float32) for name, value in weights.items()})
+    network.load_state_dict(weights)  # which gives each tensor the network's own precision

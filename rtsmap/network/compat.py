@@ -1,7 +1,7 @@
 """Lets detectron2 v0.6 (November 2021) run beside current numpy, Pillow and torch.
 
 Every patch of detectron2 lives here, with its reason and what makes it unnecessary. The package `rtsmap.network`
-imports this module before anything of detectron2. On detectron2's main branch each patch is idle.
+imports this module before anything of detectron2. The patches fit detectron2's main branch (02b5c4e) too.
 """
 
 import importlib.util
@@ -40,5 +40,6 @@ def _grid_offsets(
     return column.reshape(-1), row.reshape(-1)
 
 
-# Its own version calls torch.meshgrid without `indexing`, a warning on every chip. Unnecessary: detectron2 main.
+# Its own version calls torch.meshgrid without `indexing`, a warning on every chip; so does main's, which gets a tensor
+# where this one gets a device. Unnecessary: when detectron2 names the indexing.
 anchor_generator._create_grid_offsets = _grid_offsets

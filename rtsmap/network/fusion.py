@@ -1,10 +1,17 @@
-"""Residual cross-modality attention (Li et al. 2025), one block per scale of the backbones.
+"""Fusion of modalities on the four backbone scales, before the feature pyramid (Li et al. 2025, equations 1 to 3).
 
-    F'_i = CrossAttention_i(query = F_rgb, key = value = F_i)            for every further modality i
-    F''  = Conv(F_rgb + sum F_i + sum F'_i)
+With one map F_i per modality at a scale, F_1 (RGB) the query, each fusion is a *mix* of the maps, and may be residual:
 
-Placed before the feature pyramid, on the four backbone scales, with a feed-forward layer in each attention block and a
-3 x 3 convolution: of the readings of the paper this one gives its parameter counts (docs/network.md).
+    convolution        mix = Conv(F_1 | ... | F_n)                                       | joins channels
+    stacked            mix = Attention(q = k = v = Linear(F_1 | ... | F_n))
+    cross              mix = sum over i > 1 of Attention_i(q = F_1, k = v = F_i)
+
+    not residual       F = mix                for convolution, Conv(mix) for the attentions
+    residual           F = Conv(F_1 + ... + F_n + mix)
+
+Channel expansion, the fusion of the data, is a single backbone that takes all channels; it needs nothing here but
+`FusedBackbone` with one backbone. Attentions have a feed-forward layer, convolutions are 3 x 3: of the readings of the
+paper these give its parameter counts (docs/network.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +21,12 @@ from detectron2.modeling import Backbone
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rtsmap.network.mvitv2 import Mlp, MViT
+from rtsmap.config import FusionName
+from rtsmap.network.mvitv2 import Mlp, partition, unpartition
 
 
-class CrossAttention(nn.Module):
-    """Attention from the tokens of one modality to those of another, and a feed-forward layer.
+class Attention(nn.Module):
+    """Attention from the tokens of one map to those of another, and a feed-forward layer.
 
     Args:
         dim: channels.
@@ -26,11 +34,12 @@ class CrossAttention(nn.Module):
         kv_grid: keys and values are averaged to at most this many tokens a side, so that the cost grows linearly with
             the area; 0 for full attention.
         mlp_ratio: width of the feed-forward layer over `dim`.
+        window: tokens a side of the windows within which the maps attend to each other; 0 for the whole map.
     """
 
-    def __init__(self, dim: int, heads: int, *, kv_grid: int, mlp_ratio: float) -> None:
+    def __init__(self, dim: int, heads: int, *, kv_grid: int, mlp_ratio: float, window: int = 0) -> None:
         super().__init__()
-        self.heads, self.kv_grid = heads, kv_grid
+        self.heads, self.kv_grid, self.window = heads, kv_grid, window
         self.norm_q, self.norm_kv, self.norm_mlp = (nn.LayerNorm(dim) for _ in range(3))
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(dim, 2 * dim)
@@ -39,6 +48,13 @@ class CrossAttention(nn.Module):
 
     def forward(self, query: Tensor, other: Tensor) -> Tensor:
         """What `other` holds for `query`; `(n, dim, h, w)` each."""
+        if not self.window:
+            return self._attend(query, other)
+        (queries, padded), (others, _) = (partition(part.permute(0, 2, 3, 1), self.window) for part in (query, other))
+        attended = self._attend(queries.permute(0, 3, 1, 2), others.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return unpartition(attended, padded, *query.shape[-2:]).permute(0, 3, 1, 2)
+
+    def _attend(self, query: Tensor, other: Tensor) -> Tensor:
         height, width = query.shape[-2:]
         if self.kv_grid and max(height, width) > self.kv_grid:
             other = functional.adaptive_avg_pool2d(other, (min(height, self.kv_grid), min(width, self.kv_grid)))
@@ -53,56 +69,134 @@ class CrossAttention(nn.Module):
         return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
-class ResidualCrossAttentionFusion(nn.Module):
-    """Fuses the feature maps of all modalities at one scale; the first modality asks, the others answer."""
+class ConvolutionMix(nn.Module):
+    """A convolution over the joined channels of all modalities."""
 
-    def __init__(self, modalities: int, dim: int, heads: int, *, kv_grid: int, mlp_ratio: float) -> None:
+    def __init__(self, modalities: int, dim: int) -> None:
         super().__init__()
-        self.attention = nn.ModuleList(
-            CrossAttention(dim, heads, kv_grid=kv_grid, mlp_ratio=mlp_ratio) for _ in range(modalities - 1)
-        )
-        self.conv = nn.Conv2d(dim, dim, kernel_size=3, padding=1)
+        self.join = nn.Conv2d(modalities * dim, dim, kernel_size=3, padding=1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """`(n, dim, h, w)` from as many of the same shape as there are modalities."""
-        first, *others = features
-        total = torch.stack(list(features)).sum(dim=0)
-        for attention, other in zip(self.attention, others, strict=True):
-            total = total + attention(first, other)
-        fused: Tensor = self.conv(total)
+        mixed: Tensor = self.join(torch.cat(list(features), dim=1))
+        return mixed
+
+
+class StackedMix(nn.Module):
+    """Attention of the stacked modalities to themselves."""
+
+    def __init__(self, modalities: int, dim: int, attention: Attention) -> None:
+        super().__init__()
+        self.join = nn.Conv2d(modalities * dim, dim, kernel_size=1)
+        self.attention = attention
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """See `ConvolutionMix.forward`."""
+        stacked = self.join(torch.cat(list(features), dim=1))
+        mixed: Tensor = self.attention(stacked, stacked)
+        return mixed
+
+
+class CrossMix(nn.Module):
+    """The first modality asks each of the others."""
+
+    def __init__(self, attentions: Sequence[Attention]) -> None:
+        super().__init__()
+        self.attention = nn.ModuleList(attentions)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """See `ConvolutionMix.forward`."""
+        query, *others = features
+        return torch.stack([ask(query, other) for ask, other in zip(self.attention, others, strict=True)]).sum(dim=0)
+
+
+class Fusion(nn.Module):
+    """Fuses the feature maps of all modalities at one scale.
+
+    Args:
+        name: of the fusion, any but `channels`.
+        modalities: how many.
+        dim: channels of each map.
+        heads: see `Attention`, as the rest.
+    """
+
+    def __init__(
+        self,
+        name: FusionName,
+        modalities: int,
+        dim: int,
+        heads: int,
+        *,
+        kv_grid: int,
+        mlp_ratio: float,
+        window: int = 0,
+    ) -> None:
+        super().__init__()
+
+        def attention() -> Attention:
+            return Attention(dim, heads, kv_grid=kv_grid, mlp_ratio=mlp_ratio, window=window)
+
+        self.residual = name.startswith("residual_")
+        kind = name.removeprefix("residual_")
+        self.mix: nn.Module
+        if kind == "convolution":
+            self.mix = ConvolutionMix(modalities, dim)
+        elif kind == "stacked":
+            self.mix = StackedMix(modalities, dim, attention())
+        else:
+            self.mix = CrossMix([attention() for _ in range(modalities - 1)])
+        self.conv = nn.Identity() if name == "convolution" else nn.Conv2d(dim, dim, kernel_size=3, padding=1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """`(n, dim, h, w)` from as many of the same shape as there are modalities, the query first."""
+        mixed = self.mix(features)
+        fused: Tensor = self.conv(torch.stack([*features, mixed]).sum(dim=0) if self.residual else mixed)
         return fused
 
 
 class FusedBackbone(Backbone):  # type: ignore[misc]
     """A backbone per modality and a fusion per scale, to be set under a feature pyramid as one bottom-up network.
 
+    All modalities must be there: the fusion has weights for each. To do without one, train a network without it.
+
     Args:
         backbones: by modality, the query of the fusion first; all of one architecture. One alone is not fused.
-        channels: of each modality in the stacked input.
-        heads: attention heads at the finest scale, doubled from scale to scale.
-        kv_grid: see `CrossAttention`.
-        mlp_ratio: see `CrossAttention`.
+        channels: of each backbone's part of the stacked input, in the same order.
+        fusion: by the name of the scale; empty for one backbone.
+        frozen: modalities whose backbone does not learn: no gradients, no dropped paths, no activations kept.
+
+    Raises:
+        ValueError: a frozen modality has no backbone.
     """
 
     def __init__(
-        self, backbones: Mapping[str, MViT], channels: Mapping[str, int], *, heads: int, kv_grid: int, mlp_ratio: float
+        self,
+        backbones: Mapping[str, Backbone],
+        channels: Mapping[str, int],
+        fusion: Mapping[str, Fusion],
+        *,
+        frozen: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        if unknown := set(frozen) - set(backbones):
+            raise ValueError(f"{', '.join(sorted(unknown))} cannot be frozen; backbones: {', '.join(backbones)}")
         self.backbones = nn.ModuleDict(backbones)
+        self.fusion = nn.ModuleDict(fusion)
         self.channels = tuple(channels[name] for name in backbones)
-        first = next(iter(backbones.values()))
-        self._out_features = list(first.output_shape())
-        self._out_feature_strides = {name: shape.stride for name, shape in first.output_shape().items()}
-        self._out_feature_channels = {name: shape.channels for name, shape in first.output_shape().items()}
-        self.fusion = nn.ModuleDict(
-            {
-                name: ResidualCrossAttentionFusion(
-                    len(backbones), dim, heads * 2**level, kv_grid=kv_grid, mlp_ratio=mlp_ratio
-                )
-                for level, (name, dim) in enumerate(self._out_feature_channels.items())
-                if len(backbones) > 1
-            }
-        )
+        self.frozen = frozenset(frozen)
+        for name in self.frozen:
+            self.backbones[name].requires_grad_(requires_grad=False).eval()
+        shapes = next(iter(backbones.values())).output_shape()
+        self._out_features = list(shapes)
+        self._out_feature_strides = {name: shape.stride for name, shape in shapes.items()}
+        self._out_feature_channels = {name: shape.channels for name, shape in shapes.items()}
+
+    def train(self, mode: bool = True) -> "FusedBackbone":
+        """Frozen backbones stay as they are for prediction."""
+        super().train(mode)
+        for name in self.frozen:
+            self.backbones[name].eval()
+        return self
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Fused feature maps by scale.
@@ -110,12 +204,23 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
         Args:
             image: `(n, channels of all modalities, h, w)`; single-channel modalities are repeated to three, so that
                 weights made for RGB fit every backbone.
+
+        Raises:
+            ValueError: the image has other channels than the modalities of the network.
         """
-        parts = image.split(self.channels, dim=1)
-        features = [
-            backbone(part if part.shape[1] == 3 else part.expand(-1, 3, -1, -1))
-            for backbone, part in zip(self.backbones.values(), parts, strict=True)
+        if image.shape[1] != sum(self.channels):
+            raise ValueError(
+                f"the network takes {sum(self.channels)} channels ({', '.join(self.backbones)}), not {image.shape[1]}"
+            )
+        maps = [
+            self._features(name, part)
+            for name, part in zip(self.backbones, image.split(self.channels, dim=1), strict=True)
         ]
-        if len(features) == 1:
-            return features[0]
-        return {name: fuse([scales[name] for scales in features]) for name, fuse in self.fusion.items()}
+        if len(maps) == 1:
+            return maps[0]
+        return {name: fuse([scales[name] for scales in maps]) for name, fuse in self.fusion.items()}
+
+    def _features(self, name: str, part: Tensor) -> dict[str, Tensor]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and name not in self.frozen):
+            maps: dict[str, Tensor] = self.backbones[name](part.expand(-1, 3, -1, -1) if part.shape[1] == 1 else part)
+        return maps

@@ -1,24 +1,49 @@
 """MViTv2, the multiscale vision transformer of Li et al. 2022 ("MViTv2: Improved Multiscale Vision Transformers").
 
 Pooling attention with residual pooling and decomposed relative positions, hybrid window attention (windows in all
-blocks but the last of the later stages), attention through `scaled_dot_product_attention`. Parameter names are those of
-detectron2's `MViT`, so that its published checkpoints fit.
+blocks but the last of the later stages) or windows in all of them. Parameter names are those of detectron2's `MViT`, so
+that its published checkpoints fit. Tokens stay channels last throughout. Where the CPU and other devices want different
+operations, the choice follows `python -m benchmarks.mvitv2 --speed`.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from detectron2.modeling import Backbone
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
 
 LAYER_NORM_EPSILON = 1e-6
 
+#: Rows of tokens from which torch hands a 1 x 1 convolution to oneDNN however many threads it has.
+ONEDNN_ROWS = 16
+
 
 def _norm(channels: int) -> nn.LayerNorm:
     return nn.LayerNorm(channels, eps=LAYER_NORM_EPSILON)
+
+
+def project(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`torch.nn.functional.linear` of tokens `(n, h, w, c)` or `(n, tokens, c)`.
+
+    On the CPU as a 1 x 1 convolution of rows of tokens: that is oneDNN's, twice as fast as MKL's product on AMD's
+    processors. Few rows are left to MKL, lest the last bits of the result depend on the number of threads.
+    """
+    rows = tokens.flatten(0, -3)
+    if tokens.device.type != "cpu" or len(rows) < ONEDNN_ROWS or not torch.backends.mkldnn.is_available():
+        return functional.linear(tokens, weight, bias)
+    out = functional.conv2d(rows.transpose(1, 2).unsqueeze(2), weight[:, :, None, None], bias)
+    return out.squeeze(2).transpose(1, 2).reshape(*tokens.shape[:-1], -1)
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear` through `project`."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """`(n, ..., c)` to `(n, ..., out_features)`."""
+        return project(tokens, self.weight, self.bias)
 
 
 class PatchEmbed(nn.Module):
@@ -29,9 +54,9 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(channels, dim, kernel_size=7, stride=4, padding=3)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Tokens, channels last."""
+        """Tokens, channels last in memory too."""
         tokens: Tensor = self.proj(image)
-        return tokens.permute(0, 2, 3, 1)
+        return tokens.permute(0, 2, 3, 1).contiguous()
 
 
 class Mlp(nn.Module):
@@ -39,8 +64,8 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The same shape as `tokens`."""
@@ -48,25 +73,30 @@ class Mlp(nn.Module):
         return out
 
 
-def partition(tokens: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
-    """Cut `(n, h, w, c)` into windows `(n * windows, window, window, c)`, padded with zeros at the far edges.
+def partition(tokens: Tensor, window: int, heads: int = 1) -> tuple[Tensor, tuple[int, int]]:
+    """Cut `(n, h, w, c)` into windows `(n * windows * heads, window, window, c / heads)`, each head's channels apart.
+
+    Padded with zeros at the far edges; a window of 0 is the whole map.
 
     Returns:
         The windows, and height and width after padding.
     """
     count, height, width, channels = tokens.shape
-    padded_height, padded_width = (math.ceil(size / window) * window for size in (height, width))
-    if (padded_height, padded_width) != (height, width):
-        tokens = functional.pad(tokens, (0, 0, 0, padded_width - width, 0, padded_height - height))
-    tokens = tokens.view(count, padded_height // window, window, padded_width // window, window, channels)
-    return tokens.transpose(2, 3).reshape(-1, window, window, channels), (padded_height, padded_width)
+    rows, columns = (window, window) if window else (height, width)
+    below, right = -height % rows, -width % columns
+    if below or right:
+        tokens = functional.pad(tokens, (0, 0, 0, right, 0, below))
+    padded = (height + below, width + right)
+    windows = tokens.view(count, padded[0] // rows, rows, padded[1] // columns, columns, heads, channels // heads)
+    return windows.permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, rows, columns, channels // heads), padded
 
 
-def unpartition(windows: Tensor, padded: tuple[int, int], height: int, width: int) -> Tensor:
+def unpartition(windows: Tensor, padded: tuple[int, int], height: int, width: int, heads: int = 1) -> Tensor:
     """Put windows together again, the inverse of `partition`."""
-    rows, columns, window = padded[0] // windows.shape[1], padded[1] // windows.shape[1], windows.shape[1]
-    tokens = windows.view(-1, rows, columns, window, window, windows.shape[-1]).transpose(2, 3)
-    return tokens.reshape(-1, padded[0], padded[1], windows.shape[-1])[:, :height, :width]
+    _, rows, columns, channels = windows.shape
+    windows = windows.view(-1, padded[0] // rows, padded[1] // columns, heads, rows, columns, channels)
+    tokens = windows.permute(0, 1, 4, 2, 5, 3, 6).reshape(-1, *padded, heads * channels)
+    return tokens[:, :height, :width]
 
 
 def relative_positions(queries: int, keys: int, table: Tensor) -> Tensor:
@@ -82,6 +112,29 @@ def relative_positions(queries: int, keys: int, table: Tensor) -> Tensor:
     query = torch.arange(queries, device=table.device)[:, None] * query_step
     key = torch.arange(keys, device=table.device)[None, :] * key_step
     return table[(query - key + (keys - 1) * key_step).long()]
+
+
+def attend_with_matrix(query: Tensor, key: Tensor, value: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+    """Attention of queries `(n, q_height * q_width, c)` to keys, with a matrix of their biases to start from.
+
+    Those are of each query and row of keys, `(n, q_height, q_width, k_height)`, and each query and column of keys.
+    """
+    logits = (bias_h[..., None] + bias_w[..., None, :]).reshape(len(query), query.shape[1], key.shape[1])
+    logits.baddbmm_(query, key.transpose(1, 2), alpha=query.shape[-1] ** -0.5)
+    return torch.bmm(logits.softmax(dim=-1), value)
+
+
+def attend_without_matrix(query: Tensor, key: Tensor, value: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+    """The same through `scaled_dot_product_attention`, which keeps no matrix of queries and keys on GPUs.
+
+    Biases are further channels of the queries, against a one-hot code of each key's row and column.
+    """
+    row, column = (torch.eye(bias.shape[-1], dtype=key.dtype, device=key.device) for bias in (bias_h, bias_w))
+    place = torch.cat((row.repeat_interleave(len(column), dim=0), column.repeat(len(row), 1)), dim=1)
+    key = torch.cat((key, place.expand(len(key), -1, -1)), dim=-1)
+    bias = torch.cat((bias_h, bias_w), dim=-1).flatten(1, 2)
+    query = torch.cat((query * query.shape[-1] ** -0.5, bias), dim=-1)
+    return functional.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
 
 
 class MultiScaleAttention(nn.Module):
@@ -104,8 +157,8 @@ class MultiScaleAttention(nn.Module):
         self.heads = heads
         self.window_q, self.window_kv = window // stride_q, window // stride_kv
         head_dim = dim_out // heads
-        self.qkv = nn.Linear(dim, dim_out * 3)
-        self.proj = nn.Linear(dim_out, dim_out)
+        self.qkv = Linear(dim, dim_out * 3)
+        self.proj = Linear(dim_out, dim_out)
         for name, stride in (("q", stride_q), ("k", stride_kv), ("v", stride_kv)):
             pool = nn.Conv2d(head_dim, head_dim, 3, stride=stride, padding=1, groups=head_dim, bias=False)
             self.add_module(f"pool_{name}", pool)
@@ -116,51 +169,40 @@ class MultiScaleAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """`(n, h, w, dim)` to `(n, h / stride_q, w / stride_q, dim_out)`."""
-        count, height, width, _ = tokens.shape
-        qkv = self.qkv(tokens).view(count, height, width, 3, self.heads, -1)
-        # (3, n * heads, head_dim, h, w): heads are pooled alike, as if they were images
-        qkv = qkv.permute(3, 0, 4, 5, 1, 2).flatten(1, 2)
+        weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
         query, key, value = (
-            getattr(self, f"norm_{name}")(getattr(self, f"pool_{name}")(part).permute(0, 2, 3, 1))
-            for name, part in zip("qkv", qkv, strict=True)
+            self._pool(project(tokens, weight, bias), getattr(self, f"pool_{name}"), getattr(self, f"norm_{name}"))
+            for name, weight, bias in zip("qkv", weights, biases, strict=True)
         )
-        pooled_height, pooled_width = query.shape[1:3]
-        if self.window_q:
-            attended = unpartition(
-                *self._attend_in_windows(query, key, value), height=pooled_height, width=pooled_width
-            )
-        else:
-            attended = self._attend(query, key, value)
-        attended = attended + query  # residual pooling
-        merged = attended.unflatten(0, (count, self.heads)).permute(0, 2, 3, 1, 4).flatten(3)
-        projected: Tensor = self.proj(merged)
+        queries, padded = partition(query, self.window_q, self.heads)
+        keys, values = (partition(part, self.window_kv, self.heads)[0] for part in (key, value))
+        _, height, width, _ = query.shape
+        attended = unpartition(self._attend(queries, keys, values), padded, height, width, self.heads)
+        projected: Tensor = self.proj(attended + query)  # residual pooling
         return projected
 
-    def _attend_in_windows(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        query, padded = partition(query, self.window_q)
-        (key, _), (value, _) = (partition(part, self.window_kv) for part in (key, value))
-        return self._attend(query, key, value), padded
+    def _pool(self, part: Tensor, pool: nn.Conv2d, norm: nn.LayerNorm) -> Tensor:
+        """Queries, keys or values of all heads, which are pooled alike: `(n, h / stride, w / stride, dim_out)`."""
+        image = part.permute(0, 3, 1, 2)
+        if image.is_cuda:
+            image = image.contiguous()  # torch's kernel for depthwise convolution, not cuDNN's
+        kernel = pool.weight.repeat(self.heads, 1, 1, 1)
+        pooled = functional.conv2d(image, kernel, stride=pool.stride, padding=1, groups=len(kernel))
+        normed: Tensor = norm(pooled.permute(0, 2, 3, 1).unflatten(3, (self.heads, -1)))
+        return normed.flatten(3)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attention with decomposed relative positions, `(n, h, w, c)` each.
 
-        The bias of a query and a key is `q . R_h[dh] + q . R_w[dw]`. Written as further channels, the query's products
-        with all R_h and R_w against a one-hot code of the key's row and column, it needs no matrix of its own.
+        The bias of a query and a key is `q . R_h[dh] + q . R_w[dw]`.
         """
-        (_, q_height, q_width, head_dim), (_, k_height, k_width, _) = query.shape, key.shape
-        along_h = relative_positions(q_height, k_height, self.rel_pos_h)
-        along_w = relative_positions(q_width, k_width, self.rel_pos_w)
+        along_h = relative_positions(query.shape[1], key.shape[1], self.rel_pos_h)
+        along_w = relative_positions(query.shape[2], key.shape[2], self.rel_pos_w)
         bias_h = torch.einsum("nhwc,hkc->nhwk", query, along_h)
         bias_w = torch.einsum("nhwc,wkc->nhwk", query, along_w)
-        row = torch.eye(k_height, dtype=key.dtype, device=key.device)[:, None].expand(-1, k_width, -1)
-        column = torch.eye(k_width, dtype=key.dtype, device=key.device)[None].expand(k_height, -1, -1)
-        place = torch.cat((row, column), dim=-1).expand(len(key), -1, -1, -1)
-        extended_query = torch.cat((query * head_dim**-0.5, bias_h, bias_w), dim=-1).flatten(1, 2)
-        extended_key = torch.cat((key, place), dim=-1).flatten(1, 2)
-        attended = functional.scaled_dot_product_attention(
-            extended_query[:, None], extended_key[:, None], value.flatten(1, 2)[:, None], scale=1.0
-        )
-        return attended[:, 0].unflatten(1, (q_height, q_width))
+        attend = attend_with_matrix if query.device.type == "cpu" else attend_without_matrix
+        attended = attend(query.flatten(1, 2), key.flatten(1, 2), value.flatten(1, 2), bias_h, bias_w)
+        return attended.view(query.shape)
 
 
 class MultiScaleBlock(nn.Module):
@@ -178,7 +220,7 @@ class MultiScaleBlock(nn.Module):
         self.norm2 = _norm(dim_out)
         self.mlp = Mlp(dim_out, dim_out * 4)
         if dim != dim_out:
-            self.proj = nn.Linear(dim, dim_out)
+            self.proj = Linear(dim, dim_out)
         if stride_q > 1:
             self.pool_skip = nn.MaxPool2d(stride_q + 1, stride_q, (stride_q + 1) // 2)
 
@@ -205,7 +247,10 @@ class MViT(Backbone):  # type: ignore[misc]
         window: window of the first stage in tokens; halved from stage to stage.
         kv_stride: pooling of keys and values in the first stage; halved from stage to stage.
         drop_path: rate of the last block's stochastic depth; grows linearly from 0.
+        global_blocks: the last block of each stage but the first sees all tokens, as in MViTv2. Without, windows only:
+            a feature then depends on its surroundings alone, not on where the image is cut or how large it is.
         image_size: side in px for which the relative position tables are made; other sizes interpolate them.
+        recompute: keep no activations within blocks for the backward pass; slower by a third, much less memory.
     """
 
     def __init__(
@@ -219,9 +264,12 @@ class MViT(Backbone):  # type: ignore[misc]
         window: int = 56,
         kv_stride: int = 4,
         drop_path: float = 0.0,
+        global_blocks: bool = True,
         image_size: int = 224,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         self.patch_embed = PatchEmbed(channels, dim)
         self.blocks = nn.ModuleList()
         self.last_blocks = tuple(last_blocks)
@@ -235,11 +283,11 @@ class MViT(Backbone):  # type: ignore[misc]
                     dim,
                     dim_out,
                     heads,
-                    size=size,
+                    size=size if global_blocks else window,
                     stride_q=2 if index - 1 in last_blocks else 1,
                     # the last blocks of the second and third stage pool twice as much, for they see all tokens
-                    stride_kv=kv_stride * 2 if index in last_blocks[1:3] else kv_stride,
-                    window=0 if index in last_blocks[1:] else window,
+                    stride_kv=kv_stride * 2 if global_blocks and index in last_blocks[1:3] else kv_stride,
+                    window=0 if global_blocks and index in last_blocks[1:] else window,
                     drop=drop_path * index / max(depth - 1, 1),
                 )
             )
@@ -263,7 +311,10 @@ class MViT(Backbone):  # type: ignore[misc]
         tokens = self.patch_embed(image)
         outputs = {}
         for index, block in enumerate(self.blocks):
-            tokens = block(tokens)
+            if self.recompute and torch.is_grad_enabled():
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
             if index in self.last_blocks:
                 name = self._out_features[self.last_blocks.index(index)]
                 outputs[name] = getattr(self, f"{name}_norm")(tokens).permute(0, 3, 1, 2)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas
 import numpy as np
 import rasterio
 import rasterio.features
@@ -13,6 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.errors import DatasetError
+from rtsmap.polygons import read_polygons
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.scene import open_scene
 
@@ -48,7 +48,7 @@ def read_table(table: Path, without: Sequence[str] = ()) -> list[LabelledScene]:
         without: sites to leave out.
 
     Raises:
-        DatasetError: the table or one of its files is missing or wrong, or nothing is left to train on.
+        InputError: the table or one of its files is missing or wrong, or nothing is left to train on.
     """
     try:
         with table.open(newline="", encoding="utf-8") as file:
@@ -73,22 +73,14 @@ def read_scene(image: Path, labels: Path, site: str) -> LabelledScene:
         pixels = scene.read(scene.grid.window)
         to_pixel = ~scene.grid.transform
         outlines = (
-            _polygons_of_mask(labels) if labels.suffix in {".tif", ".tiff"} else _polygons(labels, scene.grid.crs)
+            _polygons_of_mask(labels)
+            if labels.suffix in {".tif", ".tiff"}
+            else list(read_polygons(labels, scene.grid.crs).explode().geometry)
         )
         slumps = shapely.transform(outlines, lambda points: np.column_stack(to_pixel @ points.T))
         return LabelledScene(
             image.stem, site, scene.info.gsd_m, pixels.reflectance, pixels.clear, tuple(np.atleast_1d(slumps))
         )
-
-
-def _polygons(path: Path, crs: object) -> list[BaseGeometry]:
-    try:
-        layer = geopandas.read_file(path)
-    except Exception as error:  # pyogrio's errors share no base class
-        raise DatasetError(f"{path}: cannot be read as polygons ({error})") from error
-    if layer.crs is None:
-        raise DatasetError(f"{path}: has no coordinate reference system")
-    return list(layer.to_crs(crs).explode().geometry)
 
 
 def _polygons_of_mask(path: Path) -> list[BaseGeometry]:

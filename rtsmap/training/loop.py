@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from detectron2.structures import BitMasks, Boxes, Instances
@@ -20,6 +20,7 @@ from rtsmap.errors import DatasetError, InputError
 from rtsmap.files import replacing, sha256
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.checkpoint import save_weights
+from rtsmap.network.importing import start_from
 from rtsmap.training.labels import LabelledScene
 from rtsmap.training.samples import Sampler, channel_statistics
 
@@ -48,6 +49,7 @@ def train(
     Raises:
         DatasetError: the losses are no longer finite.
         InputError: `folder` holds a checkpoint of another configuration.
+        ModelError: the weights to start from cannot be read, or are of another network.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mean, deviation = channel_statistics(scenes, config.modalities)
@@ -55,12 +57,11 @@ def train(
     run = _Run(config, device)
     run.resume(folder / CHECKPOINT)
     batches = _batches(_Examples(Sampler(scenes, config), inputs), run.iteration, device)
-    with EventStorage(run.iteration) as storage, (folder / "losses.csv").open("a", newline="") as log:
-        writer = csv.writer(log)
+    with EventStorage(run.iteration) as storage, _Log(folder / "losses.csv", run.iteration) as log:
         while run.iteration < config.iterations:
             losses = run.step(next(batches))
             storage.step()
-            writer.writerow([run.iteration, *(round(value, 5) for value in losses.values())])
+            log.write(run.iteration, losses)
             progress(run.iteration, losses)
             if run.iteration % config.checkpoint_every == 0:
                 log.flush()
@@ -70,12 +71,46 @@ def train(
     return card
 
 
+class _Log:
+    """A table of losses, one row an iteration; rows after the checkpoint that a run goes on from are dropped."""
+
+    def __init__(self, path: Path, iteration: int) -> None:
+        before = path.read_text(encoding="utf-8").splitlines() if iteration and path.exists() else []
+        self._file = path.open("w", newline="", encoding="utf-8")
+        self._file.writelines(f"{line}\n" for line in before[: iteration + 1])  # and the header
+        self._writer = csv.writer(self._file, lineterminator="\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, iteration: int, losses: Mapping[str, float]) -> None:
+        """Add a row; on disk when the next checkpoint is."""
+        if not self._file.tell():
+            self._writer.writerow(["iteration", *losses])
+        self._writer.writerow([iteration, *(round(value, 5) for value in losses.values())])
+
+    def flush(self) -> None:
+        """Put all rows on disk."""
+        self._file.flush()
+
+
 class _Run:
     """The state of a training run: network, its average, optimiser, iteration."""
 
     def __init__(self, config: TrainConfig, device: str) -> None:
         self.config, self.iteration = config, 0
-        self.network = seeded_network(config.network, config.modalities, config.chip_size, config.seed).to(device)
+        self.network = seeded_network(
+            config.network,
+            config.modalities,
+            config.seed,
+            frozen=config.freeze,
+            recompute=config.recompute,
+        ).to(device)
+        if config.start_from:
+            start_from(self.network, Path(config.start_from))
         self.network.train()
         self.averaged = copy.deepcopy(self.network)
         groups = _groups(self.network, config.weight_decay)
@@ -109,6 +144,8 @@ class _Run:
         decay = min(self.config.average_decay, self.iteration / (self.iteration + 10))
         for average, current in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
             average.lerp_(current, 1 - decay)
+        for average, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            average.copy_(current)  # statistics of batch norms, averages already
 
     def save(self, path: Path) -> None:
         """Write all that is needed to go on, whole or not at all."""
@@ -139,7 +176,7 @@ class _Run:
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Matrices and kernels decay; biases, norms and relative position tables do not."""
-    named = dict(network.named_parameters())
+    named = {name: value for name, value in network.named_parameters() if value.requires_grad}
     free = {name for name, value in named.items() if value.ndim == 1 or "rel_pos" in name}
     return [
         {"params": [value for name, value in named.items() if name not in free], "weight_decay": weight_decay},

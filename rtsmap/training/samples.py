@@ -53,7 +53,7 @@ class Sampler:
         scene = self.scenes[which]
         gsd_m = self.config.gsd_m * np.exp(rng.uniform(*np.log(self.config.scale_range)))
         step = gsd_m / scene.gsd_m
-        size = self.config.chip_size
+        size = self.config.training_chip_size
         origin = center - rng.uniform(0.1, 0.9, size=2) * size * step  # (column, row)
         reflectance, valid = cut(scene, origin, step, size)
         masks = self._masks(which, origin, step)
@@ -89,7 +89,7 @@ class Sampler:
         return which, np.array([column + 0.5, row + 0.5])
 
     def _masks(self, which: int, origin: NDArray[np.float64], step: float) -> BoolArray:
-        size = self.config.chip_size
+        size = self.config.training_chip_size
         to_scene = Affine(step, 0, origin[0], 0, step, origin[1])
         box = shapely.box(*origin, *(origin + size * step))
         masks = []

@@ -1,0 +1,48 @@
+"""`rtsmap dataset`."""
+
+from pathlib import Path
+
+import click
+
+from rtsmap.cli import options
+
+
+@click.group()
+def dataset() -> None:
+    """Prepare labelled scenes for training.
+
+    \b
+    Example:
+      rtsmap dataset anchors scenes.csv
+    """
+
+
+@dataset.command()
+@click.argument("table", type=options.input_path)
+@click.option("--config", type=options.input_path, help="Training settings in TOML, whose anchors are judged too.")
+@click.option("--without", multiple=True, metavar="SITE", help="Leave a site out; repeatable.")
+@click.option("--per-level", type=click.IntRange(1), default=2, show_default=True, help="Anchor sizes on each level.")
+def anchors(table: Path, config: Path | None, without: tuple[str, ...], per_level: int) -> None:
+    """Derive the network's anchors from the slumps of TABLE, a CSV file as `rtsmap train` takes it.
+
+    Prints the lines for the [network] section of the training settings, and how well the present and the derived
+    anchors fit: the mean overlap (IoU) of each slump's box with the most similar anchor, and the share of boxes where
+    it reaches 0.7, which makes an anchor positive in training.
+
+    \b
+    Example:
+      rtsmap dataset anchors scenes.csv --without taimyr
+    """
+    from rtsmap.config import TrainConfig
+    from rtsmap.training.anchors import box_sizes, fit_anchors, judge_anchors
+    from rtsmap.training.labels import read_table
+
+    settings = TrainConfig.from_toml(config) if config else TrainConfig()
+    boxes = box_sizes(read_table(table, without), settings.gsd_m, settings.scale_range)
+    present = judge_anchors(boxes, settings.network.anchor_sizes, settings.network.anchor_ratios)
+    derived = fit_anchors(boxes, per_level=per_level, ratios=len(settings.network.anchor_ratios))
+    click.echo(f"anchor_sizes = {[list(level) for level in derived.sizes]}")
+    click.echo(f"anchor_ratios = {list(derived.ratios)}")
+    click.echo(f"{derived.boxes} slumps at {settings.gsd_m:g} m", err=True)
+    for name, fit in (("present", present), ("derived", derived)):
+        click.echo(f"{name}: mean overlap {fit.mean_iou:.3f}, {fit.well_fitted:.0%} at least 0.7", err=True)
