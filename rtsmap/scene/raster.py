@@ -23,7 +23,7 @@ from rtsmap.scene import udm2
 from rtsmap.scene.resample import ResampledSource, pixel_size_m
 
 _SMALLEST_CACHE = 32 << 20  # bytes
-_LARGEST_CACHE = 1 << 30  # more is no gain for tiled files; very wide striped ones are decoded more than once
+_LARGEST_CACHE = 160 << 20  # enough for a frame; blocks of mosaics of 20 000 px and more are decoded more than once
 
 
 def is_remote(path: str) -> bool:
@@ -166,7 +166,7 @@ class Scene:
         return ResampledSource(self, gsd_m)
 
     def read_cache_bytes(self, rows: int, grid: Grid | None = None) -> int:
-        """Block cache, from 32 MiB to 1 GiB, with which GDAL decodes every block once for stripes of `rows` rows.
+        """Block cache with which GDAL decodes every block once for stripes of `rows` rows, but within 32 to 160 MiB.
 
         Args:
             rows: height of a stripe, in px of `grid`.
