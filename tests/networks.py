@@ -38,14 +38,14 @@ MEAN = {"red": 0.06, "green": 0.06, "blue": 0.04, "ndvi": 0.5, "nir": 0.25}
 DEVIATION = {"red": 0.04, "green": 0.03, "blue": 0.03, "ndvi": 0.3, "nir": 0.1}
 
 
-def write_model(folder: Path, *, score: float = 0.0, gsd_m: float = 3.0) -> Path:
+def write_model(folder: Path, *, score: float = 0.0, gsd_m: float = 3.0, network: NetworkConfig = TINY) -> Path:
     """A model folder with random weights, always the same."""
     from rtsmap.network.cascade import seeded_network
     from rtsmap.network.checkpoint import save_weights
 
     folder.mkdir(parents=True)
     modalities = ("rgb", "ndvi", "nir")
-    save_weights(seeded_network(TINY, modalities, seed=1).state_dict(), folder / "weights.safetensors")
+    save_weights(seeded_network(network, modalities, seed=1).state_dict(), folder / "weights.safetensors")
     card = ModelCard(
         name=folder.name,
         version="1.0.0",
@@ -64,7 +64,7 @@ def write_model(folder: Path, *, score: float = 0.0, gsd_m: float = 3.0) -> Path
             mean=MEAN,
             deviation=DEVIATION,
         ),
-        network=TINY,
+        network=network,
     )
     card.to_toml(folder / "model.toml")
     return folder
