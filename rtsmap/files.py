@@ -56,3 +56,30 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Fill a folder under a temporary sibling name; it takes the place of `path` only when the block succeeds.
+
+    Raises:
+        InputError: `path` exists and must not be overwritten.
+        OutputError: the disk is full or the folder cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; choose another name or add --overwrite")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        temporary.chmod(0o755)  # mkdtemp's folders are their owner's alone
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        temporary.rename(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -4,7 +4,6 @@ Nothing heavy is imported at the top of these files: numpy, rasterio and torch a
 `--help` answers at once.
 """
 
-import importlib
 import signal
 import sys
 from types import FrameType
@@ -12,28 +11,19 @@ from types import FrameType
 import click
 
 from rtsmap import __version__
+from rtsmap.cli.commands import Commands
 from rtsmap.errors import InterruptedRunError, RtsmapError
 
 #: Command to module; the order is that of `rtsmap --help`.
 COMMANDS = ("demo", "predict", "models", "doctor", "dataset", "train", "evaluate")
 
 
-class Commands(click.Group):
-    """Loads a command's module only when the command is named."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of `COMMANDS`."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(importlib.import_module(f"rtsmap.cli.{cmd_name}"), cmd_name)
-        return command
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    package="rtsmap.cli",
+    names=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, "-V", "--version", prog_name="rtsmap")
 def rtsmap() -> None:
     """Map retrogressive thaw slumps from satellite scenes.

@@ -1,4 +1,4 @@
-"""`rtsmap dataset`."""
+"""`rtsmap dataset anchors`."""
 
 from pathlib import Path
 
@@ -7,17 +7,7 @@ import click
 from rtsmap.cli import options
 
 
-@click.group()
-def dataset() -> None:
-    """Prepare labelled scenes for training.
-
-    \b
-    Example:
-      rtsmap dataset anchors scenes.csv
-    """
-
-
-@dataset.command()
+@click.command()
 @click.argument("table", type=options.input_path)
 @click.option("--config", type=options.input_path, help="Training settings in TOML, whose anchors are judged too.")
 @click.option("--without", multiple=True, metavar="SITE", help="Leave a site out; repeatable.")

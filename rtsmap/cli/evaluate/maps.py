@@ -1,4 +1,4 @@
-"""`rtsmap evaluate`."""
+"""`rtsmap evaluate maps`."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rtsmap.cli import options
 @click.argument("labels", type=options.input_path)
 @click.option("--iou", default=0.5, show_default=True, help="Overlap that counts as found; 0.5 gives AP50.")
 @click.option("--score", default=0.0, show_default=True, help="Recall and precision count polygons from this score on.")
-def evaluate(predicted: Path, labels: Path, iou: float, score: float) -> None:
+def maps(predicted: Path, labels: Path, iou: float, score: float) -> None:
     """Score a predicted layer against outlines drawn by people.
 
     Only labels inside the observed area count. For AP50 predict with a low --score, so that the whole
@@ -21,7 +21,7 @@ def evaluate(predicted: Path, labels: Path, iou: float, score: float) -> None:
     \b
     Example:
       rtsmap predict scene.tif -o slumps.gpkg --score 0.05
-      rtsmap evaluate slumps.gpkg published_slumps.gpkg --score 0.5
+      rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --score 0.5
     """
     from rtsmap.evaluation.maps import evaluate_files
 

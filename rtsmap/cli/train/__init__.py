@@ -1,0 +1,19 @@
+"""`rtsmap train`."""
+
+import click
+
+from rtsmap.cli.commands import Commands
+
+
+@click.group(
+    cls=Commands, package="rtsmap.cli.train", names=("template", "unimodal", "fusion", "end-to-end", "experiment")
+)
+def train() -> None:
+    """Train a network on a data set: one modality at a time and then their fusion, or all at once.
+
+    \b
+    Example:
+      rtsmap train unimodal dataset --modality rgb -o runs/rgb --without taimyr
+      rtsmap train fusion dataset --backbones runs/rgb runs/ndvi runs/nir -o runs/fused --without taimyr
+      rtsmap predict scene.tif -o slumps.gpkg --model runs/fused
+    """

@@ -1,0 +1,294 @@
+"""A data set on disk: images with their slumps, in COCO's form.
+
+    FOLDER/annotations.json     COCO; what it has no key for (site, scene, CRS, ...) stands beside COCO's own keys
+    FOLDER/images/*.tif         reflectance x 10000, uint16, nodata 0, bands described; or in images-0000.tar, ...
+    FOLDER/split.csv            written by `rtsmap dataset split`: image, site, fold
+
+Images keep the resolution of their scene. Modalities are computed from reflectance when chips are made, for training as
+for inference, so that they cannot disagree.
+"""
+
+import csv
+import json
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import shapely
+from affine import Affine
+from pyproj import CRS
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.bands import BANDS, MODALITY_CHANNELS
+from rtsmap.errors import DatasetError
+from rtsmap.records import FloatArray, Grid, Pixels, Window
+
+ANNOTATIONS, SPLIT = "annotations.json", "split.csv"
+
+#: Reflectance of one digital number in the images of a data set.
+SCALE = 1e-4
+
+
+@dataclass(frozen=True)
+class Label:
+    """A slump, or its part that lies in an image.
+
+    Attributes:
+        outline: polygon or multipolygon in pixel coordinates of the image.
+        visible_fraction: of the slump's area that lies in the image.
+        uid: of the slump, the same in all images that show the same outline; empty where the source has none.
+    """
+
+    outline: BaseGeometry
+    visible_fraction: float = 1.0
+    uid: str = ""
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image of a data set: a chip of a scene, or a whole one.
+
+    Attributes:
+        name: unique in the data set.
+        file: path of the image; inside a tar file where the data set is in shards.
+        site: images of one site lie near one another.
+        scene: what the image was cut from.
+        height, width: px.
+        gsd_m: ground sampling distance.
+        bands: those of `bands.BANDS` that the file has, in its order.
+        slumps: what a network should find.
+        ignored: areas in pixel coordinates that are neither slump nor background: what the labeller did not look at,
+            and slumps of which too little is seen.
+        hard_negatives: points, px, where a model once found what is no slump.
+        acquired: day of the image, where it is known.
+        crs: of `transform`; None where the image has no place on the Earth.
+        transform: from pixel coordinates to the CRS.
+    """
+
+    name: str
+    file: str
+    site: str
+    scene: str
+    height: int
+    width: int
+    gsd_m: float
+    bands: tuple[str, ...] = BANDS
+    slumps: tuple[Label, ...] = ()
+    ignored: tuple[BaseGeometry, ...] = ()
+    hard_negatives: tuple[tuple[float, float], ...] = ()
+    acquired: date | None = None
+    crs: str | None = None
+    transform: Affine | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The lattice of pixels; of its own plane in metres where the image has no place on the Earth."""
+        if self.crs is None or self.transform is None:
+            return Grid(_PLANE, Affine.scale(self.gsd_m, -self.gsd_m), self.height, self.width)
+        return Grid(CRS.from_user_input(self.crs), self.transform, self.height, self.width)
+
+
+_PLANE = CRS.from_wkt('LOCAL_CS["image",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and their labels.
+
+    Attributes:
+        folder: where they lie.
+        images: in the order of the file.
+        folds: fold of each image by name, of `rtsmap dataset split`; empty before.
+    """
+
+    folder: Path
+    images: tuple[LabelledImage, ...]
+    folds: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """Those that every image has the bands for."""
+        shared = set(BANDS).intersection(*(image.bands for image in self.images))
+        needed = {name: {"red", "nir"} if name == "ndvi" else set(of) for name, of in MODALITY_CHANNELS.items()}
+        return tuple(name for name, of in needed.items() if of <= shared)
+
+    @property
+    def slumps(self) -> int:
+        """Number of labels; a slump in two images counts twice."""
+        return sum(len(image.slumps) for image in self.images)
+
+    def subset(self, names: Collection[str]) -> "Dataset":
+        """The images of some sites or folds.
+
+        Raises:
+            DatasetError: there is no such site or fold.
+        """
+        self._check(names)
+        return replace(self, images=tuple(image for image in self.images if self._groups(image) & set(names)))
+
+    def without(self, names: Collection[str]) -> "Dataset":
+        """The images of all other sites and folds.
+
+        Raises:
+            DatasetError: there is no such site or fold.
+        """
+        self._check(names)
+        return replace(self, images=tuple(image for image in self.images if not self._groups(image) & set(names)))
+
+    def _groups(self, image: LabelledImage) -> set[str]:
+        return {image.site, *([self.folds[image.name]] if image.name in self.folds else [])}
+
+    def _check(self, names: Collection[str]) -> None:
+        known = set().union(*(self._groups(image) for image in self.images))
+        if unknown := sorted(set(names) - known):
+            raise DatasetError(
+                f"{self.folder}: has no site or fold {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+            )
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read the table of a data set; pixels are read when they are needed.
+
+    Raises:
+        DatasetError: a file is missing or wrong.
+    """
+    path = folder / ANNOTATIONS
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        labels: dict[int, list[Any]] = {image["id"]: [] for image in table["images"]}
+        for annotation in table["annotations"]:
+            labels[annotation["image_id"]].append(annotation)
+        images = tuple(_image(entry, labels[entry["id"]]) for entry in table["images"])
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); is {folder} a data set?") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path}: is not a data set of rtsmap ({error!r}); make it with rtsmap dataset") from error
+    if not images:
+        raise DatasetError(f"{path}: has no image")
+    return Dataset(folder, images, _folds(folder / SPLIT))
+
+
+def _image(entry: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> LabelledImage:
+    outlines = [(label, _outline(label["segmentation"])) for label in labels]
+    return LabelledImage(
+        name=Path(entry["file_name"]).stem,
+        file=entry["file_name"],
+        site=entry["site"],
+        scene=entry["scene"],
+        height=entry["height"],
+        width=entry["width"],
+        gsd_m=entry["gsd_m"],
+        bands=tuple(entry["bands"]),
+        slumps=tuple(
+            Label(outline, label.get("visible_fraction", 1.0), label.get("uid", ""))
+            for label, outline in outlines
+            if not label["iscrowd"]
+        ),
+        ignored=tuple(outline for label, outline in outlines if label["iscrowd"]),
+        hard_negatives=tuple((x, y) for x, y in entry.get("hard_negatives", ())),
+        acquired=date.fromisoformat(entry["acquired"]) if entry.get("acquired") else None,
+        crs=entry.get("crs"),
+        transform=Affine(*entry["transform"]) if entry.get("transform") else None,
+    )
+
+
+def _outline(segmentation: Sequence[Sequence[float]]) -> BaseGeometry:
+    """The union of COCO's rings; see `segmentation_of`."""
+    rings = [Polygon(np.reshape(ring, (-1, 2))) for ring in segmentation]
+    if len(rings) == 1 and rings[0].is_valid:
+        return rings[0]
+    return shapely.union_all(shapely.make_valid(np.array(rings), method="structure", keep_collapsed=False))
+
+
+def segmentation_of(outline: BaseGeometry) -> list[list[float]]:
+    """A polygon in COCO's form, a list of rings `[x0, y0, x1, y1, ...]` whose union it is.
+
+    COCO's rings have no holes: a polygon with some is cut through each of them, into pieces without.
+    """
+    polygons = shapely.get_parts(shapely.get_parts(outline))  # twice: a collection may hold a MultiPolygon
+    pieces = (piece for polygon in polygons for piece in _without_holes(polygon))
+    return [[round(float(value), 3) for value in shapely.get_coordinates(p.exterior)[:-1].ravel()] for p in pieces]
+
+
+def _without_holes(polygon: Polygon) -> list[Polygon]:
+    if not isinstance(polygon, Polygon) or polygon.is_empty:
+        return []
+    if not polygon.interiors:
+        return [polygon]
+    left, bottom, right, top = polygon.bounds
+    cut = polygon.interiors[0].centroid.x
+    sides = (shapely.box(left - 1, bottom - 1, cut, top + 1), shapely.box(cut, bottom - 1, right + 1, top + 1))
+    parts = (part for side in sides for part in shapely.get_parts(polygon.intersection(side)))
+    return [piece for part in parts for piece in _without_holes(part)]
+
+
+def _folds(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["image"]: row["fold"] for row in csv.DictReader(file)}
+    except (OSError, KeyError) as error:
+        raise DatasetError(f"{path}: needs the columns image and fold; make it with rtsmap dataset split") from error
+
+
+def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) -> Pixels:
+    """The pixels of an image, or of a window of it.
+
+    Bands that the image has not are 0. A pixel that is 0 in all bands is not valid.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    path = folder / image.file
+    place = window or Window(0, 0, image.height, image.width)
+    inside = place.intersection(Window(0, 0, image.height, image.width))
+    reflectance = np.zeros((len(BANDS), place.height, place.width), dtype=np.float32)
+    valid = np.zeros((place.height, place.width), dtype=np.bool_)
+    if inside.height and inside.width:
+        row, column = inside.row - place.row, inside.column - place.column
+        part = np.s_[row : row + inside.height, column : column + inside.width]
+        numbers = _read(path, inside)
+        for band, plane in zip(image.bands, numbers, strict=True):
+            reflectance[BANDS.index(band)][part] = plane
+        valid[part] = numbers.any(axis=0)
+    reflectance *= np.float32(SCALE)
+    return Pixels(reflectance, valid, valid)
+
+
+def _read(path: Path, window: Window) -> FloatArray:
+    # a member of a tar file is read where it lies
+    source = f"/vsitar/{path}" if any(parent.suffix == ".tar" for parent in path.parents) else str(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(source) as dataset:
+                box = rasterio.windows.Window(window.column, window.row, window.width, window.height)
+                numbers: FloatArray = dataset.read(window=box)
+                return numbers
+    except RasterioError as error:
+        raise DatasetError(f"{path}: cannot be read ({error}); build the data set again") from error
+
+
+class ImagePixels:
+    """An image as a source of pixels, for the stages that read scenes.
+
+    Args:
+        folder: of the data set.
+        image: one of its images.
+    """
+
+    def __init__(self, folder: Path, image: LabelledImage) -> None:
+        self.folder, self.image, self.grid = folder, image, image.grid
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window; those beyond the image are not valid."""
+        return pixels_of(self.folder, self.image, window)
