@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,7 +12,9 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -49,20 +51,64 @@ class Section(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: is not valid TOML ({error})") from error
         except ValidationError as error:
-            # a misspelt key is also a missing one: name what is in the file first
-            first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-            key = ".".join(str(part) for part in first["loc"])
-            what = (
-                "is not a setting; check its spelling"
-                if first["type"] == "extra_forbidden"
-                else first["msg"].removeprefix("Value error, ")
-            )
-            raise InputError(f"{path}: {key or 'the file'}: {what}") from error
+            raise InputError(f"{path}: {_first_of(error)}") from error
+
+    def updated(self, **values: object) -> Self:
+        """A copy with other values, checked.
+
+        Raises:
+            InputError: a value is wrong.
+        """
+        try:
+            return self.model_validate({**self.model_dump(), **values})
+        except ValidationError as error:
+            raise InputError(_first_of(error)) from error
+
+    def changed(self, changes: Sequence[str]) -> Self:
+        """A copy with single settings changed.
+
+        Args:
+            changes: such as `iterations=500` or `network.fusion=cross`: a name, and a value as TOML has it; text needs
+                no quotes.
+
+        Raises:
+            InputError: a change has no value, its name is no setting, or its value is wrong.
+        """
+        values = self.model_dump()
+        for change in changes:
+            name, equals, text = change.partition("=")
+            *sections, key = name.strip().split(".")
+            place = values
+            for section in sections:
+                place = place[section] if isinstance(place.get(section), dict) else place.setdefault(name, {})
+            if not equals:
+                raise InputError(f"{change}: needs the form NAME=VALUE, such as iterations=500")
+            place[key] = _toml_value(text.strip())
+        try:
+            return self.model_validate(values)
+        except ValidationError as error:
+            raise InputError(_first_of(error)) from error
 
     def to_toml(self, path: Path) -> None:
         """Write the settings, whole or not at all."""
         with replacing(path) as temporary:
             temporary.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+
+
+def _first_of(error: ValidationError) -> str:
+    """What is wrong, in a line; a misspelt key is also a missing one: name what is there first."""
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{key}: is not a setting; check its spelling"
+    return f"{key or 'the settings'}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _toml_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 class NetworkConfig(Section):
@@ -71,7 +117,8 @@ class NetworkConfig(Section):
     The defaults are those of rts-mini; `PRESETS` has the paper's.
     """
 
-    backbone: Literal["mvitv2", "resnet50"] = "mvitv2"
+    backbone: Literal["mvitv2", "resnet50", "efficientnet-lite"] = "mvitv2"
+    variant: Literal["lite0", "lite1", "lite2"] = "lite0"  # of EfficientNet-Lite alone
     # of MViTv2 alone
     embed_dim: PositiveInt = 24
     depth: PositiveInt = 6
@@ -81,7 +128,7 @@ class NetworkConfig(Section):
     global_blocks: bool = False  # true: the last block of each stage but the first sees the whole chip, as in MViTv2
     image_size: PositiveInt = 224  # px for which tables of relative positions are made where blocks see all tokens
     kv_stride: PositiveInt = 4
-    drop_path: Fraction = 0.1
+    drop_path: Fraction = 0.1  # of EfficientNet-Lite too
     # where modalities meet
     fusion: FusionName = "residual_cross"
     fusion_kv_grid: NonNegativeInt = 8  # keys and values are pooled to at most this grid; 0: full attention
@@ -116,12 +163,13 @@ class NetworkConfig(Section):
     def alignment(self) -> int:
         """Chips that lie this many px from each other have the windows of attention at the same places of the scene.
 
-        Also a multiple of the coarsest level's stride of 64 px. 1 where the network attends to whole chips.
+        Also a multiple of the coarsest level's stride of 64 px, all that convolutions ask for. 1 where the network
+        attends to whole chips.
         """
-        attends = self.fusion.endswith(("stacked", "cross"))
-        if self.backbone != "mvitv2" or self.global_blocks or (attends and not self.fusion_window):
+        transformer, fused = self.backbone == "mvitv2", self.fusion.endswith(("stacked", "cross"))
+        if (transformer and self.global_blocks) or (fused and not self.fusion_window):
             return 1
-        return math.lcm(64, 4 * self.window_size, 4 * self.fusion_window if attends else 1)
+        return math.lcm(64, 4 * self.window_size if transformer else 1, 4 * self.fusion_window if fused else 1)
 
 
 _PUBLISHED = NetworkConfig(
@@ -143,7 +191,8 @@ _PUBLISHED = NetworkConfig(
 )
 
 #: Architectures by name. Those of MViTv2 and ResNet50 take detectron2's published weights tensor by tensor: sizes of
-#: Li et al. 2022, table 4, heads of detectron2's `cascade_mask_rcnn_mvitv2_*` and `mask_rcnn_R_50_FPN`.
+#: Li et al. 2022, table 4, heads of detectron2's `cascade_mask_rcnn_mvitv2_*` and `mask_rcnn_R_50_FPN`. Those of
+#: EfficientNet-Lite have the heads of rts-mini.
 PRESETS: Mapping[str, NetworkConfig] = {
     "mini": NetworkConfig(),
     "mvitv2-t": _PUBLISHED.model_copy(update={"depth": 10, "last_blocks": (0, 2, 7, 9), "drop_path": 0.2}),
@@ -159,44 +208,89 @@ PRESETS: Mapping[str, NetworkConfig] = {
             "box_fcs": 2,
         }
     ),
+    "efficientnet-lite0": NetworkConfig(backbone="efficientnet-lite"),
+    "efficientnet-lite2": NetworkConfig(backbone="efficientnet-lite", variant="lite2"),
 }
 
 
 class TrainConfig(Section):
     """How a network is trained."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     network: NetworkConfig = NetworkConfig()
     modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
-    start_from: str | None = None  # folder of `rtsmap models import`; its weights instead of random ones
-    freeze: tuple[Modality, ...] = ()  # modalities whose backbone does not learn
-    recompute: bool = False  # keep no activations within backbone blocks: slower by a third, much less memory
-    gsd_m: float = 3.0
+    """Of rgb, ndvi and nir; the first is the query of the fusion."""
+    start_from: str | None = None
+    """Folder of `rtsmap models import`, or a model: its weights instead of random ones."""
+    backbones: tuple[str, ...] = ()
+    """Trained models of one modality each, in the order of the modalities: their backbones instead of random ones."""
+    freeze: tuple[Modality, ...] = ()
+    """Modalities whose backbone does not learn."""
+
+    epochs: Annotated[float, Field(gt=0)] = 36
+    """How often as many chips are drawn as cover all images; 36 as Li et al. 2025."""
+    iterations: PositiveInt | None = None
+    """Steps of the optimiser, instead of epochs."""
+    batch_size: PositiveInt = 4
+    """Chips that go through the network together, in each process."""
+    accumulate: PositiveInt = 1
+    """Batches whose gradients are added up to one step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    """For a step of 4 chips; scaled linearly with their real number (batch_size x accumulate x processes)."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Learning rate of each block of a backbone over that of the next; below 1 the first blocks of a pre-trained
+    backbone learn slowly."""
+    weight_decay: NonNegativeFloat = 0.05
+    warmup: NonNegativeInt = 100
+    """Steps over which the learning rate rises; then it falls as a cosine."""
+    clip_norm: PositiveFloat = 1.0
+    """Longest gradient, as norm over all weights."""
+    average_decay: Fraction = 0.998
+    """Share of the moving average of the weights that a step keeps; the average is what is published."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """bf16: products of matrices in 16 bits, half the memory."""
+    recompute: bool = False
+    """Keep no activations within the blocks of backbones: slower by a third, much less memory."""
+
+    gsd_m: PositiveFloat = 3.0
+    """Ground sampling distance of the chips."""
     gsd_range_m: tuple[float, float] = (2.5, 4.0)
-    training_chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256  # px
-    chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 1024  # px, of `rtsmap predict`
-    overlap: Annotated[int, Field(ge=0, multiple_of=2)] = 256  # px, likewise
-    iterations: Annotated[int, Field(gt=0)] = 2000
-    batch_size: Annotated[int, Field(gt=0)] = 4
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.05
-    warmup: int = 100  # iterations
-    clip_norm: float = 1.0
-    average_decay: Fraction = 0.998  # of the exponential moving average of the weights that is kept
-    slump_share: Fraction = 0.7  # of the chips that are placed on a slump; the others lie anywhere
-    pasted_slumps: Annotated[int, Field(ge=0)] = 3  # of other places set into a chip, at most
-    scale_range: tuple[float, float] = (0.7, 1.4)  # times gsd_m
-    seed: int = 0
-    checkpoint_every: int = 100  # iterations
-    workers: Annotated[int, Field(ge=0)] = 1  # processes that make chips; 0: the network waits for each batch
+    """Scenes within it are not resampled at prediction."""
+    training_chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256
+    """Side of a chip in training, px."""
+    chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 1024
+    """At prediction, px."""
+    overlap: Annotated[int, Field(ge=0, multiple_of=2)] = 256
+    """Of neighbouring chips at prediction, px."""
+    slump_share: Fraction = 0.7
+    """Of the chips that are placed on a slump; half of the others lie on hard negatives where there are some, the rest
+    anywhere."""
+    pasted_slumps: NonNegativeInt = 3
+    """Of other places, set into a chip, at most."""
+    scale_range: tuple[float, float] = (0.7, 1.4)
+    """Of the chips' ground sampling distance, times gsd_m."""
+    jitter: NonNegativeFloat = 1.0
+    """Strength of changes to light, haze and sensor, applied to reflectance; 0 for none."""
+
+    validate_every: Annotated[float, Field(gt=0)] = 1.0
+    """Epochs between two looks at the validation images; the weights of the best AP50 are published."""
+    checkpoint_every: PositiveInt = 100
+    """Steps."""
+    workers: NonNegativeInt = 2
+    """Processes that make chips, for each process that trains; 0: the network waits for each batch."""
+    seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _frozen_backbones_exist(self) -> Self:
         if len(set(self.modalities)) < len(self.modalities):
             raise ValueError("modalities: one is named twice")
-        if self.freeze and self.network.fusion == "channels":
-            raise ValueError('freeze: with fusion = "channels" all modalities share one backbone')
+        if (self.freeze or self.backbones) and self.network.fusion == "channels" and len(self.modalities) > 1:
+            raise ValueError('freeze and backbones: with fusion = "channels" all modalities share one backbone')
         if unknown := sorted(set(self.freeze) - set(self.modalities)):
             raise ValueError(f"freeze: {', '.join(unknown)} is none of the modalities {', '.join(self.modalities)}")
+        if self.backbones and len(self.backbones) != len(self.modalities):
+            raise ValueError(f"backbones: needs one for each of {', '.join(self.modalities)}")
         return self
 
 
@@ -221,6 +315,19 @@ class InputConfig(Section):
         return self
 
 
+class TrainingRecord(Section):
+    """What a model was trained with, for its card."""
+
+    images: int
+    slumps: int
+    iterations: int
+    best_iteration: int
+    validated_on: tuple[str, ...] = ()
+    validation_images: int = 0
+    validation_slumps: int = 0
+    validation_ap50: float | None = None
+
+
 class ModelCard(Section):
     """`model.toml`: all that `predict` needs to know of a model beside its weights."""
 
@@ -233,9 +340,11 @@ class ModelCard(Section):
     weights: str = "weights.safetensors"
     sha256: str
     score_threshold: Fraction
+    min_area_m2: Annotated[float, Field(ge=0)] | None = None  # smaller slumps are left out; 300 where it is not set
     input: InputConfig
     network: NetworkConfig
+    training: TrainingRecord | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The card as plain JSON values, for provenance."""
-        return self.model_dump(mode="json")
+        """The card as plain JSON values, for provenance; without what it does not set."""
+        return self.model_dump(mode="json", exclude_none=True)

@@ -53,8 +53,8 @@ def list_() -> None:
 def show(name: str, params: bool, chip_size: int | None) -> None:
     """Show a model's card, and check its weights; or count what it costs.
 
-    With --params NAME may also be an architecture (mini, mvitv2-t, mvitv2-s, mvitv2-b, resnet50; all three modalities)
-    or the settings of a training (FILE.toml).
+    With --params NAME may also be an architecture (mini, mvitv2-t, mvitv2-s, mvitv2-b, resnet50, efficientnet-lite0,
+    efficientnet-lite2; all three modalities) or the settings of a training (FILE.toml).
 
     \b
     Example:
@@ -174,9 +174,9 @@ def import_(
 ) -> None:
     """Import a published checkpoint, so that training starts from its weights.
 
-    FILE is one of detectron2's MViTv2 or ResNet50, trained on ImageNet or as a detector on COCO: .pyth, .pth, .pt,
-    .pkl or .safetensors, for RGB images. No code in it is run. The output folder receives the weights and
-    training.toml, settings that start from them.
+    FILE is one of detectron2's MViTv2 or ResNet50, trained on ImageNet or as a detector on COCO, or EfficientNet-Lite's
+    (docs/network.md): .pyth, .pth, .pt, .pkl or .safetensors, for RGB images. No code in it is run. The output folder
+    receives the weights and training.toml, settings that start from them.
 
     \b
     Example:

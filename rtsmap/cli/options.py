@@ -59,8 +59,18 @@ class MaskClasses(click.ParamType[tuple[str, ...]]):
         return names
 
 
-NETWORKS = ("mini", "mvitv2-t", "mvitv2-s", "mvitv2-b", "resnet50")
+NETWORKS = ("mini", "mvitv2-t", "mvitv2-s", "mvitv2-b", "resnet50", "efficientnet-lite0", "efficientnet-lite2")
 
 network = click.option("--network", type=click.Choice(NETWORKS), help="Architecture; other settings as by default.")
+MODALITIES = ("rgb", "ndvi", "nir")
+FUSIONS = (
+    "convolution",
+    "stacked",
+    "cross",
+    "residual_convolution",
+    "residual_stacked",
+    "residual_cross",
+)
+
 output_path = click.Path(dir_okay=False, path_type=Path)
 input_path = click.Path(path_type=Path)

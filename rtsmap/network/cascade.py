@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from rtsmap.bands import MODALITY_CHANNELS
 from rtsmap.config import NetworkConfig
+from rtsmap.network.efficientnet import EfficientNetLite
 from rtsmap.network.fusion import FusedBackbone, Fusion
 from rtsmap.network.mvitv2 import MViT
 
@@ -112,7 +113,7 @@ def _bottom_up(
         channels, inputs = {"+".join(channels): total}, total
     else:
         inputs = 3
-    build = _mvitv2 if config.backbone == "mvitv2" else _resnet50
+    build = BUILDERS[config.backbone]
     backbones = {name: build(config, inputs, recompute) for name in channels}
     shapes = next(iter(backbones.values())).output_shape()
     fusion = {
@@ -155,6 +156,18 @@ def _resnet50(_config: NetworkConfig, channels: int, _recompute: bool) -> Backbo
     stem = BasicStem(in_channels=channels, out_channels=64, norm="FrozenBN")
     stages = ResNet.make_default_stages(depth=50, norm="FrozenBN", stride_in_1x1=False)
     return ResNet(stem, stages, out_features=["res2", "res3", "res4", "res5"])
+
+
+def _efficientnet_lite(config: NetworkConfig, channels: int, recompute: bool) -> Backbone:
+    return EfficientNetLite(channels, variant=config.variant, drop_path=config.drop_path, recompute=recompute)
+
+
+#: By the name in the configuration.
+BUILDERS: dict[str, Callable[[NetworkConfig, int, bool], Backbone]] = {
+    "mvitv2": _mvitv2,
+    "resnet50": _resnet50,
+    "efficientnet-lite": _efficientnet_lite,
+}
 
 
 class SureRPN(RPN):  # type: ignore[misc]

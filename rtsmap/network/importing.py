@@ -19,7 +19,11 @@ WEIGHTS = "weights.safetensors"
 
 BOTTOM_UP = "backbone.bottom_up."
 BACKBONES = f"{BOTTOM_UP}backbones."
-FIRST_CONVOLUTIONS = ("patch_embed.proj.weight", "stem.conv1.weight")
+FIRST_CONVOLUTIONS = ("patch_embed.proj.weight", "stem.conv1.weight", "_conv_stem.weight")
+
+#: First convolutions whose images were not divided by their deviation, with that deviation. EfficientNet-Lite's were
+#: scaled to -1..1 (mean 127, deviation 128 in Google's `efficientnet_lite_builder`), where ImageNet's is 2 x 0.226.
+DEVIATIONS = {"_conv_stem.weight": 0.45}
 
 #: A detector's own, on top of the backbone: a classifier has none of them.
 SCALE_NORM = re.compile(r"\.scale\d_norm\.")
@@ -31,7 +35,7 @@ class Report:
 
     Attributes:
         loaded: the network's tensors that were taken as they are.
-        resized: those that were interpolated, or expanded to more channels.
+        resized: those that were interpolated, expanded to more channels, or scaled to images of unit deviation.
         skipped: the file's tensors that were not taken, with the reason.
         missing: the network's tensors that the file does not fill; they stay random.
     """
@@ -45,7 +49,7 @@ class Report:
         """For reading: the counts, then up to `most` names of each kind."""
         kinds = {
             "loaded": self.loaded,
-            "resized": self.resized,
+            "resized or scaled": self.resized,
             "skipped": [f"{name}: {reason}" for name, reason in self.skipped.items()],
             "missing in the file, random": self.missing,
         }
@@ -60,8 +64,9 @@ def import_checkpoint(path: Path, config: TrainConfig) -> tuple[dict[str, Tensor
     """What a published checkpoint gives to a network.
 
     The file's backbone goes to the backbone of every modality. Names are detectron2's, of its MViT and ResNet or of
-    whole detectors with them. Its images are taken as RGB, divided by their deviation: MViTv2's are. detectron2's COCO
-    detectors with ResNet are not (BGR, deviation 1), nor do they say so in the file.
+    whole detectors with them, or `efficientnet_lite_pytorch`'s. Its images are taken as RGB, divided by their
+    deviation: MViTv2's are, and EfficientNet-Lite's first convolution is scaled for it. detectron2's COCO detectors
+    with ResNet are not (BGR, deviation 1), nor do they say so in the file.
 
     Args:
         path: see `read_checkpoint`.
@@ -83,7 +88,8 @@ def import_checkpoint(path: Path, config: TrainConfig) -> tuple[dict[str, Tensor
         name = absent[0].removeprefix(BACKBONES).partition(".")[2]
         raise ModelError(
             f"{path}: another architecture: the network's backbone has {name}, the file's has not, or of another "
-            "shape; choose another network, or a checkpoint with detectron2's names"
+            "shape; choose another network, or a checkpoint with detectron2's names (for EfficientNet-Lite, those of "
+            "efficientnet_lite_pytorch)"
         )
     if wrong := [name for name, value in found.items() if not value.half().isfinite().all()]:
         raise ModelError(f"{path}: {wrong[0]} is not finite in half precision; choose another checkpoint")
@@ -124,7 +130,9 @@ def _targets(name: str, shapes: Mapping[str, torch.Size], backbones: Sequence[st
 
 
 def _fit(name: str, value: Tensor, shape: torch.Size, channels: Sequence[str]) -> Tensor | None:
-    """The tensor in the network's shape: itself, resized, or None where that makes no sense."""
+    """The tensor in the network's shape: itself, resized or scaled, or None where that makes no sense."""
+    if deviation := next((one for end, one in DEVIATIONS.items() if name.endswith(end)), None):
+        value = value * deviation
     if value.shape == shape:
         return value
     if name.endswith(("rel_pos_h", "rel_pos_w")) and value.numel() and value.shape[1:] == shape[1:]:
@@ -177,3 +185,23 @@ def start_from(network: nn.Module, folder: Path) -> None:
             "import the checkpoint again with this one's settings"
         )
     network.load_state_dict(weights, strict=False)
+
+
+def take_backbones(network: nn.Module, models: Mapping[str, Path]) -> None:
+    """Fill the backbones of some modalities with those of models of that modality alone.
+
+    Args:
+        network: with a backbone for each of the modalities.
+        models: folder of the model of each modality.
+
+    Raises:
+        ModelError: the weights cannot be read, or are of another backbone.
+    """
+    state = network.state_dict()
+    for modality, folder in models.items():
+        path, prefix = folder / WEIGHTS, f"{BACKBONES}{modality}."
+        weights = {name: value for name, value in read_checkpoint(path).items() if name.startswith(prefix)}
+        expected = {name: value.shape for name, value in state.items() if name.startswith(prefix)}
+        if {name: value.shape for name, value in weights.items()} != expected:
+            raise ModelError(f"{path}: has no backbone for {modality} of this network's sizes; train one with them")
+        network.load_state_dict(weights, strict=False)
