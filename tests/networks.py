@@ -30,6 +30,7 @@ TINY_TRAINING = TrainConfig(
     iterations=4,
     batch_size=2,
     warmup=1,
+    validate_every=0.5,
     checkpoint_every=2,
     workers=0,
 )

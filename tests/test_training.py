@@ -1,165 +1,64 @@
-import geopandas
-import numpy as np
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
 import pytest
-import rasterio
-import shapely
+import torch
 
-from rtsmap import bands
 from rtsmap.config import ModelCard, TrainConfig
-from rtsmap.errors import DatasetError, InputError
+from rtsmap.errors import DatasetError, InputError, ModelError
 from rtsmap.files import sha256
-from rtsmap.training.cutting import cut
-from rtsmap.training.labels import LabelledScene, read_table
-from rtsmap.training.loop import train
-from rtsmap.training.paste import paste
-from rtsmap.training.samples import Sampler, channel_statistics, jitter
-from tests.networks import TINY_TRAINING
+from rtsmap.network.cascade import seeded_network
+from rtsmap.template import commented
+from rtsmap.training.batches import Examples, batches
+from rtsmap.training.distributed import Processes
+from rtsmap.training.loop import input_config, steps_per_epoch, train
+from rtsmap.training.optimiser import learning_rate, parameter_groups
+from rtsmap.training.samples import Sampler
+from rtsmap.training.stages import fusion_settings
+from tests.networks import TINY, TINY_TRAINING
+from tests.test_samples import write_dataset
 
-TRANSFORM = rasterio.Affine(10, 0, 500_000, 0, -10, 7_500_000)
-
-
-def labelled_scene(site: str = "here", size: int = 96) -> LabelledScene:
-    """Tundra with two bare, bright slumps."""
-    rng = np.random.default_rng(0)
-    reflectance = rng.normal([[[0.04]], [[0.06]], [[0.06]], [[0.26]]], 0.002, (4, size, size)).astype(np.float32)
-    slumps = (shapely.box(20, 20, 36, 32), shapely.box(60, 50, 70, 70))
-    for slump in slumps:
-        left, top, right, bottom = (int(value) for value in slump.bounds)
-        reflectance[:, top:bottom, left:right] = np.array([0.09, 0.1, 0.12, 0.13]).reshape(4, 1, 1)
-    return LabelledScene("scene", site, 10.0, reflectance, np.ones((size, size), dtype=bool), slumps)
+CPU = torch.device("cpu")
 
 
-def write_table(folder, labels="labels.gpkg", crs="EPSG:32651"):
-    scene = labelled_scene()
-    profile = {"driver": "GTiff", "height": 96, "width": 96, "dtype": "uint16", "crs": "EPSG:32651", "nodata": 0}
-    with rasterio.open(folder / "image.tif", "w", count=4, transform=TRANSFORM, **profile) as dataset:
-        dataset.write((scene.reflectance * 1e4).round().astype(np.uint16))
-        dataset.descriptions = bands.BANDS
-    world = [shapely.affinity.affine_transform(slump, TRANSFORM.to_shapely()) for slump in scene.slumps]
-    geopandas.GeoDataFrame(geometry=world, crs=crs).to_file(folder / "labels.gpkg", layer="labels")
-    with rasterio.open(folder / "mask.tif", "w", count=1, transform=TRANSFORM, **profile) as dataset:
-        dataset.write(rasterio.features.rasterize(scene.slumps, (96, 96)).astype(np.uint16), 1)
-    (folder / "scenes.csv").write_text(f"image,labels,site\nimage.tif,{labels},here\n")
-    return folder / "scenes.csv"
+class StopError(Exception):
+    """The run is killed."""
 
 
-@pytest.mark.parametrize("labels", ["labels.gpkg", "mask.tif"])
-def test_a_table_gives_scenes_with_outlines_in_pixels(tmp_path, labels):
-    (scene,) = read_table(write_table(tmp_path, labels))
-    assert (scene.name, scene.site, scene.gsd_m) == ("image", "here", 10.0)
-    assert sorted(slump.area for slump in scene.slumps) == [192, 200]
-    assert scene.reflectance[3, 26, 28] == pytest.approx(0.13, abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("image,mask\na,b\n", "needs a header and the columns image, labels, site"),
-        ("image,labels,site\nimage.tif,missing.gpkg,here\n", r"missing\.gpkg: cannot be read as a layer"),
-    ],
-)
-def test_a_wrong_table_is_refused(tmp_path, text, message):
-    table = write_table(tmp_path)
-    table.write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_table(table)
-
-
-def test_leaving_out_an_unknown_or_the_only_site_is_refused(tmp_path):
-    table = write_table(tmp_path)
-    with pytest.raises(DatasetError, match="has no site there; it has here"):
-        read_table(table, without=["there"])
-    with pytest.raises(DatasetError, match="no slump is left"):
-        read_table(table, without=["here"])
-
-
-def test_a_cut_at_the_scene_s_own_scale_is_the_scene():
-    scene = labelled_scene()
-    reflectance, valid = cut(scene, np.array([10.0, 5.0]), 1.0, 32)
-    np.testing.assert_array_equal(reflectance, scene.reflectance[:, 5:37, 10:42])
-    assert valid.all()
-
-
-def test_a_cut_beyond_the_edge_is_not_valid_there():
-    reflectance, valid = cut(labelled_scene(), np.array([-16.0, 0.0]), 1.0, 32)
-    assert not valid[:, :16].any()
-    assert valid[:, 16:].all()
-    assert not reflectance[:, ~valid].any()
-
-
-def test_samples_depend_on_their_number_alone():
-    sampler, again = (Sampler([labelled_scene()], TINY_TRAINING) for _ in range(2))
-    first = sampler.sample(3)
-    again.sample(1)
-    np.testing.assert_array_equal(again.sample(3).reflectance, first.reflectance)
-    assert not np.array_equal(sampler.sample(4).reflectance, first.reflectance)
-
-
-def test_masks_lie_on_the_slumps_however_a_chip_is_turned():
-    sampler = Sampler([labelled_scene()], TINY_TRAINING)
-    checked = 0
-    for number in range(20):
-        sample = sampler.sample(number)
-        index = bands.ndvi(sample.reflectance)
-        for mask in sample.masks:
-            assert index[mask].mean() < 0.25 < np.median(index[sample.valid & ~sample.masks.any(axis=0)])
-            checked += 1
-    assert checked > 20
-
-
-def test_jitter_keeps_vegetation_green():
-    jittered = jitter(labelled_scene().reflectance, np.random.default_rng(1))
-    index = bands.ndvi(jittered)
-    assert index[0, 0] > 0.4 > index[26, 28]
-
-
-def test_a_pasted_slump_keeps_its_contrast_in_darker_surroundings():
-    scene = labelled_scene()
-    dark = scene.reflectance[:, :64, 36:100][:, :50, :50] * 0.7
-    empty = np.zeros((0, 50, 50), dtype=bool)
-    rng = np.random.default_rng(0)
-    pasted, masks = paste(dark, np.ones((50, 50), bool), empty, [(scene, 0)], scene.gsd_m, rng)
-    assert len(masks) == 1
-    contrast = pasted[3][masks[0]].mean() / dark[3].mean()
-    assert contrast == pytest.approx(0.13 / 0.26, abs=0.12)
-
-
-def test_a_pasted_slump_has_its_size_on_the_ground_whatever_its_scene_s_distance():
-    fine = labelled_scene()
-    coarse = LabelledScene("coarse", "there", 20.0, fine.reflectance, fine.valid, fine.slumps)
-    ground = fine.reflectance[:, 64:66, :2].repeat(40, axis=1).repeat(40, axis=2)
-    for scene in (fine, coarse):
-        empty, valid = np.zeros((0, 80, 80), dtype=bool), np.ones((80, 80), dtype=bool)
-        _, masks = paste(ground, valid, empty, [(scene, 0)], 10.0, np.random.default_rng(0))
-        assert masks.sum() == pytest.approx(192 * (scene.gsd_m / 10) ** 2, rel=0.02)
-
-
-def test_statistics_count_every_site_alike():
-    bright = labelled_scene("there")
-    bright = LabelledScene("b", "there", 10.0, bright.reflectance * 2, bright.valid, bright.slumps)
-    mean, deviation = channel_statistics([labelled_scene(), labelled_scene(), bright], ("rgb", "nir"))
-    assert mean["nir"] == pytest.approx(1.5 * labelled_scene().reflectance[3].mean(), abs=1e-3)
-    assert set(deviation) == {"red", "green", "blue", "nir"}
-
-
-def test_a_run_that_is_stopped_goes_on_to_the_same_weights(tmp_path):
-    scenes = [labelled_scene()]
-
-    class StopError(Exception):
-        """The run is killed."""
-
-    def stop_at_three(iteration, _losses):
-        if iteration == 3:  # one after the checkpoint
+def stop_at(step):
+    def stop(progress):
+        if progress.step == step:
             raise StopError
 
-    train(scenes, TINY_TRAINING, tmp_path / "whole")
+    return stop
+
+
+def _report(average_precision):
+    return SimpleNamespace(overall=SimpleNamespace(average_precision=average_precision))
+
+
+def weights_of(folder):
+    return sha256(folder / "weights.safetensors")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write_dataset(tmp_path / "dataset")
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_weights(dataset, tmp_path):
+    train(dataset, TINY_TRAINING, tmp_path / "whole")
     with pytest.raises(StopError):
-        train(scenes, TINY_TRAINING, tmp_path / "stopped", progress=stop_at_three)
-    train(scenes, TINY_TRAINING, tmp_path / "stopped")
-    whole, stopped = (sha256(tmp_path / name / "weights.safetensors") for name in ("whole", "stopped"))
-    assert whole == stopped
-    card = ModelCard.from_toml(tmp_path / "stopped" / "model.toml")
-    assert card.sha256 == stopped
+        train(dataset, TINY_TRAINING, tmp_path / "stopped", progress=stop_at(3))  # one after the checkpoint
+    card = train(dataset, TINY_TRAINING, tmp_path / "stopped")
+    assert weights_of(tmp_path / "whole") == weights_of(tmp_path / "stopped") == card.sha256
+    assert ModelCard.from_toml(tmp_path / "stopped" / "model.toml") == card
     assert card.sites_trained_on == ("here",)
     assert not (tmp_path / "stopped" / "checkpoint.pt").exists()
     tables = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "stopped")]
@@ -167,40 +66,242 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_weights(tmp_path):
     assert [row.split(",")[0] for row in tables[0].splitlines()] == ["iteration", "1", "2", "3", "4"]
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
-    def stop(iteration, _losses):
-        if iteration == 2:
-            raise KeyboardInterrupt
+def test_a_run_that_is_killed_goes_on_to_the_same_weights(dataset, tmp_path):
+    config = TINY_TRAINING.updated(iterations=12, checkpoint_every=1, validate_every=2, workers=1)
+    config.to_toml(tmp_path / "train.toml")
+    words = ["train", "end-to-end", dataset.folder, "-o", tmp_path / "killed", "--config", tmp_path / "train.toml"]
+    command = [sys.executable, "-m", "rtsmap", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "model.toml").exists()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    train(dataset, config, tmp_path / "whole")
+    assert weights_of(tmp_path / "killed") == weights_of(tmp_path / "whole")
+    assert list((tmp_path / "killed").glob(".*")) == []  # nothing half written
 
-    longer = TINY_TRAINING.model_copy(update={"iterations": 6, "checkpoint_every": 1})
-    with pytest.raises(KeyboardInterrupt):
-        train([labelled_scene()], longer, tmp_path, progress=stop)
-    with pytest.raises(InputError, match=r"checkpoint\.pt: is of another configuration"):
-        train([labelled_scene()], longer.model_copy(update={"seed": 1}), tmp_path)
+
+def test_the_number_of_workers_changes_nothing(dataset, tmp_path):
+    train(dataset, TINY_TRAINING, tmp_path / "none")
+    train(dataset, TINY_TRAINING.updated(workers=2), tmp_path / "two")
+    assert weights_of(tmp_path / "none") == weights_of(tmp_path / "two")
 
 
-def test_the_command_trains_a_model_that_predict_takes(rtsmap, tmp_path):
-    table = write_table(tmp_path)
+def test_a_full_disk_leaves_the_last_checkpoint(dataset, tmp_path):
+    config = TINY_TRAINING.updated(iterations=20, checkpoint_every=1)
+    with pytest.raises(StopError):
+        train(dataset, config, tmp_path / "model", progress=stop_at(2))
+    before = sha256(tmp_path / "model" / "checkpoint.pt")
+    config.to_toml(tmp_path / "train.toml")
+    words = ["train", "end-to-end", dataset.folder, "-o", tmp_path / "model", "--config", tmp_path / "train.toml"]
+
+    def no_room():  # a file may not grow beyond half a checkpoint
+        size = (tmp_path / "model" / "checkpoint.pt").stat().st_size // 2
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    command = [sys.executable, "-m", "rtsmap", *map(str, words)]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, preexec_fn=no_room)
+    assert run.returncode == 1
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("rtsmap: ")]
+    assert "checkpoint.pt: cannot be written" in line
+    assert sha256(tmp_path / "model" / "checkpoint.pt") == before
+    assert list((tmp_path / "model").glob(".*")) == []
+
+
+def test_a_checkpoint_of_other_settings_or_images_is_refused(dataset, tmp_path):
+    config = TINY_TRAINING.updated(iterations=6, checkpoint_every=1)
+    with pytest.raises(StopError):
+        train(dataset, config, tmp_path / "model", progress=stop_at(2))
+    with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
+        train(dataset, config.updated(seed=1), tmp_path / "model")
+    other = write_dataset(tmp_path / "other", sites=("there",))
+    with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
+        train(other, config, tmp_path / "model")
+
+
+def test_the_best_weights_on_the_validation_images_are_published(tmp_path, monkeypatch):
+    from rtsmap.training import loop
+
+    whole = write_dataset(tmp_path / "dataset", sites=("here", "there"))
+    scores = iter([0.1, 0.3, 0.2, 0.0])
+    monkeypatch.setattr(loop, "score_chips", lambda *_, **__: _report(next(scores)))
+    config = TINY_TRAINING.updated(iterations=4, validate_every=0.01)
+    seen = []
+    card = train(
+        whole.subset(["here"]), config, tmp_path / "model", validation=whole.subset(["there"]), progress=seen.append
+    )
+    assert [one.validation_ap50 for one in seen] == [0.1, 0.3, 0.2, 0.0]
+    assert card.training is not None
+    assert (card.training.best_iteration, card.training.iterations) == (2, 4)
+    assert (card.training.validation_ap50, card.training.validated_on) == (0.3, ("there",))
+    shorter = train(whole.subset(["here"]), config, tmp_path / "last")
+    assert shorter.sha256 != card.sha256
+    assert "| there | validation | 1 | 2 |" in (tmp_path / "model" / "card.md").read_text()
+
+
+def test_images_to_validate_on_need_a_slump(tmp_path, dataset):
+    with pytest.raises(DatasetError, match="to validate on show no slump"):
+        train(dataset, TINY_TRAINING, tmp_path / "model", validation=write_dataset(tmp_path / "empty", slumps=()))
+
+
+def test_two_batches_of_two_are_a_step_as_one_of_four(dataset, tmp_path):
+    config = TINY_TRAINING.updated(batch_size=4)
+    inputs = input_config(dataset, config)
+    numbers = {}
+    for size, accumulate in ((4, 1), (2, 2)):
+        settings = config.updated(batch_size=size, accumulate=accumulate)
+        found = batches(Examples(Sampler(dataset, settings), inputs), 1, 2, Processes(0, 1, CPU))
+        numbers[size] = torch.stack([one["image"] for batch in found for one in batch])
+    assert torch.equal(numbers[4], numbers[2])
+    card = train(dataset, config.updated(batch_size=2, accumulate=2), tmp_path / "model")
+    assert card.training is not None
+    assert card.training.iterations == 4
+
+
+def test_processes_share_the_chips_of_a_step(dataset):
+    inputs = input_config(dataset, TINY_TRAINING)
+    examples = Examples(Sampler(dataset, TINY_TRAINING), inputs)
+    parts = [next(batches(examples, 0, 1, Processes(rank, 2, CPU))) for rank in (0, 1)]
+    images = [one["image"] for part in parts for one in part]
+    for number, image in enumerate(images):
+        assert torch.equal(image, examples[number][0])
+
+
+def test_two_processes_train_one_network(dataset, tmp_path):
     TINY_TRAINING.to_toml(tmp_path / "train.toml")
-    code, out, err = rtsmap("train", table, "-o", tmp_path / "model", "--config", tmp_path / "train.toml")
-    assert code == 0
-    assert "1 scenes, 2 slumps, sites: here" in err
-    assert sha256(tmp_path / "model" / "weights.safetensors") in out
-    code, out, _ = rtsmap(
-        "predict", tmp_path / "image.tif", "-o", tmp_path / "slumps.gpkg", "--model", tmp_path / "model"
+    words = ["train", "end-to-end", dataset.folder, "-o", tmp_path / "model", "--config", tmp_path / "train.toml"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "rtsmap"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run([*command, *map(str, words)], check=False, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("SHA-256") == 1  # the first process speaks for both
+    assert weights_of(tmp_path / "model") in run.stdout
+    alone = train(dataset, TINY_TRAINING, tmp_path / "alone")
+    assert alone.sha256 != weights_of(tmp_path / "model")  # twice the chips
+
+
+def test_bf16_trains(dataset, tmp_path):
+    seen = []
+    train(dataset, TINY_TRAINING.updated(precision="bf16"), tmp_path / "half", progress=seen.append)
+    train(dataset, TINY_TRAINING, tmp_path / "single", progress=seen.append)
+    half, single = (sum(one.losses.values()) for one in (seen[0], seen[4]))
+    assert half != single
+    assert half == pytest.approx(single, rel=0.05)
+
+
+def test_the_learning_rate_rises_falls_and_grows_with_the_chips():
+    config = TrainConfig(warmup=10, learning_rate=1e-3, batch_size=4)
+    rates = [learning_rate(config, step, 100, 1) for step in range(100)]
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates) == pytest.approx(1e-3, rel=0.03)
+    assert rates[-1] < 2e-5
+    assert learning_rate(config, 50, 100, 8) == pytest.approx(8 * rates[50])
+    assert learning_rate(config.updated(accumulate=2), 50, 100, 1) == pytest.approx(2 * rates[50])
+
+
+def test_blocks_near_the_image_learn_slowly():
+    network = seeded_network(TINY, ("rgb",), 0)
+    names = {id(value): name for name, value in network.named_parameters()}
+    groups = parameter_groups(network, TINY_TRAINING.updated(layer_decay=0.5))
+    scale = {names[id(value)]: group["scale"] for group in groups for value in group["params"]}
+    of_block = [next(s for name, s in scale.items() if f"blocks.{number}." in name) for number in range(4)]
+    assert of_block == [0.5**4, 0.5**3, 0.5**2, 0.5]
+    assert scale["backbone.bottom_up.backbones.rgb.patch_embed.proj.weight"] == 0.5**5
+    assert scale["roi_heads.mask_head.predictor.weight"] == 1
+    assert len(scale) == len(names)
+
+
+def test_an_epoch_covers_all_images(dataset):
+    assert steps_per_epoch(dataset, TINY_TRAINING) == 3 / 2  # 960 m in chips of 640 m, by area; two a step
+    assert steps_per_epoch(dataset, TINY_TRAINING, 3) == 3 / 6
+
+
+def test_two_stages(rtsmap, dataset, tmp_path):
+    TINY_TRAINING.to_toml(tmp_path / "train.toml")
+    for modality in ("rgb", "nir"):
+        code, out, err = rtsmap(
+            *("train", "unimodal", dataset.folder, "--modality", modality, "-o", tmp_path / modality),
+            *("--config", tmp_path / "train.toml"),
+        )
+        assert code == 0
+        assert "training: 1 images, 2 slumps, sites: here" in err
+        assert weights_of(tmp_path / modality) in out
+    code, _, _ = rtsmap(
+        *("train", "fusion", dataset.folder, "--backbones", tmp_path / "rgb", tmp_path / "nir"),
+        *("-o", tmp_path / "fused", "--fusion", "cross", "--set", "seed=3"),
     )
     assert code == 0
-    assert "0.9 km2 observed" in out
+    card = ModelCard.from_toml(tmp_path / "fused" / "model.toml")
+    assert card.input.modalities == ("rgb", "nir")
+    assert card.network.fusion == "cross"
+    from safetensors.torch import load_file
+
+    fused, rgb = (load_file(tmp_path / name / "weights.safetensors") for name in ("fused", "rgb"))
+    backbone = [name for name in rgb if ".backbones.rgb." in name]
+    assert len(backbone) > 20
+    assert all(torch.equal(fused[name], rgb[name]) for name in backbone)  # frozen
 
 
-def test_the_template_can_be_read_back(rtsmap, tmp_path):
-    code, out, _ = rtsmap("train", "--template")
+def test_a_model_of_several_modalities_is_no_backbone(dataset, tmp_path):
+    train(dataset, TINY_TRAINING, tmp_path / "fused")
+    with pytest.raises(ModelError, match=r"sees rgb\+ndvi\+nir; give models of one modality each"):
+        fusion_settings(None, [tmp_path / "fused"])
+
+
+def test_the_command_trains_a_model_that_evaluate_and_predict_take(rtsmap, tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", sites=("here", "there"))
+    TINY_TRAINING.to_toml(tmp_path / "train.toml")
+    code, out, err = rtsmap(
+        *("train", "end-to-end", dataset.folder, "-o", tmp_path / "model", "--config", tmp_path / "train.toml"),
+        *("--without", "there"),
+    )
     assert code == 0
-    (tmp_path / "train.toml").write_text(out)
-    assert TrainConfig.from_toml(tmp_path / "train.toml") == TrainConfig()
+    assert "training: 1 images, 2 slumps, sites: here" in err
+    assert "the network waited for chips" in err
+    assert weights_of(tmp_path / "model") in out
+    code, out, _ = rtsmap("evaluate", "chips", dataset.folder, "--model", tmp_path / "model", "--only", "there")
+    assert code == 0
+    assert "AP50" in out
+    assert (tmp_path / "model" / "tensorboard").is_dir()
 
 
-def test_training_needs_a_table_and_a_folder(rtsmap):
-    code, _, err = rtsmap("train")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--without", "elsewhere"), "has no site or fold elsewhere; it has here"),
+        (("--set", "itrations=3"), "itrations: is not a setting; check its spelling"),
+        (("--set", "iterations"), "iterations: needs the form NAME=VALUE"),
+        (("--set", "network.depht=3"), "network.depht: is not a setting"),
+        (("--set", "batch_size=0"), "batch_size: Input should be greater than 0"),
+        (("--without", "here"), "no slump is left to train on"),
+    ],
+)
+def test_bad_input_is_one_clear_line(rtsmap, dataset, tmp_path, words, message):
+    code, _, err = rtsmap("train", "end-to-end", dataset.folder, "-o", tmp_path / "model", *words)
     assert code == 2
-    assert "needs TABLE and --output" in err
+    assert message in err
+
+
+def test_a_folder_that_is_no_data_set_is_refused(rtsmap, tmp_path):
+    code, _, err = rtsmap("train", "unimodal", tmp_path, "--modality", "rgb", "-o", tmp_path / "model")
+    assert code == 2
+    assert "annotations.json: cannot be read" in err
+
+
+def test_the_template_is_commented_and_can_be_read_back(rtsmap, tmp_path):
+    code, out, _ = rtsmap("train", "template", "--network", "mvitv2-t", "--set", "epochs=12")
+    assert code == 0
+    assert "# Chips that go through the network together, in each process.\nbatch_size = 4\n" in out
+    (tmp_path / "train.toml").write_text(out)
+    settings = TrainConfig.from_toml(tmp_path / "train.toml")
+    assert (settings.epochs, settings.network.depth) == (12, 10)
+    assert json.loads(settings.model_dump_json()) == json.loads(
+        TrainConfig.from_toml(tmp_path / "train.toml").model_dump_json()
+    )
+
+
+def test_every_setting_of_training_is_in_the_template():
+    assert [name for name in TrainConfig.model_fields if f"{name} =" not in commented(TrainConfig())] == ["network"]

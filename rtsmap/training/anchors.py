@@ -1,14 +1,13 @@
 """Anchors that fit a data set: the sizes and shapes of its slumps' boxes, as the network will see them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
-from rtsmap.training.labels import LabelledScene
 
 #: Levels of the pyramid that propose, p2 to p6; the finest gets the smallest anchors.
 LEVELS = 5
@@ -38,21 +37,23 @@ class AnchorFit:
     well_fitted: float
 
 
-def box_sizes(scenes: Sequence[LabelledScene], gsd_m: float, scale_range: tuple[float, float]) -> Boxes:
+def box_sizes(dataset: Dataset, gsd_m: float, scale_range: tuple[float, float]) -> Boxes:
     """Width and height of every slump's box in chip pixels, `(n * SCALES, 2)`, at the scales of training.
 
     Args:
-        scenes: labelled scenes.
+        dataset: labelled images.
         gsd_m: of the chips.
         scale_range: times `gsd_m`.
 
     Raises:
         DatasetError: there is no slump.
     """
-    bounds = [shapely.bounds(np.array(scene.slumps)) * scene.gsd_m for scene in scenes if scene.slumps]
+    bounds = [
+        np.multiply(shapely.bounds(slump.outline), image.gsd_m) for image in dataset.images for slump in image.slumps
+    ]
     if not bounds:
-        raise DatasetError("there is no slump to fit anchors to")
-    edges = np.concatenate(bounds)
+        raise DatasetError(f"{dataset.folder}: there is no slump to fit anchors to")
+    edges = np.array(bounds)
     metres = edges[:, 2:] - edges[:, :2]
     scaled_gsd_m = gsd_m * np.geomspace(*scale_range, SCALES)
     sizes: Boxes = (metres[None] / scaled_gsd_m[:, None, None]).reshape(-1, 2)

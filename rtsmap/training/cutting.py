@@ -1,53 +1,65 @@
-"""Cutting chips out of scenes in memory, at any place and scale."""
+"""Cutting chips out of images in memory, at any place and scale."""
 
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsmap.records import BoolArray, FloatArray
-from rtsmap.training.labels import LabelledScene
+from rtsmap.records import BoolArray, FloatArray, Pixels
 
 Value = TypeVar("Value", np.float32, np.bool_)
 
 
-def cut(scene: LabelledScene, origin: NDArray[np.float64], step: float, size: int) -> tuple[FloatArray, BoolArray]:
-    """Bilinear cut of a scene, as inference resamples it.
+def cut(pixels: Pixels, origin: NDArray[np.float64], step: float, size: int) -> tuple[FloatArray, BoolArray]:
+    """Bilinear cut of an image, as inference resamples it.
 
     Args:
-        scene: what to cut from.
-        origin: `(column, row)` of the chip's upper-left corner in scene pixels; may lie outside.
-        step: scene pixels per chip pixel.
+        pixels: what to cut from.
+        origin: `(column, row)` of the chip's upper-left corner in the image's pixels; may lie outside.
+        step: pixels of the image per chip pixel.
         size: of the chip in its own pixels.
 
     Returns:
         `(4, size, size)` reflectance and `(size, size)` valid; a pixel with an invalid neighbour is not valid.
     """
-    padded = np.pad(scene.reflectance, ((0, 0), (1, 1), (1, 1)))
-    padded_valid = np.pad(scene.valid, 1)
-    (left, right, x), (top, bottom, y) = (
-        _neighbours(start, step, size, length) for start, length in zip(origin, scene.valid.shape[::-1], strict=True)
-    )
-    upper, lower = padded[:, top], padded[:, bottom]
-    y, x = y[:, None], x[None, :]
-    rows = upper * (1 - y) + lower * y
-    reflectance = rows[:, :, left] * (1 - x) + rows[:, :, right] * x
-    both = padded_valid[top] & padded_valid[bottom]
-    valid = both[:, left] & both[:, right]
-    return (reflectance * valid).astype(np.float32), valid
+    x, y = (_Axis(start, step, size, length) for start, length in zip(origin, pixels.valid.shape[::-1], strict=True))
+    needed = np.s_[y.inner, x.inner]
+    padding = (y.padding, x.padding)
+    reflectance = np.pad(pixels.reflectance[:, *needed], ((0, 0), *padding))
+    valid = np.pad(pixels.valid[needed], padding)
+    upper = np.take(reflectance, y.first, axis=1)
+    upper += y.weight[:, None] * (np.take(reflectance, y.second, axis=1) - upper)
+    left = np.take(upper, x.first, axis=2)
+    left += x.weight * (np.take(upper, x.second, axis=2) - left)
+    both = valid[y.first] & valid[y.second]
+    whole = both[:, x.first] & both[:, x.second]
+    left *= whole
+    return left, whole
 
 
-def _neighbours(
-    start: float, step: float, size: int, length: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Indices of the pixels around each sample along an axis, in an array padded by 1, and the second's weight."""
-    place = start + (np.arange(size) + 0.5) * step - 0.5
-    first = np.floor(place).astype(np.intp)
-    weight = (place - first).astype(np.float32)
-    return np.clip(first + 1, 0, length + 1), np.clip(first + 2, 0, length + 1), weight
+class _Axis:
+    """The pixels around each sample along an axis, in the part of the image that holds them all, and their weights.
+
+    Attributes:
+        inner: that part.
+        padding: before and after it, where samples lie outside of the image.
+        first, second: indices of the neighbours in the padded part.
+        weight: of the second.
+    """
+
+    def __init__(self, start: float, step: float, size: int, length: int) -> None:
+        place = start + (np.arange(size) + 0.5) * step - 0.5
+        first = np.floor(place).astype(np.intp)
+        self.weight = (place - first).astype(np.float32)
+        first = np.clip(first, -2, length)  # far outside is as good as outside
+        low, high = int(first[0]), int(first[-1]) + 2
+        inner_low, inner_high = np.clip([low, high], 0, length)
+        self.inner = slice(inner_low, inner_high)
+        self.padding = int(max(0, min(inner_low, high) - low)), int(max(0, high - max(inner_high, low)))
+        self.first, self.second = first - low, first - low + 1
 
 
 def turn(array: NDArray[Value], quarter_turns: int, flip: bool) -> NDArray[Value]:
     """The last two axes turned by quarters, then mirrored."""
     turned = np.rot90(array, quarter_turns, axes=(-2, -1))
-    return (turned[..., ::-1] if flip else turned).copy()  # torch takes no negative strides
+    return np.ascontiguousarray(turned[..., ::-1] if flip else turned)  # torch takes no negative strides

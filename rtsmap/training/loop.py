@@ -1,246 +1,191 @@
-"""The training loop: AdamW, warm-up and cosine decay, an averaged copy of the weights, checkpoints to resume from."""
+"""Training from a data set to a model directory."""
 
-import copy
-import csv
-import json
+import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-import torch
-from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils.events import EventStorage
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from rtsmap import bands
 from rtsmap.config import InputConfig, ModelCard, TrainConfig
-from rtsmap.errors import DatasetError, InputError
-from rtsmap.files import replacing, sha256
-from rtsmap.network.cascade import seeded_network
-from rtsmap.network.checkpoint import save_weights
-from rtsmap.network.importing import start_from
-from rtsmap.training.labels import LabelledScene
-from rtsmap.training.samples import Sampler, channel_statistics
+from rtsmap.dataset.images import Dataset
+from rtsmap.dataset.stats import channel_statistics
+from rtsmap.detector.torch import TorchDetector
+from rtsmap.errors import DatasetError, InputError, OutputError
+from rtsmap.evaluation.chips import score_chips
+from rtsmap.evaluation.detections import detect_images
+from rtsmap.models import CARD
+from rtsmap.training.batches import Batch, Examples, batches
+from rtsmap.training.distributed import processes
+from rtsmap.training.log import Log
+from rtsmap.training.publishing import draft_card, publish
+from rtsmap.training.run import Run
+from rtsmap.training.samples import Sampler
 
 CHECKPOINT = "checkpoint.pt"
 
+#: Detections below this score do not count at validation.
+VALIDATION_SCORE = 0.05
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells while it runs.
+
+    Attributes:
+        step: steps done.
+        steps: of the whole run.
+        losses: of the step, by name.
+        validation_ap50: where the images were validated after this step, 0..1.
+        waiting: share of the time that the network waited for chips, 0..1.
+    """
+
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+    validation_ap50: float | None
+    waiting: float
+
 
 def train(
-    scenes: Sequence[LabelledScene],
+    dataset: Dataset,
     config: TrainConfig,
     folder: Path,
     *,
+    validation: Dataset | None = None,
     device: str = "cpu",
-    progress: Callable[[int, Mapping[str, float]], None] = lambda _iteration, _losses: None,
+    progress: Callable[[Progress], None] = lambda _: None,
 ) -> ModelCard:
     """Train a network and write a model directory that `rtsmap predict --model FOLDER` takes.
 
-    A run that was stopped goes on from its last checkpoint when the same call is made again.
+    A run that was stopped goes on from its last checkpoint when the same call is made again, to the same weights.
 
     Args:
-        scenes: what to learn from.
+        dataset: what to learn from.
         config: how.
-        folder: receives `model.toml`, the weights, `losses.csv` and, until the end, a checkpoint.
-        device: torch's name of the device.
-        progress: called after each iteration with its number, from 1, and its losses.
+        folder: receives `model.toml`, the weights, `card.md`, `training.toml`, `losses.csv`, TensorBoard's curves and,
+            until the end, a checkpoint.
+        validation: images that decide which weights are published; without them the last ones are.
+        device: `auto`, `cpu` or `cuda`.
+        progress: called after each step, in the first process.
 
     Raises:
-        DatasetError: the losses are no longer finite.
-        InputError: `folder` holds a checkpoint of another configuration.
+        DatasetError: there is no slump, or the losses are no longer finite.
+        InputError: `folder` holds a finished model, or a checkpoint of other settings or images.
         ModelError: the weights to start from cannot be read, or are of another network.
+        OutputError: the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    mean, deviation = channel_statistics(scenes, config.modalities)
-    inputs = InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, deviation=deviation)
-    run = _Run(config, device)
-    run.resume(folder / CHECKPOINT)
-    batches = _batches(_Examples(Sampler(scenes, config), inputs), run.iteration, device)
-    with EventStorage(run.iteration) as storage, _Log(folder / "losses.csv", run.iteration) as log:
-        while run.iteration < config.iterations:
-            losses = run.step(next(batches))
+    if validation is not None and not validation.slumps:
+        raise DatasetError(f"{validation.folder}: the images to validate on show no slump; choose others")
+    if (folder / CARD).exists():
+        raise InputError(f"{folder}: holds a finished model; choose another folder, or remove it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+    with processes(device) as group:
+        sampler = Sampler(dataset, config)
+        inputs = input_config(dataset, config)
+        steps = config.iterations or math.ceil(config.epochs * steps_per_epoch(dataset, config, group.count))
+        run = Run(config, steps, group, _fingerprint(dataset, validation))
+        run.resume(folder / CHECKPOINT)
+        _advance(run, Examples(sampler, inputs), validation, folder, progress)
+        group.wait()
+        card = publish(run, inputs, dataset, validation, folder) if group.first else None
+        group.wait()
+        if group.first:
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+    return card or ModelCard.from_toml(folder / CARD)
+
+
+def steps_per_epoch(dataset: Dataset, config: TrainConfig, count: int = 1) -> float:
+    """Steps that draw as many chips as cover all images once, an image at least once.
+
+    Args:
+        dataset: the images.
+        config: its chips and batches.
+        count: of processes.
+    """
+    side_m = config.training_chip_size * config.gsd_m
+    chips = sum(math.ceil(one.height * one.width * (one.gsd_m / side_m) ** 2) for one in dataset.images)
+    return chips / (config.batch_size * config.accumulate * count)
+
+
+def input_config(dataset: Dataset, config: TrainConfig) -> InputConfig:
+    """What the network sees: that of the models whose backbones are taken, else by the data set's statistics.
+
+    Raises:
+        DatasetError: the images lack bands of a modality.
+    """
+    if lacking := sorted(set(config.modalities) - set(dataset.modalities)):
+        raise DatasetError(f"{dataset.folder}: its images have no bands for {', '.join(lacking)}; leave that out")
+    mean, deviation = channel_statistics(dataset, config.modalities)
+    for folder in config.backbones:
+        taken = ModelCard.from_toml(Path(folder) / CARD).input
+        mean, deviation = mean | taken.mean, deviation | taken.deviation
+    return InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, deviation=deviation)
+
+
+def _advance(
+    run: Run,
+    examples: Examples,
+    validation: Dataset | None,
+    folder: Path,
+    progress: Callable[[Progress], None],
+) -> None:
+    """All steps that are left."""
+    config, first = run.config, run.processes.first
+    per_epoch = steps_per_epoch(examples.sampler.dataset, config, run.processes.count)
+    every = max(1, round(config.validate_every * per_epoch))
+    source, began = _Timed(batches(examples, run.step, run.steps, run.processes)), time.perf_counter()
+    with EventStorage(run.step) as storage, Log(folder, run.step, writes=first) as log:
+        while run.step < run.steps:
+            rate, score = run.learning_rate, None
+            losses = run.advance(source)
             storage.step()
-            log.write(run.iteration, losses)
-            progress(run.iteration, losses)
-            if run.iteration % config.checkpoint_every == 0:
+            log.write(run.step, losses, rate)
+            last = run.step == run.steps
+            if first and validation is not None and (run.step % every == 0 or last):
+                score = _validate(run, examples.inputs, validation)
+                log.write_validation(run.step, score)
+            if run.step % config.checkpoint_every == 0 or last:
                 log.flush()
                 run.save(folder / CHECKPOINT)
-    card = publish(run.averaged.state_dict(), config, inputs, scenes, folder)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    return card
+            if first:
+                progress(Progress(run.step, run.steps, losses, score, source.seconds / (time.perf_counter() - began)))
 
 
-class _Log:
-    """A table of losses, one row an iteration; rows after the checkpoint that a run goes on from are dropped."""
-
-    def __init__(self, path: Path, iteration: int) -> None:
-        before = path.read_text(encoding="utf-8").splitlines() if iteration and path.exists() else []
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._file.writelines(f"{line}\n" for line in before[: iteration + 1])  # and the header
-        self._writer = csv.writer(self._file, lineterminator="\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, iteration: int, losses: Mapping[str, float]) -> None:
-        """Add a row; on disk when the next checkpoint is."""
-        if not self._file.tell():
-            self._writer.writerow(["iteration", *losses])
-        self._writer.writerow([iteration, *(round(value, 5) for value in losses.values())])
-
-    def flush(self) -> None:
-        """Put all rows on disk."""
-        self._file.flush()
+def _validate(run: Run, inputs: InputConfig, validation: Dataset) -> float:
+    """AP50 of the averaged weights, 0..1; the best weights are remembered."""
+    card = draft_card(run.config, inputs)
+    detector = TorchDetector.of(run.average, card, device=run.processes.device, min_score=VALIDATION_SCORE)
+    found = detect_images(validation, card, detector, score=VALIDATION_SCORE)
+    score = score_chips(validation, found, resamples=0, groups=False).overall.average_precision
+    run.remember(score)
+    return score
 
 
-class _Run:
-    """The state of a training run: network, its average, optimiser, iteration."""
+class _Timed(Iterator[Batch]):
+    """Batches, and the seconds that they were waited for."""
 
-    def __init__(self, config: TrainConfig, device: str) -> None:
-        self.config, self.iteration = config, 0
-        self.network = seeded_network(
-            config.network,
-            config.modalities,
-            config.seed,
-            frozen=config.freeze,
-            recompute=config.recompute,
-        ).to(device)
-        if config.start_from:
-            start_from(self.network, Path(config.start_from))
-        self.network.train()
-        self.averaged = copy.deepcopy(self.network)
-        groups = _groups(self.network, config.weight_decay)
-        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-        torch.manual_seed(config.seed)  # proposals are sampled at random, depth is dropped at random
+    def __init__(self, source: Iterator[Batch]) -> None:
+        self._source, self.seconds = source, 0.0
 
-    def step(self, batch: list[dict[str, Any]]) -> dict[str, float]:
-        """One iteration; returns the losses."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate()
-        losses: dict[str, Tensor] = self.network(batch)
-        total = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(total):
-            raise DatasetError(f"the loss is not finite after {self.iteration} iterations; try a lower learning_rate")
-        self.optimiser.zero_grad()
-        total.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        self.optimiser.step()
-        self.iteration += 1
-        self._average()
-        return {name: float(value.detach()) for name, value in losses.items()}
-
-    def _learning_rate(self) -> float:
-        warm = min(1.0, (self.iteration + 1) / max(self.config.warmup, 1))
-        cosine = 0.5 * (1 + math.cos(math.pi * self.iteration / self.config.iterations))
-        return self.config.learning_rate * warm * max(cosine, 0.01)
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        # while few iterations are done, the average forgets faster, so that the random start does not linger
-        decay = min(self.config.average_decay, self.iteration / (self.iteration + 10))
-        for average, current in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
-            average.lerp_(current, 1 - decay)
-        for average, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
-            average.copy_(current)  # statistics of batch norms, averages already
-
-    def save(self, path: Path) -> None:
-        """Write all that is needed to go on, whole or not at all."""
-        state = {
-            "config": self.config.model_dump_json(),
-            "iteration": self.iteration,
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
-
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one."""
-        if not path.exists():
-            return
-        state = torch.load(path, weights_only=True)
-        if json.loads(state["config"]) != self.config.model_dump(mode="json"):
-            raise InputError(f"{path}: is of another configuration; choose another folder, or remove it to start anew")
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
-        self.iteration = state["iteration"]
+    def __next__(self) -> Batch:
+        start = time.perf_counter()
+        try:
+            return next(self._source)
+        finally:
+            self.seconds += time.perf_counter() - start
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels decay; biases, norms and relative position tables do not."""
-    named = {name: value for name, value in network.named_parameters() if value.requires_grad}
-    free = {name for name, value in named.items() if value.ndim == 1 or "rel_pos" in name}
-    return [
-        {"params": [value for name, value in named.items() if name not in free], "weight_decay": weight_decay},
-        {"params": [named[name] for name in named if name in free], "weight_decay": 0.0},
-    ]
-
-
-class _Examples(Dataset[tuple[Tensor, Tensor]]):
-    """Image and masks of every training chip, by its number."""
-
-    def __init__(self, sampler: Sampler, inputs: InputConfig) -> None:
-        self.sampler, self.inputs = sampler, inputs
-
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        sample, inputs = self.sampler.sample(number), self.inputs
-        image = bands.network_input(sample.reflectance, sample.valid, inputs.modalities, inputs.mean, inputs.deviation)
-        return torch.from_numpy(image), torch.from_numpy(sample.masks)
-
-
-def _batches(examples: _Examples, start: int, device: str) -> Iterator[list[dict[str, Any]]]:
-    """Batches from iteration `start` on, made by other processes while the network works."""
-    config = examples.sampler.config
-    loader = DataLoader(
-        examples,
-        batch_size=config.batch_size,
-        sampler=range(start * config.batch_size, config.iterations * config.batch_size),
-        num_workers=config.workers,
-        collate_fn=list,
-        multiprocessing_context="spawn" if config.workers else None,  # ends with this process, even if killed
-        generator=torch.Generator(),  # its own, for the order of the network's draws decides the weights
-    )
-    for batch in loader:
-        yield [_labelled(image, masks, device) for image, masks in batch]
-
-
-def _labelled(image: Tensor, masks: Tensor, device: str) -> dict[str, Any]:
-    """A chip as detectron2 takes it."""
-    labels = Instances(image.shape[1:])
-    labels.gt_masks = BitMasks(masks)
-    labels.gt_boxes = labels.gt_masks.get_bounding_boxes() if len(masks) else Boxes(torch.empty(0, 4))
-    labels.gt_classes = torch.zeros(len(masks), dtype=torch.long)
-    return {"image": image.to(device), "instances": labels.to(device)}
-
-
-def publish(
-    weights: dict[str, Tensor],
-    config: TrainConfig,
-    inputs: InputConfig,
-    scenes: Sequence[LabelledScene],
-    folder: Path,
-) -> ModelCard:
-    """Write weights and card; the card's texts are for their author to complete."""
-    save_weights(weights, folder / "weights.safetensors")
-    card = ModelCard(
-        name=folder.name,
-        version="0.0.1",
-        summary="Trained with rtsmap train; describe it here",
-        licence="unknown",
-        attribution="unknown",
-        sites_trained_on=tuple(sorted({scene.site for scene in scenes})),
-        sha256=sha256(folder / "weights.safetensors"),
-        score_threshold=0.5,
-        input=inputs,
-        network=config.network,
-    )
-    card.to_toml(folder / "model.toml")
-    return card
+def _fingerprint(dataset: Dataset, validation: Dataset | None) -> str:
+    """Of the images and their labels."""
+    digest = hashlib.sha256()
+    for one in (dataset, validation):
+        for image in one.images if one else ():
+            digest.update(f"{image.name} {len(image.slumps)} {sum(s.outline.area for s in image.slumps):.3f}".encode())
+        digest.update(b"|")
+    return digest.hexdigest()

@@ -1,18 +1,18 @@
 """Copy-paste: slumps of one place set into another, for few are labelled and each is seen hundreds of times."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import rasterio.features
-import shapely
 from affine import Affine
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
 
-from rtsmap.records import BoolArray, FloatArray
+from rtsmap.records import BoolArray, FloatArray, Pixels
 from rtsmap.training.cutting import cut, turn
-from rtsmap.training.labels import LabelledScene
 
 #: Surroundings pasted with a slump, and the width over which they fade into the new ones, chip pixels.
 MARGIN_PX, FADE_PX = 8, 3.0
@@ -22,13 +22,23 @@ MARGIN_PX, FADE_PX = 8, 3.0
 MAX_GAIN = 1.6
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A slump to paste: the image that holds it, its outline there, and pixels of that image per pixel of the chip."""
+
+    pixels: Pixels
+    outline: BaseGeometry
+    step: float
+
+    @property
+    def extent(self) -> int:
+        """Side of the square that holds it and its surroundings, pixels of the chip."""
+        left, top, right, bottom = self.outline.bounds
+        return int(np.ceil(max(right - left, bottom - top) / self.step)) + 2 * MARGIN_PX
+
+
 def paste(
-    reflectance: FloatArray,
-    valid: BoolArray,
-    masks: BoolArray,
-    slumps: Sequence[tuple[LabelledScene, int]],
-    gsd_m: float,
-    rng: Generator,
+    reflectance: FloatArray, valid: BoolArray, masks: BoolArray, pieces: Sequence[Piece], rng: Generator
 ) -> tuple[FloatArray, BoolArray]:
     """Set slumps of other places into a chip, where there is room for them.
 
@@ -39,8 +49,7 @@ def paste(
         reflectance: `(4, c, c)` of the chip.
         valid: `(c, c)`.
         masks: `(n, c, c)` of its own slumps.
-        slumps: scene and number of each slump to paste.
-        gsd_m: ground sampling distance of the chip; the scenes of the slumps may have others.
+        pieces: the slumps.
         rng: where they go.
 
     Returns:
@@ -49,10 +58,10 @@ def paste(
     reflectance, pasted = reflectance.copy(), [masks]
     taken: BoolArray = np.any(masks, axis=0)
     size = len(valid)
-    for scene, number in slumps:
-        piece, piece_valid, mask = _piece(scene, number, gsd_m, rng)
-        if (extent := len(mask)) >= size * 0.7:
+    for one in pieces:
+        if (extent := one.extent) >= size * 0.7:
             continue
+        piece, piece_valid, mask = _cut_out(one, extent, rng)
         row, column = rng.integers(0, size - extent, size=2)
         place = slice(row, row + extent), slice(column, column + extent)
         near = ndimage.binary_dilation(mask, iterations=MARGIN_PX // 2)
@@ -72,15 +81,13 @@ def paste(
     return reflectance, np.concatenate(pasted)
 
 
-def _piece(scene: LabelledScene, number: int, gsd_m: float, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray]:
+def _cut_out(piece: Piece, extent: int, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray]:
     """A slump with its surroundings, square, at the chip's scale, turned at random."""
-    slump, step = scene.slumps[number], gsd_m / scene.gsd_m
-    left, top, right, bottom = slump.bounds
-    extent = int(np.ceil(max(right - left, bottom - top) / step)) + 2 * MARGIN_PX
+    left, top, right, bottom = piece.outline.bounds
     center: NDArray[np.float64] = np.array([left + right, top + bottom]) / 2
-    origin = center - extent * step / 2
-    reflectance, valid = cut(scene, origin, step, extent)
-    to_scene = Affine(step, 0, origin[0], 0, step, origin[1])
-    mask = rasterio.features.geometry_mask([shapely.force_2d(slump)], (extent, extent), to_scene, invert=True)
+    origin = center - extent * piece.step / 2
+    reflectance, valid = cut(piece.pixels, origin, piece.step, extent)
+    to_image = Affine(piece.step, 0, origin[0], 0, piece.step, origin[1])
+    mask = rasterio.features.geometry_mask([piece.outline], (extent, extent), to_image, invert=True)
     quarter_turns, flip = int(rng.integers(4)), bool(rng.integers(2))
     return turn(reflectance, quarter_turns, flip), turn(valid, quarter_turns, flip), turn(mask, quarter_turns, flip)

@@ -3,7 +3,7 @@
 Radiometric jitter acts on reflectance, before NDVI is computed, so that the modalities of a chip stay consistent.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +12,21 @@ import shapely
 from affine import Affine
 from numpy.random import Generator
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
-from rtsmap import bands
 from rtsmap.config import TrainConfig
+from rtsmap.dataset.images import Dataset
+from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.training.cutting import cut, turn
-from rtsmap.training.labels import LabelledScene
-from rtsmap.training.paste import paste
+from rtsmap.training.paste import Piece, paste
+from rtsmap.training.store import PixelStore
 
-#: Slumps of fewer pixels, or of which less than this share lies in the chip, are not taught.
+#: Slumps of fewer pixels, or of which less than this share lies in the chip, are blanked: neither slump nor ground.
 MIN_VISIBLE_PX, MIN_VISIBLE_SHARE = 6, 0.3
+
+#: Slumps of which less lies in their image are not pasted into others.
+MIN_PASTED_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -34,94 +39,144 @@ class Sample:
 
 
 class Sampler:
-    """Draws training chips; sample i depends on nothing but the scenes, the settings and i."""
+    """Draws training chips; sample i depends on nothing but the data set, the settings and i.
 
-    def __init__(self, scenes: Sequence[LabelledScene], config: TrainConfig) -> None:
-        self.scenes, self.config = scenes, config
-        self._trees = [shapely.STRtree(scene.slumps) for scene in scenes]
-        self._slumps = [(which, number) for which, s in enumerate(scenes) for number in range(len(s.slumps))]
-        # sites count alike; within a site, scenes by the square root of their valid area
-        areas = np.array([scene.valid.sum() for scene in scenes], dtype=np.float64) ** 0.5
-        totals = {site: areas[[scene.site == site for scene in scenes]].sum() for site in {s.site for s in scenes}}
-        shares = np.array([area / totals[scene.site] for scene, area in zip(scenes, areas, strict=True)])
+    Args:
+        dataset: what to draw from.
+        config: how.
+
+    Raises:
+        DatasetError: there is no slump.
+    """
+
+    def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
+        self.dataset, self.config = dataset, config
+        self._pixels = PixelStore(dataset)
+        images = dataset.images
+        slumps = [(which, number) for which, one in enumerate(images) for number in range(len(one.slumps))]
+        if not slumps:
+            raise DatasetError(f"{dataset.folder}: no slump is left to train on")
+        self._slumps = slumps
+        visible = np.array([images[which].slumps[number].visible_fraction for which, number in slumps])
+        self._slump_shares = visible / visible.sum()  # one that two images show counts once
+        self._pasted = [pair for pair, share in zip(slumps, visible, strict=True) if share >= MIN_PASTED_SHARE]
+        self._hard = [(which, point) for which, one in enumerate(images) for point in one.hard_negatives]
+        # sites count alike; within a site, images by the square root of their area
+        roots = np.array([math.sqrt(one.height * one.width) * one.gsd_m for one in images])
+        of_site = {site: roots[[one.site == site for one in images]].sum() for site in {one.site for one in images}}
+        shares = np.array([root / of_site[one.site] for one, root in zip(images, roots, strict=True)])
         self._shares = shares / shares.sum()
 
     def sample(self, index: int) -> Sample:
         """The chip of number `index`."""
         rng = np.random.default_rng((self.config.seed, index))
         which, center = self._place(rng)
-        scene = self.scenes[which]
-        gsd_m = self.config.gsd_m * np.exp(rng.uniform(*np.log(self.config.scale_range)))
-        step = gsd_m / scene.gsd_m
+        gsd_m = self.config.gsd_m * float(np.exp(rng.uniform(*np.log(self.config.scale_range))))
+        step = gsd_m / self.dataset.images[which].gsd_m
         size = self.config.training_chip_size
-        origin = center - rng.uniform(0.1, 0.9, size=2) * size * step  # (column, row)
-        reflectance, valid = cut(scene, origin, step, size)
-        masks = self._masks(which, origin, step)
-        others = [self._any_slump(rng) for _ in range(rng.integers(self.config.pasted_slumps + 1))]
-        reflectance, masks = paste(reflectance, valid, masks, others, gsd_m, rng)
+        origin = self._origin(which, center, size * step, rng)
+        reflectance, valid = cut(self._pixels[which], origin, step, size)
+        masks, blank = self._masks(which, origin, step)
+        valid &= ~blank
+        reflectance *= valid
+        pieces = self._pieces(gsd_m, rng)
+        reflectance, masks = paste(reflectance, valid, masks, pieces, rng)
+        reflectance = jitter(reflectance, rng, self.config.jitter)
+        reflectance *= valid
         quarter_turns, flip = int(rng.integers(4)), bool(rng.integers(2))
         return Sample(
-            turn(jitter(reflectance, rng), quarter_turns, flip),
-            turn(valid, quarter_turns, flip),
-            turn(masks, quarter_turns, flip),
+            turn(reflectance, quarter_turns, flip), turn(valid, quarter_turns, flip), turn(masks, quarter_turns, flip)
         )
 
-    def _any_slump(self, rng: Generator) -> tuple[LabelledScene, int]:
-        which, number = self._draw(rng)
-        return self.scenes[which], number
-
-    def _draw(self, rng: Generator) -> tuple[int, int]:
-        """A scene and the number of one of its slumps; all slumps count alike."""
-        return self._slumps[rng.integers(len(self._slumps))]
-
     def _place(self, rng: Generator) -> tuple[int, NDArray[np.float64]]:
-        """A scene and a point in it, `(column, row)`: on a slump, or anywhere valid."""
+        """An image and a point in it, `(column, row)`: on a slump, on a hard negative, or anywhere."""
         if rng.random() < self.config.slump_share:
-            which, number = self._draw(rng)
-            center = self.scenes[which].slumps[number].centroid
+            which, number = self._slumps[rng.choice(len(self._slumps), p=self._slump_shares)]
+            center = self.dataset.images[which].slumps[number].outline.centroid
             return which, np.array([center.x, center.y])
-        which = int(rng.choice(len(self.scenes), p=self._shares))
-        rows, columns = self.scenes[which].valid.shape
-        for _ in range(100):  # scenes are at least a few per cent valid
-            row, column = rng.integers(rows), rng.integers(columns)
-            if self.scenes[which].valid[row, column]:
-                break
-        return which, np.array([column + 0.5, row + 0.5])
+        if self._hard and rng.random() < 0.5:
+            which, point = self._hard[rng.integers(len(self._hard))]
+            return which, np.array(point)
+        which = int(rng.choice(len(self._shares), p=self._shares))
+        image = self.dataset.images[which]
+        return which, rng.uniform((0, 0), (image.width, image.height))
 
-    def _masks(self, which: int, origin: NDArray[np.float64], step: float) -> BoolArray:
-        size = self.config.training_chip_size
-        to_scene = Affine(step, 0, origin[0], 0, step, origin[1])
+    def _origin(self, which: int, center: NDArray[np.float64], extent: float, rng: Generator) -> NDArray[np.float64]:
+        """A chip with a point in it that reaches as little as possible beyond the image; `(column, row)`."""
+        image = self.dataset.images[which]
+        origin = center - rng.uniform(0.1, 0.9, size=2) * extent
+        spare = np.array([image.width, image.height]) - extent
+        inside: NDArray[np.float64] = np.clip(origin, np.minimum(spare, 0), np.maximum(spare, 0))
+        return inside
+
+    def _masks(self, which: int, origin: NDArray[np.float64], step: float) -> tuple[BoolArray, BoolArray]:
+        """Masks `(n, c, c)` of the slumps in a chip, and what is to be blanked `(c, c)`."""
+        size, image = self.config.training_chip_size, self.dataset.images[which]
         box = shapely.box(*origin, *(origin + size * step))
-        masks = []
-        for number in self._trees[which].query(box, predicate="intersects"):
-            slump = self.scenes[which].slumps[number]
-            if slump.intersection(box).area < MIN_VISIBLE_SHARE * slump.area:
+        to_chip = (1 / step, 0, 0, 1 / step, *(-origin / step))
+        masks: list[BoolArray] = []
+        blank = np.zeros((size, size), dtype=bool)
+        for slump in image.slumps:
+            seen = slump.outline.intersection(box).area * slump.visible_fraction / slump.outline.area
+            if not seen:
                 continue
-            mask = rasterio.features.geometry_mask([slump], (size, size), to_scene, invert=True)
-            if mask.sum() >= MIN_VISIBLE_PX:
+            mask = rasterised(slump.outline, to_chip, size)
+            if seen >= MIN_VISIBLE_SHARE and mask.sum() >= MIN_VISIBLE_PX:
                 masks.append(mask)
-        return np.array(masks, dtype=bool).reshape(-1, size, size)
+            else:
+                blank |= mask
+        for ignored in image.ignored:
+            if ignored.intersects(box):
+                blank |= rasterised(ignored, to_chip, size)
+        if masks:
+            blank &= ~np.any(masks, axis=0)
+        return np.array(masks, dtype=bool).reshape(-1, size, size), blank
+
+    def _pieces(self, gsd_m: float, rng: Generator) -> list[Piece]:
+        """Slumps to paste."""
+        number = rng.integers(self.config.pasted_slumps + 1) if self._pasted else 0
+        pieces = []
+        for _ in range(number):
+            which, slump = self._pasted[rng.integers(len(self._pasted))]
+            image = self.dataset.images[which]
+            pieces.append(Piece(self._pixels[which], image.slumps[slump].outline, gsd_m / image.gsd_m))
+        return pieces
 
 
-def jitter(reflectance: FloatArray, rng: Generator) -> FloatArray:
-    """Another sun, haze and sensor: a gain for all bands, one for each, an offset that falls with wavelength, noise."""
-    gain = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.08, size=(4, 1, 1)))
-    haze = rng.normal(0, 0.008) * np.array([1.0, 0.6, 0.35, 0.15]).reshape(4, 1, 1)
-    noise = rng.normal(0, rng.uniform(0, 0.004), size=reflectance.shape)
-    return np.clip(reflectance * gain + haze + noise, 0, 1).astype(np.float32)
+def rasterised(outline: BaseGeometry, to_chip: tuple[float, ...], size: int) -> BoolArray:
+    """The pixels of a chip whose centres lie in an outline.
+
+    Args:
+        outline: in any coordinates.
+        to_chip: from these to pixels of the chip, `[a, b, d, e, x, y]` as shapely has it.
+        size: of the chip.
+    """
+    placed = shapely.affinity.affine_transform(outline, to_chip)
+    left, top = (max(0, math.floor(value)) for value in placed.bounds[:2])
+    right, bottom = (min(size, math.ceil(value)) for value in placed.bounds[2:])
+    mask = np.zeros((size, size), dtype=bool)
+    if left < right and top < bottom:
+        shape = bottom - top, right - left
+        mask[top:bottom, left:right] = rasterio.features.geometry_mask(
+            [placed], shape, Affine.translation(left, top), invert=True
+        )
+    return mask
 
 
-def channel_statistics(
-    scenes: Sequence[LabelledScene], modalities: Sequence[str]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean and standard deviation of every channel over the valid pixels, each site counting alike."""
-    sums: dict[str, list[tuple[float, float]]] = {name: [] for name in bands.channels(modalities)}
-    for site in sorted({scene.site for scene in scenes}):
-        values = np.concatenate([s.reflectance[:, s.valid] for s in scenes if s.site == site], axis=1)[:, None]
-        for name, moments in sums.items():
-            band = bands.ndvi(values) if name == "ndvi" else values[bands.BANDS.index(name)]
-            moments.append((float(band.mean(dtype=np.float64)), float(np.square(band, dtype=np.float64).mean())))
-    mean = {name: float(np.mean([first for first, _ in of])) for name, of in sums.items()}
-    square = {name: float(np.mean([second for _, second in of])) for name, of in sums.items()}
-    deviation = {name: float(np.sqrt(square[name] - mean[name] ** 2)) for name in sums}
-    return {n: round(v, 4) for n, v in mean.items()}, {n: round(v, 4) for n, v in deviation.items()}
+def jitter(reflectance: FloatArray, rng: Generator, strength: float = 1.0) -> FloatArray:
+    """Another sun, haze and sensor: a gain for all bands, one for each, an offset that falls with wavelength, noise.
+
+    Args:
+        reflectance: `(4, rows, columns)` in the order of `bands.BANDS`.
+        rng: draws the change.
+        strength: of all of it, 0 for none; at 1 the deviations are 15 % for the gain, 8 % between
+            bands, 0.008 for haze in blue, and up to 0.004 for noise.
+    """
+    gain = np.exp(strength * (rng.normal(0, 0.15) + rng.normal(0, 0.08, size=(4, 1, 1)))).astype(np.float32)
+    haze = strength * rng.normal(0, 0.008) * np.array([1.0, 0.6, 0.35, 0.15]).reshape(4, 1, 1)
+    noise = rng.random(reflectance.shape, dtype=np.float32)  # even noise takes a third of the time of normal noise
+    width = np.sqrt(12) * strength * rng.uniform(0, 0.004)
+    noise *= np.float32(width)
+    noise += (haze - width / 2).astype(np.float32)
+    noise += reflectance * gain
+    return np.clip(noise, 0, 1, out=noise)

@@ -8,12 +8,12 @@ from rtsmap.cli import options
 
 
 @click.command()
-@click.argument("table", type=options.input_path)
+@click.argument("dataset", type=options.input_path)
 @click.option("--config", type=options.input_path, help="Training settings in TOML, whose anchors are judged too.")
-@click.option("--without", multiple=True, metavar="SITE", help="Leave a site out; repeatable.")
+@click.option("--without", multiple=True, metavar="SITE|FOLD", help="Leave it out; repeatable.")
 @click.option("--per-level", type=click.IntRange(1), default=2, show_default=True, help="Anchor sizes on each level.")
-def anchors(table: Path, config: Path | None, without: tuple[str, ...], per_level: int) -> None:
-    """Derive the network's anchors from the slumps of TABLE, a CSV file as `rtsmap train` takes it.
+def anchors(dataset: Path, config: Path | None, without: tuple[str, ...], per_level: int) -> None:
+    """Derive the network's anchors from the slumps of DATASET.
 
     Prints the lines for the [network] section of the training settings, and how well the present and the derived
     anchors fit: the mean overlap (IoU) of each slump's box with the most similar anchor, and the share of boxes where
@@ -21,14 +21,14 @@ def anchors(table: Path, config: Path | None, without: tuple[str, ...], per_leve
 
     \b
     Example:
-      rtsmap dataset anchors scenes.csv --without taimyr
+      rtsmap dataset anchors dataset --without taimyr
     """
     from rtsmap.config import TrainConfig
+    from rtsmap.dataset import read_dataset
     from rtsmap.training.anchors import box_sizes, fit_anchors, judge_anchors
-    from rtsmap.training.labels import read_table
 
     settings = TrainConfig.from_toml(config) if config else TrainConfig()
-    boxes = box_sizes(read_table(table, without), settings.gsd_m, settings.scale_range)
+    boxes = box_sizes(read_dataset(dataset).without(without), settings.gsd_m, settings.scale_range)
     present = judge_anchors(boxes, settings.network.anchor_sizes, settings.network.anchor_ratios)
     derived = fit_anchors(boxes, per_level=per_level, ratios=len(settings.network.anchor_ratios))
     click.echo(f"anchor_sizes = {[list(level) for level in derived.sizes]}")

@@ -1,0 +1,78 @@
+"""`rtsmap train experiment`."""
+
+from pathlib import Path
+
+import click
+
+from rtsmap.cli import options
+from rtsmap.cli.train.running import bar_of, set_, settings_of
+
+TABLES = ("table1", "table2", "table3", "table4", "table5")
+
+
+@click.command()
+@click.argument("table", type=click.Choice(TABLES))
+@click.argument("dataset", type=options.input_path)
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Of all models.")
+@click.option(
+    "--test", multiple=True, metavar="SITE|FOLD", help="Leave it out and score on it; repeatable.  [default: all folds]"
+)
+@click.option("--config", type=options.input_path, help="Settings in TOML; see rtsmap train template.")
+@options.network
+@set_
+@options.device
+@click.option("--dry-run", is_flag=True, help="List the trainings, and stop.")
+def experiment(
+    table: str,
+    dataset: Path,
+    output: Path,
+    test: tuple[str, ...],
+    config: Path | None,
+    network: str | None,
+    changes: tuple[str, ...],
+    device: str,
+    dry_run: bool,
+) -> None:
+    """Train and score on DATASET all networks of a table of Li et al. 2025; ours stand beside theirs.
+
+    \b
+    table1   decoders and backbones, for each modality alone
+    table2   one, two and three modalities, without and with a first stage; sizes and memory
+    table3   fusions of RGB and NDVI
+    table4   fusions of RGB, NDVI and NIR
+    table5   fusions of RGB and NDVI where only boxes are found (the paper: RGB and elevation)
+
+    Every network is trained once without each fold and scored on it; scores are of all folds together. Models in OUTPUT
+    are shared by the tables. A run that was stopped goes on when the same command is given again.
+
+    \b
+    Example:
+      rtsmap dataset split dataset --by site --folds 4
+      rtsmap train experiment table4 dataset -o runs/paper --network mvitv2-t --set epochs=12
+      rtsmap train experiment table1 dataset -o runs/paper --test fold-0 --dry-run
+    """
+    from rtsmap.dataset import read_dataset
+    from rtsmap.errors import INSTALL_TORCH, DatasetError, ModelError
+
+    try:
+        from rtsmap.training.experiments import jobs, run_experiment, table_of
+        from rtsmap.training.paper import cells
+    except ImportError as error:
+        raise ModelError(f"training needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
+    settings = settings_of(config, network, changes)
+    data = read_dataset(dataset)
+    folds = test or tuple(sorted(set(data.folds.values())))
+    if not folds:
+        raise DatasetError(f"{dataset}: has no folds; make some with rtsmap dataset split, or name sites with --test")
+    if dry_run:
+        for job in jobs(cells(table, settings.network), folds):
+            click.echo(f"{job.recipe.name} without {job.fold}")
+        return
+    done = []
+    with bar_of() as (announce, progress):
+        for scored in run_experiment(
+            table, data, settings, output, folds, device=device, announce=announce, progress=progress
+        ):
+            done.append(scored)
+            announce(f"{scored.cell.row}, {scored.cell.column}: AP50 {scored.ap50:.1f} % (paper {scored.cell.paper} %)")
+    click.echo(table_of(done))

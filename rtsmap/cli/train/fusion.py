@@ -1,0 +1,64 @@
+"""`rtsmap train fusion`."""
+
+from pathlib import Path
+
+import click
+
+from rtsmap.cli import options
+from rtsmap.cli.train.running import run, settings_of, training_options
+
+
+class _SeveralBackbones(click.Command):
+    """Takes `--backbones DIR DIR DIR` for `--backbones DIR --backbones DIR --backbones DIR`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before every folder that follows it."""
+        repeated: list[str] = []
+        within = False
+        for word in args:
+            if word.startswith("-"):
+                within = word == "--backbones"
+                repeated += [] if within else [word]
+            else:
+                repeated += ["--backbones", word] if within else [word]
+        return super().parse_args(ctx, repeated)
+
+
+@click.command(cls=_SeveralBackbones)
+@training_options
+@click.option(
+    "--backbones",
+    type=options.input_path,
+    multiple=True,
+    required=True,
+    metavar="DIR...",
+    help="Models of `rtsmap train unimodal`, that of the query first; give DATASET before.",
+)
+@click.option("--fusion", type=click.Choice(options.FUSIONS), help="How modalities meet.  [default: residual_cross]")
+@click.option("--thaw", is_flag=True, help="Let the backbones learn too.")
+def fusion(
+    dataset: Path,
+    output: Path,
+    without: tuple[str, ...],
+    validate: tuple[str, ...],
+    config: Path | None,
+    changes: tuple[str, ...],
+    device: str,
+    backbones: tuple[Path, ...],
+    fusion: str | None,
+    thaw: bool,
+) -> None:
+    """Train the fusion of models that see one modality each: the second stage of Li et al. 2025.
+
+    Their backbones stay as they are; the fusion and all that follows it learn. The network is that of the first of
+    them, unless --config says otherwise.
+
+    \b
+    Example:
+      rtsmap train fusion dataset --backbones runs/rgb runs/ndvi runs/nir -o runs/fused --without fold-0
+    """
+    from rtsmap.training.stages import fusion_settings
+
+    settings = settings_of(config, None, changes) if config else None
+    fixed = fusion_settings(settings, backbones, fusion=fusion, thaw=thaw)
+    run(dataset, fixed if config else fixed.changed(changes), output, without, validate, device)

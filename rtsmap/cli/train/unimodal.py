@@ -1,0 +1,38 @@
+"""`rtsmap train unimodal`."""
+
+from pathlib import Path
+
+import click
+
+from rtsmap.cli import options
+from rtsmap.cli.train.running import run, settings_of, training_options
+
+
+@click.command()
+@training_options
+@click.option("--modality", type=click.Choice(options.MODALITIES), required=True, help="What the network sees.")
+@options.network
+def unimodal(
+    dataset: Path,
+    output: Path,
+    without: tuple[str, ...],
+    validate: tuple[str, ...],
+    config: Path | None,
+    changes: tuple[str, ...],
+    device: str,
+    modality: str,
+    network: str | None,
+) -> None:
+    """Train a network that sees one modality of DATASET: the first stage of Li et al. 2025.
+
+    The result is a model of its own, and its backbone is what `rtsmap train fusion` takes. A run that was stopped goes
+    on from its last checkpoint when the same command is given again, to the same weights. Several GPUs: start it with
+    `torchrun --nproc-per-node N -m rtsmap`.
+
+    \b
+    Example:
+      rtsmap train unimodal dataset --modality rgb -o runs/rgb --without fold-0 --validate fold-1
+      rtsmap train unimodal dataset --modality ndvi -o runs/ndvi --network mvitv2-t --set precision=bf16
+    """
+    settings = settings_of(config, network, changes, modalities=(modality,), freeze=(), backbones=())
+    run(dataset, settings, output, without, validate, device)

@@ -1,0 +1,194 @@
+"""The paper's tables on a data set of one's own: every network trained and scored on images that it never saw."""
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtsmap.config import ModelCard, TrainConfig
+from rtsmap.dataset.images import Dataset
+from rtsmap.detector import load_detector
+from rtsmap.errors import DatasetError
+from rtsmap.evaluation.chips import score_chips
+from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images, read_all, write_detections
+from rtsmap.files import replacing
+from rtsmap.models import CARD
+from rtsmap.network.cascade import count_parameters
+from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.training.loop import Progress, train
+from rtsmap.training.paper import Cell, Recipe, cells
+
+DETECTIONS = "detections.json"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A cell of a table, done: AP50 in per cent with its 95 % interval, over so many slumps; and the network's size.
+
+    Attributes:
+        cell: which.
+        ap50, low, high: per cent.
+        slumps, images: scored.
+        parameters, trainable: numbers of weights.
+        memory_mb: of weights, gradients and AdamW's moments.
+    """
+
+    cell: Cell
+    ap50: float
+    low: float
+    high: float
+    slumps: int
+    images: int
+    parameters: int
+    trainable: int
+    memory_mb: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a network without one fold."""
+
+    recipe: Recipe
+    fold: str
+
+
+def jobs(table: Sequence[Cell], folds: Sequence[str]) -> list[Job]:
+    """All trainings of a table, each once, those first that others need."""
+    found: dict[Job, None] = {}
+    for cell in table:
+        for fold in folds:
+            for recipe in (*cell.model.backbones, cell.model):
+                found.setdefault(Job(recipe, fold))
+    return list(found)
+
+
+def run_experiment(
+    name: str,
+    dataset: Dataset,
+    settings: TrainConfig,
+    folder: Path,
+    folds: Sequence[str],
+    *,
+    device: str = "cpu",
+    announce: Callable[[str], None] = lambda _: None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Iterator[Scored]:
+    """Train and score what a table of the paper holds; each network once without each fold, and scored on that fold.
+
+    What is done already is not repeated, and what was stopped goes on. The table is written anew after every cell.
+
+    Args:
+        name: of the table, see `paper.cells`.
+        dataset: all images.
+        settings: of every training; its network gives the sizes.
+        folder: receives a folder of models and detections for each network, and the table.
+        folds: folds or sites that are left out, one after the other, and pooled for the scores.
+        device: see `train`.
+        announce: called with a line before each training.
+        progress: see `train`.
+
+    Yields:
+        The cells of the table as they are done.
+
+    Raises:
+        DatasetError: a fold has no slump, or two folds share an image.
+    """
+    table = cells(name, settings.network)
+    tested = _tested(dataset, folds)
+    todo = jobs(table, folds)
+    done: list[Scored] = []
+    for cell in table:
+        for fold in folds:
+            for recipe in (*cell.model.backbones, cell.model):
+                job = Job(recipe, fold)
+                announce(f"{todo.index(job) + 1} of {len(todo)}: {recipe.name} without {fold}")
+                _work(job, dataset, settings, folder, device, progress)
+        done.append(_score(cell, tested, settings, folder, folds))
+        write_table(folder / name, done)
+        yield done[-1]
+
+
+def _tested(dataset: Dataset, folds: Sequence[str]) -> Dataset:
+    """The images of all folds."""
+    parts = [dataset.subset([fold]) for fold in folds]
+    for fold, part in zip(folds, parts, strict=True):
+        if not part.slumps:
+            raise DatasetError(f"{dataset.folder}: {fold} has no slump to score; split it otherwise or leave it out")
+    names = [image.name for part in parts for image in part.images]
+    if len(set(names)) < len(names):
+        raise DatasetError(f"{dataset.folder}: {', '.join(folds)} share images; give folds or sites, not both")
+    return dataset.subset(folds)
+
+
+def _home(folder: Path, job: Job) -> Path:
+    return folder / job.recipe.name / job.fold
+
+
+def _work(
+    job: Job, dataset: Dataset, settings: TrainConfig, folder: Path, device: str, progress: Callable[[Progress], None]
+) -> None:
+    home = _home(folder, job)
+    if (home / DETECTIONS).exists():
+        return
+    backbones = [str(_home(folder, Job(recipe, job.fold))) for recipe in job.recipe.backbones]
+    chosen = job.recipe.settings(settings, backbones)
+    if not (home / CARD).exists():
+        train(dataset.without([job.fold]), chosen, home, device=device, progress=progress)
+    card = ModelCard.from_toml(home / CARD)
+    test = dataset.subset([job.fold])
+    found = detect_images(test, card, load_detector(home, card, device, min_score=LOWEST_SCORE))
+    write_detections(home / DETECTIONS, test, found)
+
+
+def _score(cell: Cell, tested: Dataset, settings: TrainConfig, folder: Path, folds: Sequence[str]) -> Scored:
+    found = read_all([_home(folder, Job(cell.model, fold)) / DETECTIONS for fold in folds], tested)
+    score = score_chips(tested, found).overall
+    network = meta_network(cell.model.network, cell.model.modalities, frozen=_frozen(cell.model))
+    memory = training_memory(network, settings.training_chip_size)
+    return Scored(
+        cell=cell,
+        ap50=score.average_precision * 100,
+        low=score.interval[0] * 100,
+        high=score.interval[1] * 100,
+        slumps=score.labels,
+        images=len(tested.images),
+        parameters=count_parameters(network),
+        trainable=count_parameters(network, trainable=True),
+        memory_mb=(memory.total - memory.activations) / 1e6,
+    )
+
+
+def _frozen(recipe: Recipe) -> tuple[str, ...]:
+    return recipe.modalities if recipe.frozen else ()
+
+
+def write_table(path: Path, scored: Sequence[Scored]) -> None:
+    """Write the cells that are done as `path`.csv and as a Markdown table, `path`.md."""
+    header = ("row", "column", "paper_ap50", "ap50", "low", "high", "slumps", "images", "parameters", "trainable")
+    with replacing(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*header, "memory_mb"))
+        for one in scored:
+            figures = (one.cell.paper, one.ap50, one.low, one.high)
+            counts = (one.slumps, one.images, one.parameters, one.trainable, round(one.memory_mb))
+            writer.writerow((one.cell.row, one.cell.column, *(round(value, 2) for value in figures), *counts))
+    with replacing(path.with_suffix(".md")) as temporary:
+        temporary.write_text(table_of(scored) + "\n", encoding="utf-8")
+
+
+def table_of(scored: Sequence[Scored]) -> str:
+    """The cells that are done as a Markdown table, ours beside the paper's."""
+    lines = [
+        "| | | AP50 %: paper | ours (95 %) | weights, M | of them learn | memory, MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in scored:
+        interval = "" if math.isnan(one.low) else f" ({one.low:.1f} to {one.high:.1f})"
+        lines.append(
+            f"| {one.cell.row} | {one.cell.column} | {one.cell.paper:.2f} | {one.ap50:.1f}{interval} "
+            f"| {one.parameters / 1e6:.2f} | {one.trainable / 1e6:.2f} | {one.memory_mb:.0f} |"
+        )
+    if scored:
+        lines += ["", f"Ours: {scored[0].images} images with {scored[0].slumps} slumps, none seen in training."]
+    return "\n".join(lines)

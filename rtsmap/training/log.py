@@ -1,0 +1,61 @@
+"""What a run tells of itself: a table of losses and TensorBoard's curves."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Log:
+    """One row a step in `losses.csv`, and the same in `tensorboard/`.
+
+    Rows after the checkpoint that a run goes on from are dropped.
+
+    Args:
+        folder: of the run.
+        step: that the run goes on from; 0 for a new one.
+        writes: whether this process is the one that does.
+    """
+
+    def __init__(self, folder: Path, step: int, *, writes: bool) -> None:
+        self._writes = writes
+        if not writes:
+            return
+        path = folder / "losses.csv"
+        before = path.read_text(encoding="utf-8").splitlines() if step and path.exists() else []
+        self._file = path.open("w", newline="", encoding="utf-8")
+        self._file.writelines(f"{line}\n" for line in before[: step + 1])  # and the header
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writes:
+            self._file.close()
+            self._curves.close()
+
+    def write(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
+        """Add a row; on disk when the next checkpoint is."""
+        if not self._writes:
+            return
+        if not self._file.tell():
+            self._writer.writerow(["iteration", *losses])
+        self._writer.writerow([step, *(round(value, 5) for value in losses.values())])
+        for name, value in losses.items():
+            self._curves.add_scalar(f"loss/{name.removeprefix('loss_')}", value, step)
+        self._curves.add_scalar("learning_rate", learning_rate, step)
+
+    def write_validation(self, step: int, average_precision: float) -> None:
+        """AP50 of the validation images, 0..1."""
+        if self._writes:
+            self._curves.add_scalar("validation/AP50", average_precision, step)
+
+    def flush(self) -> None:
+        """Put all rows on disk."""
+        if self._writes:
+            self._file.flush()
+            self._curves.flush()

@@ -1,0 +1,49 @@
+"""Learning rates: by step, by layer, by the size of the batch."""
+
+import math
+import re
+from typing import Any
+
+from torch import nn
+
+from rtsmap.config import TrainConfig
+
+#: Chips of a step that `learning_rate` is meant for.
+REFERENCE_BATCH = 4
+
+_BLOCK = re.compile(r"backbones\.[^.]+\..*?blocks\.(\d+)\.")
+
+
+def learning_rate(config: TrainConfig, step: int, steps: int, processes: int) -> float:
+    """Of a step, from 0: linear warm-up, then a cosine; proportional to the chips of a step (Goyal et al. 2017)."""
+    chips = config.batch_size * config.accumulate * processes
+    warm = min(1.0, (step + 1) / max(config.warmup, 1))
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return config.learning_rate * chips / REFERENCE_BATCH * warm * max(cosine, 0.01)
+
+
+def parameter_groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameters that share weight decay and a factor of the learning rate, `scale`.
+
+    Matrices and kernels decay; biases, norms and relative position tables do not. The blocks of a backbone learn the
+    slower the nearer they are to the image, by `layer_decay` each.
+    """
+    named = {name: value for name, value in network.named_parameters() if value.requires_grad}
+    blocks = 1 + max((int(found[1]) for name in named if (found := _BLOCK.search(name))), default=-1)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, value in named.items():
+        weight_decay = 0.0 if value.ndim == 1 or "rel_pos" in name else config.weight_decay
+        scale = config.layer_decay ** _distance(name, blocks)
+        group = groups.setdefault((weight_decay, scale), {"params": [], "weight_decay": weight_decay, "scale": scale})
+        group["params"].append(value)
+    return list(groups.values())
+
+
+def _distance(name: str, blocks: int) -> int:
+    """Blocks between a parameter and the features that leave its backbone; more than all for the first convolution."""
+    if ".backbones." not in name:
+        return 0
+    found = _BLOCK.search(name)
+    if found:
+        return blocks - int(found[1])
+    return blocks + 1 if "stem" in name or "patch_embed" in name or "_bn0" in name else 0

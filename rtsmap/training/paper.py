@@ -1,0 +1,160 @@
+"""The experiments of Li et al. 2025: which networks stand in each of its tables, and what they scored there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rtsmap.config import NetworkConfig, TrainConfig
+
+RGB, PAIR, ALL = ("rgb",), ("rgb", "ndvi"), ("rgb", "ndvi", "nir")
+
+#: Fusions in the order of the paper's tables 3 and 4, and their AP50 in per cent with two and with three modalities.
+FUSIONS: Mapping[str, tuple[str, float, float]] = {
+    "channels": ("channel expansion", 42.74, 43.87),
+    "convolution": ("convolution", 44.51, 45.45),
+    "stacked": ("stacked attention", 44.53, 45.79),
+    "cross": ("cross attention", 44.71, 46.72),
+    "residual_convolution": ("residual convolution", 46.21, 47.62),
+    "residual_stacked": ("residual stacked attention", 47.00, 47.69),
+    "residual_cross": ("residual cross attention", 46.67, 48.99),
+}
+
+#: AP50 in per cent on GeoImageNet: boxes of 6 classes, RGB and a rendered elevation model.
+GEOIMAGENET = {
+    "": ("RGB alone", 73.39),
+    "channels": ("channel expansion", 82.88),
+    "convolution": ("convolution", 85.28),
+    "residual_convolution": ("residual convolution", 85.78),
+    "residual_stacked": ("residual stacked attention", 86.50),
+    "residual_cross": ("residual cross attention", 86.68),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure of a table.
+
+    Attributes:
+        row, column: where it stands.
+        paper: AP50 that the paper reports, in per cent.
+        model: the network that is scored.
+    """
+
+    row: str
+    column: str
+    paper: float
+    model: "Recipe"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        network: its sizes.
+        modalities: what it sees.
+        frozen: its backbones come from networks of one modality each, and do not learn.
+    """
+
+    network: NetworkConfig
+    modalities: tuple[str, ...]
+    frozen: bool = False
+
+    @property
+    def name(self) -> str:
+        """For its folder, such as `rgb-ndvi_residual_cross_frozen_mvitv2_cascade`."""
+        network = self.network
+        several = [network.fusion, *(["frozen"] if self.frozen else [])] if len(self.modalities) > 1 else []
+        outline = [] if network.masks else ["boxes"]
+        return "_".join(["-".join(self.modalities), *several, network.backbone, network.decoder, *outline])
+
+    @property
+    def backbones(self) -> tuple["Recipe", ...]:
+        """The networks that have to be trained before."""
+        if not self.frozen:
+            return ()
+        return tuple(Recipe(self.network, (modality,)) for modality in self.modalities)
+
+    def settings(self, settings: TrainConfig, backbones: Sequence[str] = ()) -> TrainConfig:
+        """Settings of its training.
+
+        Args:
+            settings: of the experiment.
+            backbones: folders of the trained networks of `backbones`.
+        """
+        started = settings.start_from if self.network.backbone == settings.network.backbone and not backbones else None
+        return settings.updated(
+            network=self.network.model_dump(),
+            modalities=self.modalities,
+            backbones=tuple(backbones),
+            freeze=self.modalities if self.frozen else (),
+            start_from=started,
+        )
+
+
+def cells(table: str, network: NetworkConfig) -> list[Cell]:
+    """The networks of a table.
+
+    Args:
+        table: `table1` (decoder and backbone by modality), `table2` (number of modalities, without and with training in
+            two stages), `table3` and `table4` (fusions of two and of three modalities), `table5` (fusions where only
+            boxes are found; the paper's second modality there is elevation, ours NDVI).
+        network: its sizes; the paper's are those of the preset `mvitv2-b`.
+    """
+    return {"table1": _table1, "table2": _table2, "table3": _table3, "table4": _table4, "table5": _table5}[table](
+        network
+    )
+
+
+def _table1(network: NetworkConfig) -> list[Cell]:
+    single = network.model_copy(update={"decoder": "single"})
+    resnet = single.model_copy(update={"backbone": "resnet50"})
+    rows = (
+        ("Mask R-CNN, ResNet50-FPN", resnet, (31.29, 12.78, 12.30)),
+        (f"Mask R-CNN, {network.backbone}", single, (37.94, 13.57, 15.57)),
+        (f"Cascade Mask R-CNN, {network.backbone}", network, (39.73, 15.30, 18.06)),
+    )
+    return [
+        Cell(row, modality.upper(), paper, Recipe(chosen, (modality,)))
+        for row, chosen, figures in rows
+        for modality, paper in zip(ALL, figures, strict=True)
+    ]
+
+
+def _table2(network: NetworkConfig) -> list[Cell]:
+    without, pretrained = "without pre-training", "with pre-training, frozen"
+    return [
+        Cell("1 modality", without, 39.17, Recipe(network, RGB)),
+        Cell("2 modalities", without, 45.97, Recipe(network, PAIR)),
+        Cell("2 modalities", pretrained, 46.67, Recipe(network, PAIR, frozen=True)),
+        Cell("3 modalities", without, 48.50, Recipe(network, ALL)),
+        Cell("3 modalities", pretrained, 48.99, Recipe(network, ALL, frozen=True)),
+    ]
+
+
+def _fusions(network: NetworkConfig, modalities: tuple[str, ...], which: int) -> list[Cell]:
+    column = "+".join(modality.upper() for modality in modalities)
+    return [
+        Cell(name, column, papers[which], _fused(network, modalities, fusion))
+        for fusion, (name, *papers) in FUSIONS.items()
+    ]
+
+
+def _fused(network: NetworkConfig, modalities: tuple[str, ...], fusion: str) -> Recipe:
+    # channel expansion has one backbone for all, which no network of one modality can lend
+    return Recipe(network.model_copy(update={"fusion": fusion}), modalities, frozen=fusion != "channels")
+
+
+def _table3(network: NetworkConfig) -> list[Cell]:
+    return _fusions(network, PAIR, 0)
+
+
+def _table4(network: NetworkConfig) -> list[Cell]:
+    return _fusions(network, ALL, 1)
+
+
+def _table5(network: NetworkConfig) -> list[Cell]:
+    boxes = network.model_copy(update={"masks": False})
+    return [
+        Cell(name, "RGB+NDVI, boxes", paper, _fused(boxes, PAIR, fusion) if fusion else Recipe(boxes, RGB))
+        for fusion, (name, paper) in GEOIMAGENET.items()
+    ]

@@ -1,0 +1,109 @@
+"""The model directory that a run ends in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rtsmap.config import InputConfig, ModelCard, NetworkConfig, TrainConfig, TrainingRecord
+from rtsmap.dataset.images import Dataset
+from rtsmap.files import replacing, sha256
+from rtsmap.models import CARD
+from rtsmap.network.checkpoint import save_weights
+from rtsmap.training.run import Run
+
+WEIGHTS = "weights.safetensors"
+
+#: Until `rtsmap evaluate chips --tune` finds a better one.
+SCORE_THRESHOLD = 0.5
+
+
+def draft_card(config: TrainConfig, inputs: InputConfig, name: str = "draft") -> ModelCard:
+    """The card of a network whose weights are not written yet."""
+    return ModelCard(
+        name=name,
+        version="0.0.1",
+        summary=_summary(config.network, config.modalities),
+        licence="unknown",
+        attribution="unknown",
+        sites_trained_on=(),
+        sha256="",
+        score_threshold=SCORE_THRESHOLD,
+        input=inputs,
+        network=config.network,
+    )
+
+
+def publish(run: Run, inputs: InputConfig, dataset: Dataset, validation: Dataset | None, folder: Path) -> ModelCard:
+    """Write weights, cards and settings; `licence` and `attribution` are for the author to complete."""
+    step, ap50, weights = run.best or (run.step, None, run.average.state_dict())
+    save_weights(dict(weights), folder / WEIGHTS)
+    card = draft_card(run.config, inputs, folder.resolve().name).model_copy(
+        update={
+            "sites_trained_on": _sites(dataset),
+            "sha256": sha256(folder / WEIGHTS),
+            "training": TrainingRecord(
+                images=len(dataset.images),
+                slumps=dataset.slumps,
+                iterations=run.step,
+                best_iteration=step,
+                validated_on=_sites(validation) if validation else (),
+                validation_images=len(validation.images) if validation else 0,
+                validation_slumps=validation.slumps if validation else 0,
+                validation_ap50=None if ap50 is None else round(ap50, 4),
+            ),
+        }
+    )
+    run.config.to_toml(folder / "training.toml")
+    with replacing(folder / "card.md") as temporary:
+        temporary.write_text(_page(card, dataset, validation), encoding="utf-8")
+    card.to_toml(folder / CARD)
+    return card
+
+
+def _sites(dataset: Dataset) -> tuple[str, ...]:
+    return tuple(sorted({image.site for image in dataset.images}))
+
+
+def _summary(network: NetworkConfig, modalities: tuple[str, ...]) -> str:
+    decoder = {"cascade": "Cascade", "single": ""}[network.decoder]
+    kind = f"{decoder} {'Mask' if network.masks else 'Faster'} R-CNN".strip()
+    size = f" ({network.embed_dim} channels, {network.depth} blocks)" if network.backbone == "mvitv2" else ""
+    fusion = f", fusion {network.fusion}" if len(modalities) > 1 else ""
+    return f"{kind}, {network.backbone}{size}, {'+'.join(modalities)}{fusion}"
+
+
+def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None) -> str:
+    """A page about the model, for people."""
+    record = card.training
+    assert record is not None
+    rows = [*_rows(dataset, "training"), *(_rows(validation, "validation") if validation else ())]
+    chosen = (
+        "the last weights; nothing was validated"
+        if record.validation_ap50 is None
+        else f"those of iteration {record.best_iteration}, AP50 {record.validation_ap50:.1%} on the validation images, "
+        "which is too good an estimate, for it chose them"
+    )
+    return "\n".join(
+        [
+            f"# {card.name} {card.version}",
+            "",
+            f"{card.summary}. Input: reflectance at {card.input.gsd_m:g} m, chips of {card.input.chip_size} px.",
+            "",
+            "| site | role | images | slumps |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            f"Weights: {chosen}. {record.iterations} iterations; all settings are in `training.toml`.",
+            "",
+            "Licence and attribution: to be completed, here and in `model.toml`. Scores are not calibrated;",
+            "`rtsmap evaluate chips --tune` sets the threshold from images that were not trained on.",
+            "",
+        ]
+    )
+
+
+def _rows(dataset: Dataset, role: str) -> list[str]:
+    counts: Mapping[str, list[int]] = {site: [0, 0] for site in _sites(dataset)}
+    for image in dataset.images:
+        counts[image.site][0] += 1
+        counts[image.site][1] += len(image.slumps)
+    return [f"| {site} | {role} | {images} | {slumps} |" for site, (images, slumps) in counts.items()]

@@ -1,0 +1,42 @@
+"""Pixels of a data set, kept in memory as far as they have room."""
+
+from collections import OrderedDict
+
+from rtsmap.dataset.images import Dataset, pixels_of
+from rtsmap.records import Pixels
+
+#: Of pixels kept by each process that makes chips.
+MAX_BYTES = 1 << 30
+
+
+class PixelStore:
+    """Reads each image once, and again only when others have taken its place.
+
+    Args:
+        dataset: whose images are asked for by number.
+        max_bytes: of pixels kept; the image asked for last is kept whatever its size.
+    """
+
+    def __init__(self, dataset: Dataset, max_bytes: int = MAX_BYTES) -> None:
+        self._dataset, self._max_bytes, self._bytes = dataset, max_bytes, 0
+        self._kept: OrderedDict[int, Pixels] = OrderedDict()
+
+    def __getitem__(self, number: int) -> Pixels:
+        """The pixels of an image."""
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        pixels = pixels_of(self._dataset.folder, self._dataset.images[number])
+        self._kept[number] = pixels
+        self._bytes += _size(pixels)
+        while self._bytes > self._max_bytes and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return pixels
+
+    def __getstate__(self) -> dict[str, object]:
+        """A copy for another process starts empty."""
+        return {**vars(self), "_kept": OrderedDict(), "_bytes": 0}
+
+
+def _size(pixels: Pixels) -> int:
+    return pixels.reflectance.nbytes + pixels.valid.nbytes

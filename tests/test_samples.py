@@ -1,0 +1,162 @@
+"""Training chips."""
+
+import numpy as np
+import pytest
+import shapely
+
+from rtsmap import bands
+from rtsmap.dataset.images import Dataset, Label, LabelledImage, read_dataset
+from rtsmap.dataset.writing import writing_dataset
+from rtsmap.errors import DatasetError
+from rtsmap.records import Pixels
+from rtsmap.training.cutting import cut
+from rtsmap.training.paste import Piece, paste
+from rtsmap.training.samples import Sampler, jitter, rasterised
+from rtsmap.training.store import PixelStore
+from tests.networks import TINY_TRAINING
+
+SLUMPS = (shapely.box(20, 20, 36, 32), shapely.box(60, 50, 70, 70))
+
+
+def tundra(size: int = 96, slumps=SLUMPS) -> Pixels:
+    """Tundra with bare, bright slumps."""
+    rng = np.random.default_rng(0)
+    reflectance = rng.normal([[[0.04]], [[0.06]], [[0.06]], [[0.26]]], 0.002, (4, size, size)).astype(np.float32)
+    for slump in slumps:
+        left, top, right, bottom = (int(value) for value in slump.bounds)
+        reflectance[:, top:bottom, left:right] = np.array([0.09, 0.1, 0.12, 0.13]).reshape(4, 1, 1)
+    valid = np.ones((size, size), dtype=bool)
+    return Pixels(reflectance, valid, valid)
+
+
+def write_dataset(folder, sites=("here",), **labels) -> Dataset:
+    """A data set of one image of 96 px at 10 m for each site."""
+    with writing_dataset(folder, "tests") as writer:
+        for site in sites:
+            said = {"slumps": tuple(Label(slump) for slump in SLUMPS), **labels}
+            writer.add(LabelledImage(f"{site}_image", "", site, f"scene_{site}", 96, 96, 10.0, **said), tundra())
+    return read_dataset(folder)
+
+
+def test_a_cut_at_the_image_s_own_scale_is_the_image():
+    pixels = tundra()
+    reflectance, valid = cut(pixels, np.array([10.0, 5.0]), 1.0, 32)
+    np.testing.assert_array_equal(reflectance, pixels.reflectance[:, 5:37, 10:42])
+    assert valid.all()
+
+
+def test_a_cut_beyond_the_edge_is_not_valid_there():
+    reflectance, valid = cut(tundra(), np.array([-16.0, 0.0]), 1.0, 32)
+    assert not valid[:, :16].any()
+    assert valid[:, 16:].all()
+    assert not reflectance[:, ~valid].any()
+
+
+@pytest.mark.parametrize("origin", [(-500.0, 3.0), (5.0, 400.0), (-70.0, -70.0)])
+def test_a_cut_far_outside_is_empty(origin):
+    reflectance, valid = cut(tundra(), np.array(origin), 1.0, 32)
+    assert not valid.any()
+    assert not reflectance.any()
+
+
+def test_samples_depend_on_their_number_alone(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset")
+    sampler, again = Sampler(dataset, TINY_TRAINING), Sampler(dataset, TINY_TRAINING)
+    first = sampler.sample(3)
+    again.sample(1)
+    np.testing.assert_array_equal(again.sample(3).reflectance, first.reflectance)
+    assert not np.array_equal(sampler.sample(4).reflectance, first.reflectance)
+
+
+def test_masks_lie_on_the_slumps_however_a_chip_is_turned(tmp_path):
+    sampler = Sampler(write_dataset(tmp_path / "dataset"), TINY_TRAINING)
+    checked = 0
+    for number in range(20):
+        sample = sampler.sample(number)
+        index = bands.ndvi(sample.reflectance)
+        for mask in sample.masks:
+            assert index[mask].mean() < 0.25 < np.median(index[sample.valid & ~sample.masks.any(axis=0)])
+            checked += 1
+    assert checked > 20
+
+
+def test_chips_stay_within_an_image_that_is_larger(tmp_path):
+    sampler = Sampler(write_dataset(tmp_path / "dataset"), TINY_TRAINING)  # 64 px of 7 to 14 m in 960 m
+    assert all(sampler.sample(number).valid.mean() > 0.95 for number in range(10))
+
+
+def test_what_is_ignored_is_blank(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", slumps=(Label(SLUMPS[0]),), ignored=(shapely.box(40, 0, 96, 96),))
+    sampler = Sampler(dataset, TINY_TRAINING.updated(pasted_slumps=0, scale_range=(1.0, 1.0)))
+    samples = [sampler.sample(number) for number in range(10)]
+    assert min(sample.valid.mean() for sample in samples) < 0.7
+    assert all(not sample.reflectance[:, ~sample.valid].any() for sample in samples)
+    assert all(sample.valid[sample.masks.any(axis=0)].all() for sample in samples)
+
+
+def test_a_slump_of_which_a_chip_shows_little_is_blank_there(tmp_path):
+    # the image shows a fifth of it
+    dataset = write_dataset(tmp_path / "dataset", slumps=(Label(SLUMPS[0], 0.2), Label(SLUMPS[1])))
+    sampler = Sampler(dataset, TINY_TRAINING.updated(pasted_slumps=0))
+    samples = [sampler.sample(number) for number in range(20)]
+    assert max(len(sample.masks) for sample in samples) == 1
+    assert any(not sample.valid.all() for sample in samples)
+
+
+def test_hard_negatives_are_drawn(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", slumps=(Label(SLUMPS[0]),), hard_negatives=((80.0, 80.0),))
+    sampler = Sampler(dataset, TINY_TRAINING.updated(slump_share=0.0))
+    places = [sampler._place(np.random.default_rng(number))[1].tolist() for number in range(40)]
+    assert 10 < places.count([80.0, 80.0]) < 30
+
+
+def test_without_slumps_there_is_nothing_to_learn(tmp_path):
+    with pytest.raises(DatasetError, match="no slump is left to train on"):
+        Sampler(write_dataset(tmp_path / "dataset", slumps=()), TINY_TRAINING)
+
+
+def test_a_rasterised_outline_has_its_area_at_any_scale():
+    outline = shapely.box(10, 20, 30, 50)
+    assert rasterised(outline, (2, 0, 0, 2, 0, 0), 128).sum() == 4 * outline.area
+    cut_off = rasterised(outline, (1, 0, 0, 1, -20, -20), 64)
+    assert cut_off.sum() == 10 * 30
+    assert cut_off[:30, :10].all()
+
+
+def test_jitter_keeps_vegetation_green():
+    index = bands.ndvi(jitter(tundra().reflectance, np.random.default_rng(1)))
+    assert index[0, 0] > 0.4 > index[26, 28]
+
+
+def test_jitter_of_no_strength_changes_nothing():
+    reflectance = tundra().reflectance
+    np.testing.assert_allclose(jitter(reflectance, np.random.default_rng(1), 0.0), reflectance, atol=1e-7)
+
+
+def test_a_pasted_slump_keeps_its_contrast_in_darker_surroundings():
+    pixels = tundra()
+    dark = pixels.reflectance[:, :50, 40:90] * 0.7
+    empty = np.zeros((0, 50, 50), dtype=bool)
+    rng = np.random.default_rng(0)
+    pasted, masks = paste(dark, np.ones((50, 50), bool), empty, [Piece(pixels, SLUMPS[0], 1.0)], rng)
+    assert len(masks) == 1
+    contrast = pasted[3][masks[0]].mean() / dark[3].mean()
+    assert contrast == pytest.approx(0.13 / 0.26, abs=0.12)
+
+
+def test_a_pasted_slump_has_its_size_on_the_ground_whatever_its_image_s_distance():
+    pixels = tundra()
+    ground = pixels.reflectance[:, 74:76, :2].repeat(40, axis=1).repeat(40, axis=2)
+    for step in (1.0, 0.5):
+        empty, valid = np.zeros((0, 80, 80), dtype=bool), np.ones((80, 80), dtype=bool)
+        _, masks = paste(ground, valid, empty, [Piece(pixels, SLUMPS[0], step)], np.random.default_rng(0))
+        assert masks.sum() == pytest.approx(192 / step**2, rel=0.02)
+
+
+def test_the_store_keeps_no_more_than_it_may(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", sites=("a", "b", "c"))
+    one = tundra().reflectance.nbytes + 96 * 96
+    store = PixelStore(dataset, max_bytes=2 * one)
+    for number in (0, 1, 2):
+        np.testing.assert_allclose(store[number].reflectance, tundra().reflectance, atol=6e-5)
+    assert list(store._kept) == [1, 2]
