@@ -17,11 +17,12 @@ from scipy import ndimage
 
 from rtsmap import bands
 from rtsmap.detector import load_detector
-from rtsmap.evaluation.maps import MapScore, score_map
+from rtsmap.evaluation.maps import score_map
+from rtsmap.evaluation.precision import Score
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
-from rtsmap.predict import Options, predict_scene
+from rtsmap.predict import MIN_AREA_M2, Options, predict_scene
 from rtsmap.scene import open_scene
 
 LOWEST_SCORE = 0.05
@@ -82,7 +83,7 @@ def line_of_chance(found: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame
     return f"{'chance':<28}{values[0]:>8}{interval:>14}{values[1]:>8}{values[2]:>8}{len(found):>10}"
 
 
-def scores_of(found: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame) -> list[MapScore]:
+def scores_of(found: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame) -> list[Score]:
     """At the three overlaps of the table, without intervals."""
     return [score_map(found, labels, min_iou=iou, resamples=0) for iou in (0.5, 0.3, 0.1)]
 
@@ -116,7 +117,7 @@ def ndvi_patches(
         # water has an NDVI below 0
         patches, count = ndimage.label((index < threshold) & (index > 0) & pixels.clear)
         size = np.bincount(patches.ravel(), minlength=count + 1)
-        small = size * pixel_m2 < options.min_area_m2
+        small = size * pixel_m2 < MIN_AREA_M2
         patches[small[patches]] = 0
         shapes = list(rasterio.features.shapes(patches.astype(np.int32), mask=patches > 0, transform=transform))
         mean = ndimage.mean(index, patches, [int(value) for _, value in shapes])

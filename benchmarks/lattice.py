@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from rtsmap.detector import load_detector
-from rtsmap.evaluation.maps import match
+from rtsmap.evaluation.matching import compare
 from rtsmap.models import find_model
 from rtsmap.predict import Options, predict_scene
 
@@ -39,7 +39,7 @@ def main() -> None:
     print(f"{first:>14}{len(own):>8}")
     for lattice in arguments.lattices.split(","):
         other = slumps(lattice)
-        partner = match(own, np.ones(len(own)), other, 0.01)
+        partner = compare(own, np.ones(len(own)), other).match(0.01).label
         partners = np.flatnonzero(partner >= 0)
         a, b = own[partners], other[partner[partners]]
         iou = shapely.area(shapely.intersection(a, b)) / shapely.area(shapely.union(a, b))

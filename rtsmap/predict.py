@@ -39,13 +39,16 @@ from rtsmap.scene import DEFAULT_MASK, Scene, open_scene
 #: A slump is dropped when less than this share of it was seen clearly: what lies under a cloud was not observed.
 MIN_CLEAR_FRACTION = 0.5
 
+#: Smallest slump that is kept where neither the user nor the model's card says.
+MIN_AREA_M2 = 300.0
+
 
 @dataclass(frozen=True)
 class Options:
     """What decides the result, beside scene and model. None takes the value of the model's card."""
 
     score: float | None = None
-    min_area_m2: float = 300.0
+    min_area_m2: float | None = None
     mask: tuple[str, ...] = DEFAULT_MASK
     bands: Mapping[str, int] | None = None
     scale: float | None = None
@@ -57,6 +60,7 @@ class Options:
         """What holds with this model: the option where it is given, else the card's value."""
         return Resolved(
             score=card.score_threshold if self.score is None else self.score,
+            min_area_m2=_first(self.min_area_m2, card.min_area_m2, MIN_AREA_M2),
             chip_size=card.input.chip_size if self.chip_size is None else self.chip_size,
             overlap=card.input.overlap if self.overlap is None else self.overlap,
         )
@@ -67,8 +71,13 @@ class Resolved:
     """The options that a model's card may decide."""
 
     score: float
+    min_area_m2: float
     chip_size: int
     overlap: int
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -128,9 +137,10 @@ def predict_scene(
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _watched(read_chips(source, lattice, wanted=wanted), lattice, wanted, progress)
-        found = _instances(blocks, card, detector, options, batch_size, observed)
+        resolved = options.for_model(card)
+        found = _instances(_counted(blocks, observed), card, detector, resolved.score, batch_size)
         with cache:
-            slumps = list(_describe(_merge(found), source, describer, options, area))
+            slumps = list(_describe(_merge(found), source, describer, resolved.min_area_m2, area))
         if area is None and not observed.valid_pixels:
             raise SceneError(f"{path}: has no valid pixel; is the download complete?")
         return SceneResult(
@@ -142,6 +152,40 @@ def predict_scene(
             cloud_fraction=observed.cloud_fraction,
             model=card.name,
         )
+
+
+def find(
+    source: PixelSource,
+    card: ModelCard,
+    detector: Detector,
+    *,
+    score: float,
+    chip_size: int | None = None,
+    overlap: int | None = None,
+    batch_size: int = 4,
+) -> list[MergedInstance]:
+    """Find slumps in pixels, without a file and without attributes: what `predict_scene` does in between.
+
+    Args:
+        source: the pixels, at a ground sampling distance that the model accepts.
+        card: the model's card.
+        detector: the model itself.
+        score: the lowest that is kept, 0..1.
+        chip_size: px; the card's without it.
+        overlap: px that neighbouring chips share; the card's without it.
+        batch_size: chips per call of the detector.
+
+    Returns:
+        Outlines in pixel coordinates of the source's grid, cut to it.
+
+    Raises:
+        InputError: chip size and overlap do not fit.
+    """
+    size = card.input.chip_size if chip_size is None else chip_size
+    lattice = ChipGrid(source.grid, size, card.input.overlap if overlap is None else overlap, card.network.alignment)
+    found = _instances(read_chips(source, lattice), card, detector, score, batch_size)
+    inside = (_cut_to(source.grid, instance) for instance in _merge(found))
+    return [instance for instance in inside if instance.geometry.area > 0]
 
 
 def seconds_per_chip(detector: Detector, card: ModelCard, options: Options) -> float:
@@ -183,7 +227,7 @@ def provenance(paths: Sequence[str], card: ModelCard, options: Options, command:
         "scenes": list(paths),
         "options": {
             "score": resolved.score,
-            "min_area_m2": options.min_area_m2,
+            "min_area_m2": resolved.min_area_m2,
             "mask": list(options.mask),
             "bands": dict(options.bands) if options.bands else None,
             "scale": options.scale,
@@ -228,18 +272,18 @@ def _watched(
         progress(done, total)
 
 
-def _instances(
-    blocks: Iterable[ChipBlock],
-    card: ModelCard,
-    detector: Detector,
-    options: Options,
-    batch_size: int,
-    observed: ObservedArea,
-) -> Iterator[tuple[int, Instance]]:
-    """Chip row and outline of everything that the network finds."""
-    score = options.for_model(card).score
+def _counted(blocks: Iterable[ChipBlock], observed: ObservedArea) -> Iterator[ChipBlock]:
+    """The same blocks, their pixels added to the observed area."""
     for block in blocks:
         observed.add(block.core, block.valid, block.clear)
+        yield block
+
+
+def _instances(
+    blocks: Iterable[ChipBlock], card: ModelCard, detector: Detector, score: float, batch_size: int
+) -> Iterator[tuple[int, Instance]]:
+    """Chip row and outline of everything that the network finds."""
+    for block in blocks:
         chips = iter(block.chips)
         while batch := list(islice(chips, batch_size)):
             found = detector.detect(np.stack([_network_input(chip, card) for chip in batch]))
@@ -266,12 +310,12 @@ def _describe(
     merged: Iterable[MergedInstance],
     source: PixelSource,
     describer: Describer,
-    options: Options,
+    min_area_m2: float,
     area: BaseGeometry | None,
 ) -> Iterator[Slump]:
     """Slumps that are large enough, seen well enough and inside the area of interest."""
     inside = (_cut_to(source.grid, instance) for instance in merged)
-    for instance in describer.at_least(inside, options.min_area_m2):
+    for instance in describer.at_least(inside, min_area_m2):
         window = describer.surroundings(instance)
         slump = describer.describe(instance, window, source.read(window))
         clear_fraction = slump.attributes["clear_fraction"]

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap import bands
 from rtsmap.files import replacing
-from rtsmap.records import BoolArray, FloatArray, Pixels, SceneInfo
+from rtsmap.records import BoolArray, Pixels, SceneInfo
 
 #: Shorter and longer side limits of the picture, in px: small scenes are magnified, large ones reduced.
 MIN_WIDTH, MAX_SIDE = 900, 1600
@@ -70,7 +70,7 @@ def write_preview(
 
 def _ground(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
     """Natural colours; light grey where not valid, paler with diagonal lines where masked."""
-    colours = Image.fromarray(_stretched(pixels.reflectance[_RGB], pixels))
+    colours = Image.fromarray(natural_colours(pixels))
     enlarged = size[0] > pixels.valid.shape[1]
     picture = np.array(colours.resize(size, Image.Resampling.BICUBIC if enlarged else Image.Resampling.BOX))
     masked = _resized(pixels.valid & ~pixels.clear, size)
@@ -81,7 +81,7 @@ def _ground(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(picture)
 
 
-def _stretched(rgb: FloatArray, pixels: Pixels) -> NDArray[np.uint8]:
+def natural_colours(pixels: Pixels) -> NDArray[np.uint8]:
     """`(rows, columns, 3)`, 2 to 98 % of the whole image, of its clear pixels where there are any.
 
     Each band begins at its own 2 %, which takes off the haze, but all share one gain: a gain for each would turn tundra
@@ -91,6 +91,7 @@ def _stretched(rgb: FloatArray, pixels: Pixels) -> NDArray[np.uint8]:
     of_use = of_use if of_use.any() else pixels.valid
     if not of_use.any():
         return np.full((*pixels.valid.shape, 3), _NO_DATA, dtype=np.uint8)
+    rgb = pixels.reflectance[_RGB]
     low, high = np.percentile(rgb[:, of_use], (2, 98), axis=1).astype(np.float32)
     gain = max(float((high - low).max()), 1e-4)
     bright = np.clip((rgb - low[:, None, None]) / gain, 0, 1) ** _GAMMA

@@ -25,6 +25,21 @@ def test_detections_have_boxes_scores_and_masks_also_without_a_mask_head(tmp_pat
         assert best.polygon.bounds == pytest.approx((left, top, right, bottom), abs=0.02)
 
 
+def test_a_network_in_memory_is_wrapped_as_it_is(tmp_path):
+    from rtsmap.detector.torch import TorchDetector
+
+    folder, card = find_model(str(write_model(tmp_path / "model")))
+    loaded = load_detector(folder, card, "cpu", min_score=0.0)
+    network = loaded.network.train()
+    chips = np.random.default_rng(0).normal(size=(1, 5, 64, 64)).astype(np.float32)
+    wrapped = TorchDetector.of(network, card, device="cpu", min_score=0.0)
+    assert wrapped.network is network
+    assert not network.training
+    (found,), (again,) = wrapped.detect(chips), loaded.detect(chips)
+    assert found.boxes.tobytes() == again.boxes.tobytes()
+    assert len(TorchDetector.of(network, card, device="cpu", min_score=0.99).detect(chips)[0].boxes) == 0
+
+
 def test_larger_chips_keep_as_many_proposals_for_the_same_area(tmp_path):
     folder = write_model(tmp_path / "model")
     detector = load_detector(*find_model(str(folder)), "cpu", min_score=0.0)

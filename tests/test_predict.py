@@ -10,6 +10,7 @@ from rtsmap.chips import read_chips
 from rtsmap.errors import InputError, SceneError
 from rtsmap.layer import write_layer
 from rtsmap.predict import Options, plan_scene, predict_scene
+from rtsmap.scene import open_scene
 from tests.detectors import BareGround, card, tundra
 from tests.scenes import TRANSFORM, clear_udm2, write_planetscope
 
@@ -48,6 +49,22 @@ def test_areas_are_those_of_the_ground(scene):
 def test_the_minimum_area_is_an_option(scene):
     result = predict_scene(scene, card(), BareGround(), Options(min_area_m2=50))
     assert len(result.slumps) == len(SLUMPS)
+
+
+def test_without_the_option_the_minimum_area_is_the_card_s(scene):
+    tuned = card().model_copy(update={"min_area_m2": 50.0})
+    assert len(predict_scene(scene, tuned, BareGround(), Options()).slumps) == len(SLUMPS)
+    assert Options().for_model(card()).min_area_m2 == predict.MIN_AREA_M2
+    assert Options(min_area_m2=10).for_model(tuned).min_area_m2 == 10
+
+
+def test_find_gives_the_same_outlines_in_pixels(scene):
+    with open_scene(scene) as source:
+        found = predict.find(source, card(), BareGround(), score=0.5)
+        assert not predict.find(source, card(), BareGround(), score=0.95)
+        assert len(predict.find(source, card(), BareGround(), score=0.5, chip_size=384, overlap=0)) == len(SLUMPS)
+    bounds = [tuple(round(value) for value in one.geometry.bounds) for one in found]
+    assert sorted((y0, x0, y1 - y0, x1 - x0) for x0, y0, x1, y1 in bounds) == sorted(SLUMPS)
 
 
 def test_a_score_above_all_finds_nothing(scene):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True, help="Chips at a time on a GPU.")
 @click.option("--score", type=click.FloatRange(0, 1), help="Lowest score that is kept.  [default: the model's]")
 @click.option(
-    "--min-area", type=click.FloatRange(0), default=300.0, show_default=True, help="Smallest slump that is kept, m2."
+    "--min-area", type=click.FloatRange(0), help="Smallest slump that is kept, m2.  [default: the model's, or 300]"
 )
 @click.option(
     "--mask",
@@ -50,7 +50,7 @@ def predict(
     device: str,
     batch_size: int,
     score: float | None,
-    min_area: float,
+    min_area: float | None,
     mask: tuple[str, ...],
     bands: dict[str, int] | None,
     scale: float | None,
@@ -89,7 +89,7 @@ def predict(
         return
     check_outputs(output_files(output), preview, overwrite=overwrite)
     detector = load(folder, card, settings, device)
-    command = _command(scenes, model, settings)
+    command = _command(scenes, model, settings, card)
     run(scenes, card, detector, settings, output=output, preview=preview, batch_size=batch_size, command=command)
 
 
@@ -187,9 +187,9 @@ def _plan(scenes: tuple[str, ...], folder: Path, card: "ModelCard", settings: "O
     click.echo(f"{chips} chips, about {chips * each:.0f} s on this machine ({each:.2f} s a chip); nothing was written")
 
 
-def _command(scenes: tuple[str, ...], model: str, settings: "Options") -> str:
+def _command(scenes: tuple[str, ...], model: str, settings: "Options", card: "ModelCard") -> str:
     """The command that gives the same layer again, without what does not change it."""
-    words = ["rtsmap", "predict", *scenes, "--model", model, "--min-area", f"{settings.min_area_m2:g}"]
+    words = ["rtsmap", "predict", *scenes, "--model", model, "--min-area", f"{settings.for_model(card).min_area_m2:g}"]
     words += ["--mask", ",".join(settings.mask) or "none"]
     if settings.bands:
         words += ["--bands", ",".join(f"{name}={number}" for name, number in settings.bands.items())]

@@ -1,7 +1,7 @@
 """The detector on torch."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -31,12 +31,37 @@ class TorchDetector:
     """
 
     def __init__(self, card: ModelCard, weights: Path, *, device: str, min_score: float) -> None:
-        self.device = resolve_device(device)
-        self.network = build_network(card.network, card.input.modalities)
-        load_weights(self.network, weights)
-        for predictor in box_predictors(self.network):
+        chosen = resolve_device(device)
+        network = build_network(card.network, card.input.modalities)
+        load_weights(network, weights)
+        self._take(network, card, chosen, min_score)
+
+    @classmethod
+    def of(cls, network: torch.nn.Module, card: ModelCard, *, device: str | torch.device, min_score: float) -> Self:
+        """Wrap a network that is in memory already, such as one in training.
+
+        The network is shared, not copied: it is moved to the device and put into evaluation mode, and what it keeps of
+        proposals and scores at test time is set; its weights are as they are when `detect` is called. Call
+        `network.train()` before training goes on.
+
+        Args:
+            network: as `build_network` makes it.
+            card: its architecture and inputs.
+            device: `auto`, `cpu`, `cuda`, or a device of torch.
+            min_score: detections below are not returned.
+
+        Raises:
+            InputError: CUDA is asked for and there is none.
+        """
+        detector = cls.__new__(cls)
+        detector._take(network, card, resolve_device(device) if isinstance(device, str) else device, min_score)
+        return detector
+
+    def _take(self, network: Any, card: ModelCard, device: torch.device, min_score: float) -> None:
+        self.device, self.network = device, network
+        for predictor in box_predictors(network):
             predictor.test_score_thresh = min_score
-        self.network.to(self.device).eval()
+        network.to(device).eval()
         self._proposals, self._chip_size = card.network.proposals, card.input.chip_size
 
     def detect(self, chips: FloatArray) -> list[Detections]:

@@ -1,1 +1,1 @@
-"""How good a layer is, against published outlines."""
+"""How good a model or a layer is, against outlines drawn by people."""

@@ -1,47 +1,78 @@
 """Scores of a predicted layer against outlines drawn by people, on the map rather than chip by chip."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import geopandas
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.errors import InputError
+from rtsmap.evaluation.matching import Comparison, Floats, Indices, compare
+from rtsmap.evaluation.precision import RESAMPLES, Score, score_of
+from rtsmap.evaluation.report import Group, Report, by_size, report_of
 from rtsmap.polygons import read_polygons
+
+#: The bootstrap draws blocks of the map of this side, because neighbouring slumps are not independent.
+BLOCK_M = 2000.0
+
+_GEOD = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
-class MapScore:
-    """Scores of a layer.
+class LabelledMap:
+    """A predicted layer and what people drew, in one projected CRS.
 
     Attributes:
-        labels: number of outlines drawn by people.
-        predictions: number of polygons in the layer.
-        matched: predictions that match an outline, each outline counted once.
-        average_precision: area under the interpolated precision-recall curve, 0..1.
-        recall: matched over labels.
-        precision: matched over predictions.
-        interval: 95 % confidence interval of the average precision, by bootstrap over blocks of the map.
+        predictions: the layer's polygons, with a column `score`.
+        labels: outlines inside the observed area, each by a point within it.
+        all_labels: those beyond it too.
+        observed: area that was looked at.
     """
 
-    labels: int
-    predictions: int
-    matched: int
-    average_precision: float
-    recall: float
-    precision: float
-    interval: tuple[float, float]
+    predictions: geopandas.GeoDataFrame
+    labels: geopandas.GeoDataFrame
+    all_labels: geopandas.GeoDataFrame
+    observed: BaseGeometry
 
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
-        return 2 * self.matched / max(self.labels + self.predictions, 1)
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Predictions and labels; areas are geodesic."""
+        return compare_layers(self.predictions, self.labels)
 
 
-def evaluate_files(predicted: Path, labels: Path, *, min_iou: float = 0.5, score: float = 0.0) -> MapScore:
+def read_map(predicted: Path, labels: Path) -> LabelledMap:
+    """Read a layer that `rtsmap predict` wrote, and labels.
+
+    Args:
+        predicted: GeoPackage or GeoParquet of rtsmap.
+        labels: polygons in any format that GDAL reads.
+
+    Raises:
+        InputError: a file cannot be read, the layer has no scores, or no label lies in the observed area.
+    """
+    is_parquet = predicted.suffix == ".parquet"
+    observed_path = predicted.with_name(f"{predicted.stem}_observed.parquet") if is_parquet else predicted
+    observed = read_polygons(observed_path, layer=None if is_parquet else "observed_area")
+    # IoU is taken in the zone's UTM projection where the layer is in degrees
+    crs = observed.crs if observed.crs.is_projected else observed.estimate_utm_crs()
+    slumps = read_polygons(predicted, crs, layer=None if is_parquet else "thaw_slumps")
+    if "score" not in slumps:
+        raise InputError(f"{predicted}: has no field score; give a layer that rtsmap predict wrote")
+    truth = read_polygons(labels, crs).explode(ignore_index=True)
+    area = observed.to_crs(crs).union_all()
+    inside = truth[truth.representative_point().within(area)].reset_index(drop=True)
+    if inside.empty:
+        raise InputError(f"{labels}: none of its {len(truth)} polygons lies in the area that {predicted} observed")
+    return LabelledMap(slumps.reset_index(drop=True), inside, truth, area)
+
+
+def evaluate_files(predicted: Path, labels: Path, *, min_iou: float = 0.5, score: float = 0.0) -> Score:
     """Score a layer that `rtsmap predict` wrote against labels inside the area that it observed.
 
     Args:
@@ -51,54 +82,9 @@ def evaluate_files(predicted: Path, labels: Path, *, min_iou: float = 0.5, score
         score: polygons below do not count for recall and precision; all count for the average precision.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: see `read_map`.
     """
-    is_parquet = predicted.suffix == ".parquet"
-    observed_path = predicted.with_name(f"{predicted.stem}_observed.parquet") if is_parquet else predicted
-    observed = read_polygons(observed_path, layer=None if is_parquet else "observed_area")
-    # IoU is taken in the zone's UTM projection where the layer is in degrees
-    crs = observed.crs if observed.crs.is_projected else observed.estimate_utm_crs()
-    slumps = read_polygons(predicted, crs, layer=None if is_parquet else "thaw_slumps")
-    truth = read_polygons(labels, crs).explode(ignore_index=True)
-    inside = truth.representative_point().within(observed.to_crs(crs).union_all())
-    curve = score_map(slumps, truth[inside], min_iou=min_iou)
-    kept = score_map(slumps[slumps["score"] >= score], truth[inside], min_iou=min_iou, resamples=0)
-    return replace(kept, average_precision=curve.average_precision, interval=curve.interval)
-
-
-def match(
-    predictions: Sequence[BaseGeometry], scores: NDArray[np.float64], labels: Sequence[BaseGeometry], min_iou: float
-) -> NDArray[np.intp]:
-    """Which label each prediction finds, -1 for none.
-
-    As COCO does: the predictions choose in order of their scores, each takes the label of highest IoU that is still
-    free, and the IoU must reach `min_iou`.
-    """
-    found = np.full(len(predictions), -1, dtype=np.intp)
-    if not len(predictions) or not len(labels):
-        return found
-    shapes, truths = np.asarray(predictions), np.asarray(labels)
-    which, label = shapely.STRtree(truths).query(shapes, predicate="intersects")
-    shared = shapely.area(shapely.intersection(shapes[which], truths[label]))
-    iou = shared / (shapely.area(shapes[which]) + shapely.area(truths[label]) - shared)
-    taken: set[int] = set()
-    for index in np.lexsort((label, -iou, -scores[which])):
-        prediction, truth = which[index], int(label[index])
-        if iou[index] >= min_iou and found[prediction] < 0 and truth not in taken:
-            found[prediction] = truth
-            taken.add(truth)
-    return found
-
-
-def average_precision(scores: NDArray[np.float64], correct: NDArray[np.bool_], labels: int) -> float:
-    """Area under the precision-recall curve, precision made monotonic as COCO does; 0..1, NaN without labels."""
-    if not labels:
-        return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(correct[order])
-    precision = hits / np.arange(1, len(order) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(envelope[correct[order]].sum() / labels)
+    return score_of(read_map(predicted, labels).comparison, min_iou=min_iou, threshold=score)
 
 
 def score_map(
@@ -106,59 +92,78 @@ def score_map(
     labels: geopandas.GeoDataFrame,
     *,
     min_iou: float = 0.5,
-    block_m: float = 2000.0,
-    resamples: int = 1000,
-) -> MapScore:
+    block_m: float = BLOCK_M,
+    resamples: int = RESAMPLES,
+) -> Score:
     """Score a layer with a column `score` against labels in the same projected CRS.
 
     Args:
         predictions: the layer.
         labels: outlines.
         min_iou: what counts as found; 0.5 gives the paper's AP50.
-        block_m: the bootstrap draws blocks of this size, because neighbouring slumps are not independent.
+        block_m: side of the bootstrap's blocks.
         resamples: number of bootstrap draws.
     """
+    comparison = compare_layers(predictions, labels, block_m)
+    return score_of(comparison, min_iou=min_iou, resamples=resamples, over_ious=False)
+
+
+def compare_layers(
+    predictions: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame, block_m: float = BLOCK_M
+) -> Comparison:
+    """Compare a layer with labels in the same projected CRS; areas are geodesic."""
     scores = predictions["score"].to_numpy(dtype=np.float64)
-    found = match(predictions.geometry.to_numpy(), scores, labels.geometry.to_numpy(), min_iou)
-    correct = found >= 0
-    return MapScore(
-        labels=len(labels),
-        predictions=len(predictions),
-        matched=int(correct.sum()),
-        average_precision=average_precision(scores, correct, len(labels)),
-        recall=float(correct.sum() / max(len(labels), 1)),
-        precision=float(correct.sum() / max(len(predictions), 1)),
-        interval=_bootstrap(predictions, labels, scores, found, block_m, resamples),
+    planar = compare(predictions.geometry.to_numpy(), scores, labels.geometry.to_numpy())
+    blocks = np.concatenate([_blocks(predictions, block_m), _blocks(labels, block_m)])
+    units = np.unique(blocks, axis=0, return_inverse=True)[1].ravel().astype(np.intp)
+    return replace(
+        planar,
+        prediction_m2=geodesic_m2(predictions),
+        label_m2=geodesic_m2(labels),
+        prediction_unit=units[: len(predictions)],
+        label_unit=units[len(predictions) :],
     )
 
 
-def _bootstrap(
-    predictions: geopandas.GeoDataFrame,
-    labels: geopandas.GeoDataFrame,
-    scores: NDArray[np.float64],
-    found: NDArray[np.intp],
-    block_m: float,
-    resamples: int,
-) -> tuple[float, float]:
-    """A found label is drawn with its own block, and its prediction with it."""
-    if not len(labels) or not resamples:
-        return float("nan"), float("nan")
-    label_block = _blocks(labels, block_m)
-    block = np.where((found >= 0)[:, None], label_block[found], _blocks(predictions, block_m))
-    names, number = np.unique(np.concatenate((label_block, block)), axis=0, return_inverse=True)
-    of_label, of_prediction = number.ravel()[: len(labels)], number.ravel()[len(labels) :]
-    rng = np.random.default_rng(0)
-    values = []
-    for _ in range(resamples):
-        times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
-        repeats = times[of_prediction]
-        values.append(
-            average_precision(scores.repeat(repeats), (found >= 0).repeat(repeats), int(times[of_label].sum()))
-        )
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
+def report_map(layers: LabelledMap, *, by: str | None = None, threshold: float = 0.0, min_iou: float = 0.5) -> Report:
+    """Score a map, its size classes, and its regions.
+
+    Args:
+        layers: the map.
+        by: field of the labels that names their region. What finds no label counts in the region of the nearest one.
+        threshold: score from which on precision, recall and F1 are counted.
+        min_iou: what counts as found.
+
+    Raises:
+        InputError: the labels have no such field.
+    """
+    comparison = layers.comparison
+    regions = [] if by is None else _regions(layers, by)
+    blocks = len(np.unique(np.concatenate([comparison.label_unit, comparison.prediction_unit])))
+    drawn = f"{blocks} blocks of {BLOCK_M / 1000:g} km"
+    groups = [*regions, *by_size(comparison)]
+    return report_of(comparison, groups, threshold=threshold, drawn=drawn, min_iou=min_iou)
+
+
+def _regions(layers: LabelledMap, field: str) -> list[Group]:
+    labels = layers.labels
+    if field not in labels or field == labels.geometry.name:
+        fields = ", ".join(name for name in labels.columns if name != labels.geometry.name)
+        raise InputError(f"--by {field}: the labels have no such field; they have {fields}")
+    region = labels[field].astype(str).to_numpy(dtype=np.str_)
+    shapes = layers.predictions.geometry.to_numpy()
+    which, label = shapely.STRtree(labels.geometry.to_numpy()).query_nearest(shapes, all_matches=False)
+    nearest: Indices = np.zeros(len(shapes), dtype=np.intp)
+    nearest[which] = label
+    return [Group(field, name, region == name, region[nearest] == name) for name in np.unique(region).tolist()]
+
+
+def geodesic_m2(frame: geopandas.GeoDataFrame) -> Floats:
+    """Areas on the WGS 84 ellipsoid, m2."""
+    on_earth = shapely.orient_polygons(frame.geometry.to_crs("EPSG:4326").to_numpy())
+    return np.array([abs(_GEOD.geometry_area_perimeter(shape)[0]) for shape in on_earth], dtype=np.float64)
 
 
 def _blocks(frame: geopandas.GeoDataFrame, block_m: float) -> NDArray[np.int64]:
     centers = shapely.get_coordinates(shapely.centroid(frame.geometry.to_numpy()))
-    return np.floor(centers / block_m).astype(np.int64).reshape(-1, 2)
+    return cast(NDArray[np.int64], np.floor(centers / block_m).astype(np.int64).reshape(-1, 2))

@@ -1,6 +1,7 @@
 """GeoPackage: feature layers through GDAL, then what GDAL does not write (QGIS styles, provenance) through SQLite."""
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib import resources
@@ -84,7 +85,7 @@ def write(path: Path, slumps: gpd.GeoDataFrame, observed: gpd.GeoDataFrame, prov
     with closing(sqlite3.connect(path)) as database, database:  # one transaction
         _check_rows(database, {"thaw_slumps": len(slumps), "observed_area": len(observed)})
         now = _now()
-        _add_styles(database, now)
+        _add_styles(database, now, {name: identifier for name, (identifier, _) in _DESCRIPTIONS.items()})
         _add_provenance(database, provenance, now)
 
 
@@ -96,20 +97,32 @@ def _check_rows(database: sqlite3.Connection, expected: dict[str, int]) -> None:
             raise sqlite3.OperationalError(f"{table} holds {found} of {rows} rows; is the disk full?")
 
 
-def _add_styles(database: sqlite3.Connection, now: str) -> None:
+def add_style(path: Path, layer: str, identifier: str) -> None:
+    """Give a GeoPackage of one layer, with the geometry column `geom`, its style of `rtsmap/styles`.
+
+    Args:
+        path: of a file that has no styles yet.
+        layer: its layer, which is called like the style.
+        identifier: name of the style for users.
+    """
+    with closing(sqlite3.connect(path)) as database, database:
+        _add_styles(database, _now(), {layer: identifier})
+
+
+def _add_styles(database: sqlite3.Connection, now: str, layers: Mapping[str, str]) -> None:
     database.execute(_STYLES)
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change, srs_id)"
         " VALUES ('layer_styles', 'attributes', 'layer_styles', 'QGIS styles of the layers', ?, 0)",
         (now,),
     )
-    for table, (identifier, description) in _DESCRIPTIONS.items():
+    for table, identifier in layers.items():
         style = resources.files("rtsmap").joinpath("styles", f"{table}.qml").read_text(encoding="utf-8")
         database.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
             " styleQML, styleSLD, useAsDefault, description, owner, ui, update_time)"
             " VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '', NULL, ?)",
-            (table, _GEOMETRY, identifier, style, description, now),
+            (table, _GEOMETRY, identifier, style, _DESCRIPTIONS.get(table, ("", identifier))[1], now),
         )
 
 

@@ -1,34 +1,118 @@
 """`rtsmap evaluate maps`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.evaluate import shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtsmap.evaluation.maps import LabelledMap
+    from rtsmap.evaluation.matching import Matching
 
 
 @click.command()
 @click.argument("predicted", type=options.input_path)
 @click.argument("labels", type=options.input_path)
-@click.option("--iou", default=0.5, show_default=True, help="Overlap that counts as found; 0.5 gives AP50.")
-@click.option("--score", default=0.0, show_default=True, help="Recall and precision count polygons from this score on.")
-def maps(predicted: Path, labels: Path, iou: float, score: float) -> None:
+@click.option(
+    "--iou", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Overlap that counts as found."
+)
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    help="Count polygons from this score on; without it all, and a table shows other scores.",
+)
+@click.option("--by", metavar="FIELD", help="Field of the labels, such as a region, to score them by.")
+@click.option("--matches", type=options.output_path, metavar="GPKG", help="Write what was found, wrong and missed.")
+@shared.output_folder
+@options.overwrite
+@shared.tune
+@click.option("--model", metavar="NAME|DIR", help="The model that --tune changes.")
+def maps(
+    predicted: Path,
+    labels: Path,
+    iou: float,
+    score: float | None,
+    by: str | None,
+    matches: Path | None,
+    output: Path | None,
+    overwrite: bool,
+    tune: bool,
+    model: str | None,
+) -> None:
     """Score a predicted layer against outlines drawn by people.
 
     Only labels inside the observed area count. For AP50 predict with a low --score, so that the whole
-    precision-recall curve is there.
+    precision-recall curve is there; for --tune also with --min-area 0.
 
     \b
     Example:
       rtsmap predict scene.tif -o slumps.gpkg --score 0.05
-      rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --score 0.5
+      rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --score 0.5 --matches matches.gpkg
+      rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --tune --model runs/mine
     """
-    from rtsmap.evaluation.maps import evaluate_files
+    from rtsmap.evaluation.maps import read_map, report_map
+    from rtsmap.evaluation.matches import write_matches
+    from rtsmap.evaluation.report import headline, table, write_report
+    from rtsmap.evaluation.tuning import check_tunable
+    from rtsmap.files import check_writable
+    from rtsmap.models import find_model
 
-    result = evaluate_files(predicted, labels, min_iou=iou, score=score)
-    low, high = result.interval
-    interval = f"(95 % interval {low * 100:.1f} to {high * 100:.1f})"
-    click.echo(f"AP{iou * 100:.0f}       {result.average_precision * 100:.1f} % {interval}")
-    click.echo(f"recall     {result.recall * 100:.1f} % ({result.matched} of {result.labels} labels)")
-    click.echo(f"precision  {result.precision * 100:.1f} % ({result.matched} of {result.predictions} polygons)")
-    click.echo(f"F1         {result.f1 * 100:.1f} %")
+    if tune and not model:
+        raise click.UsageError("--tune needs --model, whose card is to be changed.")
+    shared.check_output(output, overwrite=overwrite)
+    if matches:
+        check_writable(matches, overwrite=overwrite)
+    tuned = find_model(model) if model and tune else None
+    if tuned:
+        check_tunable(tuned[0])
+    layers = read_map(predicted, labels)
+    threshold = score or 0.0
+    report = report_map(layers, by=by, threshold=threshold, min_iou=iou)
+    matching = layers.comparison.match(iou)
+    click.echo("\n".join([*headline(report), *_outlines(layers, matching, threshold), "", *table(report)]))
+    if score is None:
+        click.echo("\n" + "\n".join(_thresholds(layers, matching)))
+    if output:
+        write_report(output, report, predicted.stem)
+        click.echo(f"scores.csv, precision_recall.csv, precision_recall.png -> {output}")
+    if matches:
+        write_matches(matches, layers, matching, threshold)
+        click.echo(f"matches -> {matches}")
+    if tuned:
+        shared.write_best(layers.comparison, *tuned, min_iou=iou)
+
+
+def _outlines(layers: "LabelledMap", matching: "Matching", threshold: float) -> "Iterator[str]":
+    import numpy as np
+
+    from rtsmap.evaluation.outlines import area_score, boundary_errors
+
+    area = area_score(layers, threshold)
+    yield f"area IoU   {area.iou * 100:.1f} % ({area.shared / 1e6:.3f} km2 shared)"
+    areas = f"{area.predicted / 1e6:.3f} km2 predicted, {area.labelled / 1e6:.3f} km2 drawn"
+    yield f"area F1    {area.f1 * 100:.1f} % ({areas})"
+    errors = boundary_errors(layers, matching, threshold)
+    if len(errors):
+        yield f"boundary   {np.median(errors):.1f} m median, {np.percentile(errors, 90):.1f} m at 90 %"
+
+
+def _thresholds(layers: "LabelledMap", matching: "Matching") -> "Iterator[str]":
+    import numpy as np
+
+    yield f"{'from score':<12}{'polygons':>9}{'recall %':>10}{'precision %':>13}{'F1 %':>7}{'area F1 %':>11}"
+    from rtsmap.evaluation.outlines import area_score
+
+    for threshold in np.arange(1, 10) / 10:
+        kept = matching.counts & (layers.comparison.scores >= threshold)
+        count, right = int(kept.sum()), int((kept & matching.correct).sum())
+        recall, precision = right / max(matching.labels, 1), right / max(count, 1)
+        f1 = 2 * right / max(count + matching.labels, 1)
+        yield (
+            f"{threshold:<12.1f}{count:>9}{recall * 100:>10.1f}{precision * 100:>13.1f}{f1 * 100:>7.1f}"
+            f"{area_score(layers, threshold).f1 * 100:>11.1f}"
+        )

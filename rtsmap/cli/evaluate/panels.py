@@ -1,0 +1,83 @@
+"""`rtsmap evaluate panels`."""
+
+from pathlib import Path
+
+import click
+
+from rtsmap.cli import options
+
+
+class NamedFile(click.ParamType[tuple[str, Path]]):
+    """`NAME=FILE`."""
+
+    name = "NAME=FILE"
+
+    def convert(
+        self, value: str | tuple[str, Path], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        """Parse, and refuse what has no name."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, path = value.partition("=")
+        if not (name and sign and path):
+            self.fail(f"{value!r} does not look like NAME=FILE", param, ctx)
+        return name, Path(path)
+
+
+@click.command()
+@click.argument("dataset", type=options.input_path)
+@click.option(
+    "--detections",
+    multiple=True,
+    required=True,
+    type=NamedFile(),
+    help="Title of a column, and detections of rtsmap evaluate chips -o; repeat it for each model. Files of one name, "
+    "such as the folds of a cross-validation, share a column.",
+)
+@click.option("--images", multiple=True, metavar="NAME", help="Show this image; may be repeated.")
+@click.option("--count", type=click.IntRange(1), default=6, show_default=True, help="Without --images: show this many.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Without --images: another one gives other images."
+)
+@click.option(
+    "--score", type=click.FloatRange(0, 1), help="Draw detections from here on.  [default: each model's best F1]"
+)
+@click.option("-o", "--output", required=True, type=options.output_path, help="PNG to write.")
+@options.overwrite
+def panels(
+    dataset: Path,
+    detections: tuple[tuple[str, Path], ...],
+    images: tuple[str, ...],
+    count: int,
+    seed: int,
+    score: float | None,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """Draw samples side by side: a row for each image, a column for each model.
+
+    Labels are red, detections blue. Without --images the samples are images with slumps, chosen by chance from all
+    sites in turn.
+
+    \b
+    Example:
+      rtsmap evaluate panels dataset --detections RGB=rgb/detections.json --detections RGB+NIR=both/detections.json \\
+          -o panels.png
+    """
+    from rtsmap.dataset.images import read_dataset
+    from rtsmap.evaluation.chips import best_score
+    from rtsmap.evaluation.detections import image_named, read_all
+    from rtsmap.evaluation.panels import choose_images, covered_by_all, write_panels
+    from rtsmap.files import check_writable
+
+    check_writable(output, overwrite=overwrite)
+    data = read_dataset(dataset)
+    files: dict[str, list[Path]] = {}
+    for name, path in detections:
+        files.setdefault(name, []).append(path)
+    models = {name: read_all(paths, data) for name, paths in files.items()}
+    chosen = [image_named(data, name) for name in images]
+    chosen = chosen or choose_images(covered_by_all(data, models), count, seed)
+    scores = {name: best_score(data, found) if score is None else score for name, found in models.items()}
+    write_panels(output, data, chosen, models, scores)
+    click.echo(f"{len(chosen)} images, {len(models)} models -> {output}")

@@ -1,0 +1,42 @@
+"""What the commands of `rtsmap evaluate` share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rtsmap.config import ModelCard
+    from rtsmap.evaluation.matching import Comparison
+
+output_folder = click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Also write scores and the precision-recall curve here.",
+)
+tune = click.option(
+    "--tune", is_flag=True, help="Write the threshold and smallest area of best F1 to the model's card."
+)
+
+
+def check_output(folder: Path | None, *, overwrite: bool) -> None:
+    """Make the folder of the outputs, or fail before any work when they could not be written."""
+    from rtsmap.files import check_writable
+
+    if folder:
+        check_writable(folder / "scores.csv", overwrite=overwrite)
+
+
+def write_best(comparison: "Comparison", folder: Path, card: "ModelCard", min_iou: float = 0.5) -> None:
+    """Tune a model's card and say what changed."""
+    from rtsmap.evaluation.tuning import tune, write_tuned
+    from rtsmap.predict import Options
+
+    best, before = tune(comparison, min_iou), Options().for_model(card)
+    write_tuned(folder, card, best)
+    click.echo(
+        f"tuned {folder}: score_threshold {before.score:g} -> {best.score_threshold:g}, "
+        f"min_area_m2 {before.min_area_m2:g} -> {best.min_area_m2:g}, F1 {best.f1 * 100:.1f} % here"
+    )

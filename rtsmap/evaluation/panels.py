@@ -1,0 +1,126 @@
+"""Pictures of samples side by side: what people drew, and what each model found."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.dataset.images import Dataset, LabelledImage, pixels_of
+from rtsmap.errors import DatasetError
+from rtsmap.evaluation.detections import Detection
+from rtsmap.files import replacing
+from rtsmap.preview import natural_colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LABEL, _PREDICTION = "#ff2020", "#2090ff"
+_SIDE_INCHES = 2.6
+
+
+def choose_images(dataset: Dataset, count: int, seed: int = 0) -> list[LabelledImage]:
+    """Images that hold slumps, spread over the sites in turn; by chance within a site, the same for the same seed.
+
+    Raises:
+        DatasetError: no image holds a slump.
+    """
+    by_site: dict[str, list[LabelledImage]] = defaultdict(list)
+    for image in dataset.images:
+        if image.slumps:
+            by_site[image.site].append(image)
+    if not by_site:
+        raise DatasetError(f"{dataset.folder}: no image holds a slump")
+    rng = np.random.default_rng(seed)
+    piles = [[images[k] for k in rng.permutation(len(images))] for _, images in sorted(by_site.items())]
+    turns = max(len(pile) for pile in piles)
+    chosen = [pile[turn] for turn in range(turns) for pile in piles if turn < len(pile)][:count]
+    return sorted(chosen, key=lambda image: (image.site, image.name))
+
+
+def write_panels(
+    path: Path,
+    dataset: Dataset,
+    images: Sequence[LabelledImage],
+    models: Mapping[str, Mapping[str, Sequence[Detection]]],
+    scores: Mapping[str, float],
+) -> None:
+    """Draw a row for each image and a column for each model, outlines over natural colours.
+
+    Args:
+        path: of the PNG.
+        dataset: that holds the images.
+        images: at least one.
+        models: detections by the name of the image, by the name of the model.
+        scores: by the name of the model; detections below are not drawn.
+
+    Raises:
+        DatasetError: an image cannot be read, or a model has not seen it.
+        OutputError: the picture cannot be written.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only needed here)
+    from matplotlib.lines import Line2D  # noqa: PLC0415
+
+    size = len(models) * _SIDE_INCHES + 0.5, len(images) * _SIDE_INCHES + 0.7
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(images), len(models), squeeze=False)
+    for row, image in zip(axes, images, strict=True):
+        picture = natural_colours(pixels_of(dataset.folder, image))
+        for place, (name, found) in zip(row, models.items(), strict=True):
+            outlines = [one.outline for one in _seen(name, found, image) if one.score >= scores[name]]
+            _panel(place, picture, [slump.outline for slump in image.slumps], outlines)
+            if image is images[0]:
+                place.set_title(f"{name}\n(score from {scores[name]:g})", fontsize=9)
+        row[0].set_ylabel(f"{_shortened(image.name)}\n{image.site}", fontsize=8)
+    handles = [Line2D([], [], color=colour) for colour in (_LABEL, _PREDICTION)]
+    figure.legend(
+        handles, ["ground truth", "prediction"], loc="outside lower center", ncols=2, fontsize=8, frameon=False
+    )
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def covered_by_all(dataset: Dataset, models: Mapping[str, Mapping[str, object]]) -> Dataset:
+    """The images that all models have seen.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    images = tuple(one for one in dataset.images if all(one.name in found for found in models.values()))
+    if not images:
+        raise DatasetError(f"{dataset.folder}: there is no image that {' and '.join(models)} have all seen")
+    return replace(dataset, images=images)
+
+
+def _seen(model: str, found: Mapping[str, Sequence[Detection]], image: LabelledImage) -> Sequence[Detection]:
+    if image.name not in found:
+        raise DatasetError(f"the detections called {model} do not cover the image {image.name}")
+    return found[image.name]
+
+
+def _panel(
+    axes: "Axes", picture: NDArray[np.uint8], labels: Iterable[BaseGeometry], found: Iterable[BaseGeometry]
+) -> None:
+    height, width = picture.shape[:2]
+    axes.imshow(picture, extent=(0, width, height, 0), interpolation="nearest")
+    for outlines, colour in ((labels, _LABEL), (found, _PREDICTION)):
+        for ring in _rings(outlines):
+            axes.plot(*ring.T, color=colour, linewidth=1.1)
+    axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+
+
+def _rings(outlines: Iterable[BaseGeometry]) -> Iterable[NDArray[np.float64]]:
+    for outline in outlines:
+        for part in shapely.get_parts(outline):
+            if isinstance(part, Polygon):
+                yield from (shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors))
+
+
+def _shortened(name: str, length: int = 32) -> str:
+    return name if len(name) <= length else f"{name[: length // 2 - 1]}...{name[-length // 2 + 2 :]}"
