@@ -257,6 +257,8 @@ def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) 
         row, column = inside.row - place.row, inside.column - place.column
         part = np.s_[row : row + inside.height, column : column + inside.width]
         numbers = _read(path, inside)
+        if numbers.shape != (len(image.bands), inside.height, inside.width):
+            raise DatasetError(f"{path}: has not the size and bands of {ANNOTATIONS}; build the data set again")
         for band, plane in zip(image.bands, numbers, strict=True):
             reflectance[BANDS.index(band)][part] = plane
         valid[part] = numbers.any(axis=0)
@@ -264,13 +266,16 @@ def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) 
     return Pixels(reflectance, valid, valid)
 
 
+def gdal_name(path: Path) -> str:
+    """How GDAL calls the file of an image: a member of a tar file is read where it lies."""
+    return f"/vsitar/{path}" if any(parent.suffix == ".tar" for parent in path.parents) else str(path)
+
+
 def _read(path: Path, window: Window) -> FloatArray:
-    # a member of a tar file is read where it lies
-    source = f"/vsitar/{path}" if any(parent.suffix == ".tar" for parent in path.parents) else str(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(source) as dataset:
+            with rasterio.open(gdal_name(path)) as dataset:
                 box = rasterio.windows.Window(window.column, window.row, window.width, window.height)
                 numbers: FloatArray = dataset.read(window=box)
                 return numbers

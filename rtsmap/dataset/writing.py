@@ -31,10 +31,13 @@ class DatasetWriter:
     Args:
         folder: that exists.
         shard_size: images in a tar file, each beside a JSON file of its labels, as WebDataset has them; 0: plain files.
+
+    Attributes:
+        folder: where further files of the data set may be written.
     """
 
     def __init__(self, folder: Path, shard_size: int = 0) -> None:
-        self._folder, self._shard_size = folder, shard_size
+        self.folder, self._shard_size = folder, shard_size
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
         self._shard: tarfile.TarFile | None = None
@@ -61,13 +64,13 @@ class DatasetWriter:
             entry["file_name"] = f"{shard}/{image.name}.tif"
             if (number - 1) % self._shard_size == 0:
                 self._close_shard()
-                self._shard = tarfile.open(self._folder / shard, "w")  # noqa: SIM115  (closed with the last image)
+                self._shard = tarfile.open(self.folder / shard, "w")  # noqa: SIM115  (closed with the last image)
             assert self._shard is not None
             _add_member(self._shard, f"{image.name}.tif", content)
             _add_member(self._shard, f"{image.name}.json", json.dumps([entry, annotations]).encode())
         else:
             entry["file_name"] = f"images/{image.name}.tif"
-            path = self._folder / entry["file_name"]
+            path = self.folder / entry["file_name"]
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
         self._images.append(entry)
@@ -89,7 +92,7 @@ class DatasetWriter:
             "images": self._images,
             "annotations": self._annotations,
         }
-        (self._folder / ANNOTATIONS).write_text(json.dumps(table, indent=1), encoding="utf-8")
+        (self.folder / ANNOTATIONS).write_text(json.dumps(table, indent=1), encoding="utf-8")
 
     def _close_shard(self) -> None:
         if self._shard is not None:

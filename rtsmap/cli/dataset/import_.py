@@ -1,0 +1,117 @@
+"""`rtsmap dataset import`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rtsmap.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtsmap.dataset import LabelledImage
+    from rtsmap.dataset.importing import ImportSettings
+    from rtsmap.records import Pixels
+
+_BANDS = ("red", "green", "blue", "ndvi", "nir", "mask")
+
+
+class AnyBands(click.ParamType[dict[str, int]]):
+    """`red=1,green=2,blue=3` and, where they are there, ndvi, nir and mask; numbers counted from 1."""
+
+    name = "NAME=N,..."
+
+    def convert(
+        self, value: str | dict[str, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, int]:
+        """Parse, and refuse what is missing, unknown or not a number."""
+        if isinstance(value, dict):
+            return value
+        try:
+            numbers = {name.strip(): int(number) for name, number in (part.split("=") for part in value.split(","))}
+        except ValueError:
+            self.fail(f"{value!r} does not look like red=1,green=2,blue=3,ndvi=4,nir=5,mask=6", param, ctx)
+        if set(numbers) - set(_BANDS) or not set(numbers) >= {"red", "green", "blue"} or min(numbers.values()) < 1:
+            self.fail(f"{value!r} needs a number from 1 for red, green, blue, and may have ndvi, nir, mask", param, ctx)
+        return numbers
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="The data set.")
+@click.option(
+    "--form",
+    type=click.Choice(["paper", "coco"]),
+    required=True,
+    help="paper: a folder of GeoTIFFs (RGB, NDVI, NIR) with binary masks; coco: a JSON file and its images.",
+)
+@click.option("--images", type=click.Path(path_type=Path), help="coco: folder of the images, if not that of SOURCE.")
+@click.option("--category", multiple=True, metavar="NAME", help="coco: take this category only; repeatable.")
+@click.option("--bands", type=AnyBands(), help="Numbers of the bands: red, green, blue, and ndvi, nir, mask.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, min_open=True),
+    help="Reflectance per digital number.  [default: 1e-4; 1 for floats; 1/255 for 8 bit]",
+)
+@click.option("--gsd", type=click.FloatRange(0, min_open=True), metavar="M", help="Pixel size of images without a CRS.")
+@click.option("--site", help="Site of all images.  [default: their subfolder, or all]")
+@click.option("--site-from-name", metavar="REGEX", help="Find the site in each file's name (first group, or all).")
+@click.option("--scene-from-name", metavar="REGEX", help="Likewise the scene that an image was cut from.")
+@click.option("--shards", type=click.IntRange(1), metavar="N", help="Pack N images into a tar file.")
+@options.overwrite
+def import_(
+    source: Path,
+    output: Path,
+    form: str,
+    images: Path | None,
+    category: tuple[str, ...],
+    bands: dict[str, int] | None,
+    scale: float | None,
+    gsd: float | None,
+    site: str | None,
+    site_from_name: str | None,
+    scene_from_name: str | None,
+    shards: int | None,
+    overwrite: bool,
+) -> None:
+    """Make a data set of labelled images in another form.
+
+    SOURCE is a folder (paper) or a JSON file (coco). In the paper's form a mask is a band of its image,
+    NAME_mask.tif beside it or masks/NAME.tif; slumps are the mask's connected parts, those that touch being one. NDVI
+    is computed anew from red and NIR. Images with red, green and blue alone serve to train on the RGB modality.
+
+    \b
+    Example:
+      rtsmap dataset import tiles -o dataset --form paper --site-from-name '^[a-z]+'
+      rtsmap dataset import train.json -o dataset --form coco --images jpegs --gsd 4 --site yamal
+    """
+    from tqdm import tqdm
+
+    from rtsmap.dataset.importing import ImportSettings
+    from rtsmap.dataset.writing import writing_dataset
+
+    if site and site_from_name:
+        raise click.UsageError("give either --site or --site-from-name")
+    if form == "paper" and (images or category):
+        raise click.UsageError("--images and --category belong to --form coco")
+    settings = ImportSettings(bands, scale, gsd, site, site_from_name, scene_from_name)
+    pairs = _pairs(source, form, images, category, settings)
+    n_images, n_slumps = 0, 0
+    with writing_dataset(output, f"import of {source}", shard_size=shards or 0, overwrite=overwrite) as writer:
+        for image, pixels in tqdm(pairs, unit="image", disable=None):
+            writer.add(image, pixels)
+            n_images, n_slumps = n_images + 1, n_slumps + len(image.slumps)
+    click.echo(f"{output}: {n_images} images, {n_slumps} slumps")
+    click.echo(f"\nNext: rtsmap dataset check {output}\n      rtsmap dataset split {output} --folds 5", err=True)
+
+
+def _pairs(
+    source: Path, form: str, images: Path | None, category: tuple[str, ...], settings: "ImportSettings"
+) -> "Iterator[tuple[LabelledImage, Pixels]]":
+    from rtsmap.dataset.from_coco import coco_images, read_coco
+    from rtsmap.dataset.from_masks import masked_images
+
+    if form == "paper":
+        return masked_images(source, settings)
+    return coco_images(read_coco(source, category), images or source.parent, settings)

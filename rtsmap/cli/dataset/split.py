@@ -1,0 +1,79 @@
+"""`rtsmap dataset split`."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from rtsmap.cli import options
+from rtsmap.cli.tables import echo_table
+
+
+class Fractions(click.ParamType[dict[str, float]]):
+    """`train=0.7,val=0.15,test=0.15`."""
+
+    name = "FOLD=SHARE,..."
+
+    def convert(
+        self, value: str | dict[str, float], param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, float]:
+        """Parse, and refuse what is not a share."""
+        if isinstance(value, dict):
+            return value
+        try:
+            shares = {name.strip(): float(share) for name, share in (part.split("=") for part in value.split(","))}
+        except ValueError:
+            self.fail(f"{value!r} does not look like train=0.7,val=0.15,test=0.15", param, ctx)
+        return shares
+
+
+@click.command()
+@click.argument("folder", metavar="DATASET", type=options.input_path)
+@click.option("--folds", type=click.IntRange(2), metavar="K", help="K equal folds for cross-validation.")
+@click.option("--fractions", type=Fractions(), help="Folds of these names and shares, as train=0.7,val=0.15,test=0.15.")
+@click.option(
+    "--by",
+    type=click.Choice(["site", "scene", "block"]),
+    default="site",
+    show_default=True,
+    help="What stays in one fold; a block is all images that lie nearer than --gap-m, in a chain.",
+)
+@click.option(
+    "--gap-m", type=click.FloatRange(0), default=1000.0, show_default=True, help="Gap between blocks, in metres."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of equal groups.")
+@options.overwrite
+def split(
+    folder: Path,
+    folds: int | None,
+    fractions: dict[str, float] | None,
+    by: Literal["site", "scene", "block"],
+    gap_m: float,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Divide a data set into folds that share no ground, and write them to split.csv in it.
+
+    Images of one site, scene or block are never divided, since neighbours show the same ground and would flatter every
+    score. Scenes and blocks are divided within each site. As many folds as sites leave one site out at a time. Prints
+    images / slumps of each fold and site.
+
+    \b
+    Example:
+      rtsmap dataset split dataset --folds 5
+      rtsmap dataset split dataset --fractions train=0.7,val=0.15,test=0.15 --by block
+      rtsmap dataset check dataset
+    """
+    if (folds is None) == (fractions is None):
+        raise click.UsageError("needs either --folds or --fractions")
+    from rtsmap.dataset.images import SPLIT, read_dataset
+    from rtsmap.dataset.splitting import equal_folds, split_folds, split_table, write_split
+    from rtsmap.files import check_writable
+
+    dataset = read_dataset(folder)
+    check_writable(folder / SPLIT, overwrite=overwrite)
+    shares = fractions or equal_folds(folds or 0)
+    assigned = split_folds(dataset, shares, by=by, gap_m=gap_m, seed=seed)
+    write_split(dataset, assigned, folder / SPLIT)
+    echo_table(split_table(dataset, assigned, list(shares)))
+    click.echo(f"images / slumps; written to {folder / SPLIT}", err=True)

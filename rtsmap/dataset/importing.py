@@ -1,0 +1,196 @@
+"""Images of others, in any form that GDAL reads, as images of a data set."""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from rtsmap.bands import BANDS, to_reflectance
+from rtsmap.dataset.images import LabelledImage
+from rtsmap.errors import DatasetError
+from rtsmap.records import BoolArray, Grid, Pixels
+from rtsmap.scene.resample import gsd_m
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+
+#: Folders that say what lies in them rather than where it is.
+_PLAIN_FOLDERS = {"images", "image", "imgs", "img", "tif", "tiff", "train", "val", "test"}
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """What the files do not say themselves.
+
+    Attributes:
+        band_numbers: number, from 1, of each band (blue, green, red, nir, ndvi, mask); None: see `band_numbers_of`.
+        scale: reflectance per digital number; None: 1e-4, 1 for floating point, 1/255 for 8 bit, whose values are
+            those of a display rather than reflectance.
+        gsd_m: ground sampling distance of images without a CRS.
+        site: of all images.
+        site_pattern: regular expression that finds the site in an image's name: its first group, or all it matches.
+        scene_pattern: likewise the scene; without, each image is its own.
+    """
+
+    band_numbers: Mapping[str, int] | None = None
+    scale: float | None = None
+    gsd_m: float | None = None
+    site: str | None = None
+    site_pattern: str | None = None
+    scene_pattern: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """A file as it was read.
+
+    Attributes:
+        image: without labels.
+        pixels: reflectance of the bands that it has.
+        ndvi: `(rows, columns)` as stored; None where the file has no such band.
+        mask: `(rows, columns)` as stored, likewise.
+    """
+
+    image: LabelledImage
+    pixels: Pixels
+    ndvi: NDArray[Any] | None = None
+    mask: NDArray[Any] | None = None
+
+
+def image_names(files: Sequence[Path], folder: Path) -> list[str]:
+    """A name for each file: its stem, with its folders before where two files share the stem."""
+    stems = Counter(file.stem for file in files)
+    paths = [file.relative_to(folder).with_suffix("") for file in files]
+    return [path.name if stems[path.name] == 1 else "_".join(path.parts) for path in paths]
+
+
+def read_image(path: Path, name: str, folder: Path, settings: ImportSettings) -> SourceImage:
+    """Read one file.
+
+    A pixel is not valid where the file says so (nodata, transparency, NaN), and where it is 0 in all bands.
+
+    Args:
+        path: of the image.
+        name: for the data set.
+        folder: that is imported; its subfolders name sites.
+        settings: for all files.
+
+    Raises:
+        DatasetError: the file cannot be read, or it is not known what its bands or its pixel size are.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as dataset:
+                return _read(dataset, path, name, folder, settings)
+    except RasterioError as error:
+        raise DatasetError(f"{path}: cannot be read as an image ({error}); leave it out or copy it again") from error
+
+
+def _read(dataset: Any, path: Path, name: str, folder: Path, settings: ImportSettings) -> SourceImage:
+    numbers = settings.band_numbers or band_numbers_of(dataset, path)
+    if max(numbers.values()) > dataset.count:
+        raise DatasetError(f"{path}: has {dataset.count} bands, not {max(numbers.values())}; correct --bands")
+    names = tuple(band for band in BANDS if band in numbers)
+    if not {"red", "green", "blue"} <= set(names):
+        raise DatasetError(f"{path}: needs at least red, green and blue; say which bands they are with --bands")
+    indexes = [numbers[band] for band in names]
+    stored = dataset.read(indexes)
+    valid: BoolArray = dataset.read_masks(indexes).any(axis=0) & stored.any(axis=0)
+    valid &= np.isfinite(stored).all(axis=0)
+    reflectance = np.zeros((len(BANDS), *valid.shape), dtype=np.float32)
+    scaled = to_reflectance(stored, _scale(stored, valid, path, settings.scale), valid)
+    for band, plane in zip(names, scaled, strict=True):
+        reflectance[BANDS.index(band)] = plane
+    height, width = valid.shape
+    image = LabelledImage(
+        name, "", _site(path, folder, settings), _scene(name, settings), height, width, gsd_m=0.0, bands=names
+    )
+    extra = {band: dataset.read(numbers[band]) for band in ("ndvi", "mask") if band in numbers}
+    return SourceImage(_placed(image, dataset, path, settings.gsd_m), Pixels(reflectance, valid, valid), **extra)
+
+
+def band_numbers_of(dataset: Any, path: Path) -> dict[str, int]:
+    """Numbers of the bands by their descriptions; without these by the count, in the order RGB, NDVI, NIR, mask.
+
+    Raises:
+        DatasetError: neither says what the bands are.
+    """
+    described = {str(text).strip().lower(): number for number, text in enumerate(dataset.descriptions, start=1) if text}
+    known = {name: described[name] for name in (*BANDS, "ndvi", "mask") if name in described}
+    if {"red", "green", "blue"} <= set(known):
+        return known
+    colours = sum(meaning != ColorInterp.alpha for meaning in dataset.colorinterp)
+    if colours not in {3, 5, 6}:
+        raise DatasetError(
+            f"{path}: has {colours} bands without names; say which they are with --bands red=1,green=2,..."
+        )
+    order = ("red", "green", "blue", "ndvi", "nir", "mask")
+    return {name: number for number, name in enumerate(order[:colours], start=1)}
+
+
+def _scale(stored: NDArray[Any], valid: BoolArray, path: Path, given: float | None) -> float:
+    scale = given or (1.0 if stored.dtype.kind == "f" else 1 / 255 if stored.dtype.itemsize == 1 else 1e-4)
+    if valid.any() and np.median(stored[:, valid]) * scale > 1:
+        raise DatasetError(
+            f"{path}: half of its values are above a reflectance of 1; give another --scale than {scale:g}"
+        )
+    return scale
+
+
+def _placed(image: LabelledImage, dataset: Any, path: Path, given_gsd_m: float | None) -> LabelledImage:
+    if dataset.crs is None:
+        if given_gsd_m is None:
+            raise DatasetError(f"{path}: has no CRS, so its pixel size is not known; give it with --gsd")
+        return replace(image, gsd_m=given_gsd_m)
+    transform = Affine(*tuple(dataset.transform)[:6])
+    if transform.b or transform.d or transform.e >= 0:
+        raise DatasetError(f"{path}: is not north-up; make it so with gdalwarp first")
+    crs = CRS.from_user_input(dataset.crs)
+    grid = Grid(crs, transform, image.height, image.width)
+    return replace(image, gsd_m=gsd_m(grid), crs=dataset.crs.to_string(), transform=transform)
+
+
+def _site(path: Path, folder: Path, settings: ImportSettings) -> str:
+    if settings.site:
+        return settings.site
+    if settings.site_pattern:
+        return _found(settings.site_pattern, path.stem, "--site-from-name")
+    parents = [part for part in path.relative_to(folder).parent.parts if part.lower() not in _PLAIN_FOLDERS]
+    return parents[0] if parents else "all"
+
+
+def _scene(name: str, settings: ImportSettings) -> str:
+    return _found(settings.scene_pattern, name, "--scene-from-name") if settings.scene_pattern else name
+
+
+def _found(pattern: str, name: str, option: str) -> str:
+    try:
+        match = re.search(pattern, name)
+    except re.error as error:
+        raise DatasetError(f"{option} {pattern}: is not a regular expression ({error})") from error
+    if match is None:
+        raise DatasetError(f"{name}: {option} {pattern} finds nothing in this name; correct the expression")
+    return str(match.group(1) if match.groups() else match.group())
+
+
+def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """The files of a folder and its subfolders with one of these suffixes, in order; hidden ones are left out.
+
+    Raises:
+        DatasetError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: is not a folder; give the folder of the images")
+    wanted = set(suffixes)
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in wanted and not p.name.startswith("."))

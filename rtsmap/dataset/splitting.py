@@ -1,0 +1,154 @@
+"""Splitting a data set into folds that share no ground: by site, by scene or by block, never by chip."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from rtsmap.dataset.images import Dataset, LabelledImage
+from rtsmap.dataset.streaming import footprints, near_pairs
+from rtsmap.errors import DatasetError, InputError
+from rtsmap.files import replacing
+
+Unit = Literal["site", "scene", "block"]
+
+#: Images whose footprints are nearer show the same ground, or its continuation.
+GAP_M = 1000.0
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Images that must stay together: their numbers in the data set, and their number of slumps."""
+
+    site: str
+    images: tuple[int, ...]
+    slumps: int
+
+
+def equal_folds(number: int) -> dict[str, float]:
+    """Shares of `fold-0`, `fold-1`, ... for cross-validation."""
+    return {f"fold-{place}": 1 / number for place in range(number)}
+
+
+def split_folds(
+    dataset: Dataset, shares: Mapping[str, float], *, by: Unit = "site", gap_m: float = GAP_M, seed: int = 0
+) -> dict[str, str]:
+    """Assign each image to a fold.
+
+    What stays together is a site, a scene, or a block: all images that a chain of footprints nearer than `gap_m`
+    connects, and, where images have no place, those of one scene. Scenes and blocks are divided within each site, as
+    Li et al. (2025) sample their areas. The largest groups come first, each to the fold that lacks the most slumps for
+    its share, of the site and of all sites so far; groups without slumps follow, and even out the number of images.
+
+    Args:
+        dataset: whose images count, not their former folds.
+        shares: of the folds, which sum to 1.
+        by: what is never divided.
+        gap_m: distance between folds for blocks, in m.
+        seed: of the order of equal groups.
+
+    Returns:
+        The fold of each image by its name.
+
+    Raises:
+        DatasetError: there are fewer groups than folds.
+        InputError: the shares do not sum to 1, or one is not above 0.
+    """
+    if not shares or min(shares.values()) <= 0 or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
+        raise InputError("the fractions of the folds must be above 0 and sum to 1")
+    groups = _groups(dataset, by, gap_m)
+    if len(groups) < len(shares):
+        raise DatasetError(
+            f"{dataset.folder}: has only {len(groups)} {by}{'s' * (len(groups) != 1)} for {len(shares)} folds; "
+            "ask for fewer folds, or divide it otherwise with --by"
+        )
+    strata = [groups] if by == "site" else [list(of) for _, of in groupby(groups, key=lambda group: group.site)]
+    assigned = _assign(strata, np.array(list(shares.values())), np.random.default_rng(seed))
+    names = list(shares)
+    folds = {number: names[fold] for group, fold in assigned for number in group.images}
+    return {image.name: folds[number] for number, image in enumerate(dataset.images)}
+
+
+def write_split(dataset: Dataset, folds: Mapping[str, str], path: Path) -> None:
+    """Write the columns image, site, fold; whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image", "site", "fold"))
+        writer.writerows((image.name, image.site, folds[image.name]) for image in dataset.images)
+
+
+def split_table(dataset: Dataset, folds: Mapping[str, str], names: Sequence[str]) -> list[list[str]]:
+    """Rows of folds, in the order of `names`, and columns of sites: `images / slumps`, with header and totals."""
+    sites = sorted({image.site for image in dataset.images})
+    rows = [["", *sites, "total"]]
+    for fold in [*names, None]:
+        images = [image for image in dataset.images if fold is None or folds[image.name] == fold]
+        cells = [_count([image for image in images if image.site == site]) for site in sites]
+        rows.append([fold or "total", *cells, _count(images)])
+    return rows
+
+
+def _count(images: Sequence[LabelledImage]) -> str:
+    return f"{len(images)} / {sum(len(image.slumps) for image in images)}"
+
+
+def _groups(dataset: Dataset, by: Unit, gap_m: float) -> list[_Group]:
+    """The groups in the order of their sites; a scene or block in two sites belongs to that of its first image."""
+    keys = _blocks(dataset, gap_m) if by == "block" else [getattr(image, by) for image in dataset.images]
+    members: dict[object, list[int]] = {}
+    for number, key in enumerate(keys):
+        members.setdefault(key, []).append(number)
+    groups = [
+        _Group(dataset.images[of[0]].site, tuple(of), sum(len(dataset.images[number].slumps) for number in of))
+        for of in members.values()
+    ]
+    return sorted(groups, key=lambda group: group.site)
+
+
+def _blocks(dataset: Dataset, gap_m: float) -> list[object]:
+    places = footprints(dataset)
+    size = len(places)
+    first, second = np.array(near_pairs(places, gap_m), dtype=np.int64).reshape(-1, 2).T
+    links = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(size, size))
+    _, blocks = connected_components(links, directed=False)
+    return [
+        image.scene if place is None else int(block)
+        for image, place, block in zip(dataset.images, places, blocks, strict=True)
+    ]
+
+
+def _assign(
+    strata: Sequence[Sequence[_Group]], shares: NDArray[np.float64], rng: np.random.Generator
+) -> list[tuple[_Group, int]]:
+    """The fold's number of every group."""
+    assigned: list[tuple[_Group, int]] = []
+    left = sum(map(len, strata))
+    lacking = np.zeros((2, len(shares)))  # slumps and images that each fold should have more, of all sites so far
+    for stratum in strata:
+        here = shares * np.array([[sum(g.slumps for g in stratum)], [sum(len(g.images) for g in stratum)]])
+        lacking += here
+        for place in sorted(rng.permutation(len(stratum)), key=lambda n: (-stratum[n].slumps, -len(stratum[n].images))):
+            group = stratum[place]
+            kind, weight = (0, group.slumps) if group.slumps else (1, len(group.images))
+            # what it would still lack with this group, for its size: so large groups do not all go to the largest fold
+            need = ((lacking + here)[kind] - 2 * weight) / shares
+            empty = [fold for fold in range(len(shares)) if fold not in {fold for _, fold in assigned}]
+            allowed = empty if left == len(empty) else range(len(shares))
+            fold = max(allowed, key=lambda fold: need[fold])
+            for lack in (lacking, here):
+                lack[:, fold] -= group.slumps, len(group.images)
+            assigned.append((group, fold))
+            left -= 1
+    return assigned

@@ -1,0 +1,194 @@
+"""Statistics of a data set: of its channels, for the network's normalisation, and of its sites and slumps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsmap import bands
+from rtsmap.dataset.images import Dataset, LabelledImage
+from rtsmap.dataset.streaming import label_numbers, tiles
+from rtsmap.errors import DatasetError
+from rtsmap.records import FloatArray
+
+#: Bins of the histograms of reflectance (0..1) and NDVI (-1..1).
+BINS = 256
+
+#: Quantiles of the slumps' areas.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class ChannelHistograms:
+    """Valid pixels of a site per channel and bin: `(BINS,)` counts inside slumps, and outside of them."""
+
+    slump: dict[str, NDArray[np.int64]]
+    background: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class SiteStatistics:
+    """What a site holds.
+
+    Attributes:
+        site: its name.
+        images: number of images.
+        empty: number of images without a slump.
+        scenes: number of scenes.
+        labels: number of labels; a slump in two images counts twice.
+        slumps: number of different slumps, by uid where there is one.
+        areas_m2: of these, in rising order; of the whole slump where an image shows only a part.
+        valid_km2: area of the valid pixels; what two images show counts twice.
+        gsd_m: lowest and highest ground sampling distance.
+        days: first and last day of the images; None where no day is known.
+        histograms: of the channels.
+    """
+
+    site: str
+    images: int
+    empty: int
+    scenes: int
+    labels: int
+    slumps: int
+    areas_m2: NDArray[np.float64]
+    valid_km2: float
+    gsd_m: tuple[float, float]
+    days: tuple[date, date] | None
+    histograms: ChannelHistograms
+
+    @property
+    def density_per_km2(self) -> float:
+        """Labels per km2 of valid pixels; NaN where there are none."""
+        return self.labels / self.valid_km2 if self.valid_km2 else float("nan")
+
+
+def channel_statistics(dataset: Dataset, modalities: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean and standard deviation of every channel over the valid pixels, each site counting alike.
+
+    Args:
+        dataset: read tile by tile.
+        modalities: names out of `bands.MODALITY_CHANNELS`.
+
+    Returns:
+        Mean and standard deviation by the channel's name, rounded to 4 digits after the point; reflectance in 0..1,
+        NDVI in -1..1.
+
+    Raises:
+        DatasetError: an image has not the bands of these modalities, cannot be read, or a channel is constant.
+    """
+    if lacking := sorted(set(modalities) - set(dataset.modalities)):
+        raise DatasetError(f"{dataset.folder}: not every image has the bands of {', '.join(lacking)}; choose others")
+    names = bands.channels(modalities)
+    by_site: dict[str, NDArray[np.float64]] = {}
+    for image in dataset.images:
+        sums = by_site.setdefault(image.site, np.zeros((2, len(names) + 1)))
+        for _, pixels in tiles(dataset.folder, image):
+            values = _channel_values(pixels.reflectance[:, pixels.valid], names)
+            sums[0] += [values.shape[1], *values.sum(axis=1, dtype=np.float64)]
+            sums[1, 1:] += [np.square(row, dtype=np.float64).sum() for row in values]
+    moments = [sums[:, 1:] / sums[0, 0] for sums in by_site.values() if sums[0, 0]]
+    if not moments:
+        raise DatasetError(f"{dataset.folder}: has no valid pixel; run rtsmap dataset check")
+    mean, square = np.mean(moments, axis=0)
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    if constant := [name for name, value in zip(names, deviation, strict=True) if value < 1e-4]:
+        raise DatasetError(f"{dataset.folder}: {constant[0]} has one value throughout; run rtsmap dataset check")
+    return _rounded(names, mean), _rounded(names, deviation)
+
+
+def _rounded(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
+    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
+
+
+def _channel_values(reflectance: FloatArray, names: Sequence[str]) -> FloatArray:
+    """`(channels, pixels)` of `(4, pixels)` reflectance."""
+    rows = [bands.ndvi(reflectance) if name == "ndvi" else reflectance[bands.BANDS.index(name)] for name in names]
+    return np.array(rows, dtype=np.float32).reshape(len(names), reflectance.shape[1])
+
+
+def site_statistics(dataset: Dataset) -> list[SiteStatistics]:
+    """What each site holds, in the order of their names; images are read tile by tile.
+
+    Raises:
+        DatasetError: an image cannot be read.
+    """
+    names = bands.channels(dataset.modalities)
+    sites = sorted({image.site for image in dataset.images})
+    return [_site(dataset, [i for i in dataset.images if i.site == site], names) for site in sites]
+
+
+def _site(dataset: Dataset, images: Sequence[LabelledImage], names: Sequence[str]) -> SiteStatistics:
+    histograms = ChannelHistograms(*({name: np.zeros(BINS, dtype=np.int64) for name in names} for _ in range(2)))
+    valid_km2 = sum(_count(dataset, image, histograms) * image.gsd_m**2 / 1e6 for image in images)
+    areas = _areas(images)
+    days = sorted(image.acquired for image in images if image.acquired)
+    return SiteStatistics(
+        site=images[0].site,
+        images=len(images),
+        empty=sum(not image.slumps for image in images),
+        scenes=len({image.scene for image in images}),
+        labels=sum(len(image.slumps) for image in images),
+        slumps=len(areas),
+        areas_m2=areas,
+        valid_km2=valid_km2,
+        gsd_m=(min(image.gsd_m for image in images), max(image.gsd_m for image in images)),
+        days=(days[0], days[-1]) if days else None,
+        histograms=histograms,
+    )
+
+
+def _count(dataset: Dataset, image: LabelledImage, histograms: ChannelHistograms) -> int:
+    """Count an image's pixels in the histograms; gives the number of valid ones."""
+    valid_px = 0
+    for window, pixels in tiles(dataset.folder, image):
+        valid_px += int(pixels.valid.sum())
+        numbers = label_numbers(image, window)
+        for chosen, counts in ((numbers > 0, histograms.slump), (numbers == 0, histograms.background)):
+            values = _channel_values(pixels.reflectance[:, pixels.valid & chosen], list(counts))
+            for name, row in zip(counts, values, strict=True):
+                counts[name] += np.histogram(row, BINS, channel_range(name))[0]
+    return valid_px
+
+
+def channel_range(name: str) -> tuple[float, float]:
+    """Lowest and highest value of a channel's histogram.
+
+    Those of reflectance are moved by half a level of 8 bits, so that every bin holds one level of such images.
+    """
+    return (-1.0, 1.0) if name == "ndvi" else (-1 / 510, 1 + 1 / 510)
+
+
+def _areas(images: Sequence[LabelledImage]) -> NDArray[np.float64]:
+    """Areas of the slumps in m2, rising; of a slump in several images that of the one which shows most of it."""
+    seen: dict[object, tuple[float, float]] = {}
+    for image in images:
+        for number, slump in enumerate(image.slumps):
+            key = slump.uid or (image.name, number)
+            area = slump.outline.area * image.gsd_m**2 / max(slump.visible_fraction, 1e-3)
+            seen[key] = max(seen.get(key, (0.0, 0.0)), (slump.visible_fraction, area))
+    return np.sort([area for _, area in seen.values()])
+
+
+def statistics_table(sites: Sequence[SiteStatistics]) -> list[list[str]]:
+    """A header and a row for each site."""
+    quantiles = [f"p{round(100 * q)} m2" for q in QUANTILES]
+    header = ["site", "images", "empty", "scenes", "labels", "slumps", *quantiles, "km2", "per km2", "gsd m", "days"]
+    return [header, *(_row(site) for site in sites)]
+
+
+def _row(site: SiteStatistics) -> list[str]:
+    areas = [f"{area:.0f}" for area in np.quantile(site.areas_m2, QUANTILES)] if site.slumps else ["-"] * len(QUANTILES)
+    low, high = site.gsd_m
+    return [
+        site.site,
+        str(site.images),
+        f"{site.empty / site.images:.0%}",
+        *(str(number) for number in (site.scenes, site.labels, site.slumps)),
+        *areas,
+        f"{site.valid_km2:.2f}",
+        f"{site.density_per_km2:.2f}",
+        f"{low:.2f}" if high - low < 0.005 else f"{low:.2f}-{high:.2f}",
+        " to ".join(map(str, dict.fromkeys(site.days))) if site.days else "not known",
+    ]

@@ -1,0 +1,105 @@
+import csv
+from collections import Counter
+
+import pytest
+
+from rtsmap.dataset import Label, read_dataset
+from rtsmap.dataset.splitting import equal_folds, split_folds
+from tests.datasets import SLUMPS, labelled_image, write_dataset, write_images
+
+
+def folds_of(folder):
+    with (folder / "split.csv").open(newline="") as file:
+        return {row["image"]: row["fold"] for row in csv.DictReader(file)}
+
+
+def test_as_many_folds_as_sites_leave_one_site_out(tmp_path, rtsmap):
+    folder = write_dataset(tmp_path / "set", ["banks", "lena", "yamal"]).folder
+    code, out, _ = rtsmap("dataset", "split", folder, "--folds", 3)
+    assert code == 0
+    assert out.split("\n")[0].split() == ["banks", "lena", "yamal", "total"]
+    assert out.split("\n")[-2].split("  ")[-1] == "6 / 12"
+    dataset = read_dataset(folder)
+    assert set(dataset.folds.values()) == {"fold-0", "fold-1", "fold-2"}
+    for fold in set(dataset.folds.values()):
+        assert len({image.site for image in dataset.subset([fold]).images}) == 1
+        assert len(dataset.without([fold]).images) == 4
+
+
+def test_fractions_are_kept_within_each_site(tmp_path, rtsmap):
+    folder = write_dataset(tmp_path / "set", per_site=10, empty=3).folder
+    words = ["dataset", "split", folder, "--fractions", "train=0.6,val=0.2,test=0.2", "--by", "scene"]
+    code, _, err = rtsmap(*words)
+    assert code == 0, err
+    folds = folds_of(folder)
+    for site in ("taimyr", "yamal"):
+        here = Counter(fold for name, fold in folds.items() if name.startswith(site))
+        assert here == {"train": 6, "val": 2, "test": 2}
+    assert (folder / "split.csv").read_text().startswith("image,site,fold\ntaimyr-0,taimyr,")
+
+
+def test_images_of_one_scene_stay_together(tmp_path):
+    images = [labelled_image(f"here-{n}", x=500_000 + 5_000 * n, scene=f"scene-{n // 2}") for n in range(6)]
+    dataset = write_images(tmp_path / "scenes", images)
+    folds = split_folds(dataset, equal_folds(3), by="scene")
+    assert [folds[f"here-{n}"] for n in (0, 2, 4)] == [folds[f"here-{n}"] for n in (1, 3, 5)]
+    assert len(set(folds.values())) == 3
+
+
+def test_blocks_are_chains_of_near_images(tmp_path):
+    # images of 640 m: three in a row 800 m apart, and one at 5 km
+    images = [labelled_image(f"here-{n}", x=500_000 + x) for n, x in enumerate((0, 1440, 2880, 8520))]
+    dataset = write_images(tmp_path / "set", images)
+    folds = split_folds(dataset, equal_folds(2), by="block", gap_m=1000)
+    assert folds["here-0"] == folds["here-1"] == folds["here-2"] != folds["here-3"]
+    assert len(set(split_folds(dataset, equal_folds(4), by="block", gap_m=700).values())) == 4
+
+
+def test_blocks_without_a_place_are_scenes(tmp_path):
+    images = [labelled_image(f"here-{n}", crs=None, transform=None, scene=f"s{n // 2}") for n in range(4)]
+    folds = split_folds(write_images(tmp_path / "set", images), equal_folds(2), by="block")
+    assert folds["here-0"] == folds["here-1"] != folds["here-2"] == folds["here-3"]
+
+
+def test_slumps_are_balanced_and_the_seed_repeats_it(tmp_path):
+    counts = (9, 7, 6, 5, 4, 3, 2, 0, 0)
+    images = [
+        labelled_image(f"here-{n}", x=400_000 + 5_000 * n, slumps=(Label(SLUMPS[0]),) * count)
+        for n, count in enumerate(counts)
+    ]
+    dataset = write_images(tmp_path / "set", images)
+    folds = split_folds(dataset, equal_folds(3), by="scene", seed=1)
+    slumps, number = Counter(), Counter(folds.values())
+    for image in dataset.images:
+        slumps[folds[image.name]] += len(image.slumps)
+    assert max(slumps.values()) - min(slumps.values()) <= 2
+    assert set(number.values()) == {3}
+    assert split_folds(dataset, equal_folds(3), by="scene", seed=1) == folds
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--folds", 3], "has only 2 sites for 3 folds; ask for fewer folds, or divide it otherwise with --by"),
+        (["--fractions", "train=0.7,test=0.2"], "must be above 0 and sum to 1"),
+        (["--fractions", "train=1.2,test=-0.2"], "must be above 0 and sum to 1"),
+        (["--fractions", "train"], "does not look like train=0.7"),
+        ([], "needs either --folds or --fractions"),
+        (["--folds", 2, "--fractions", "train=0.5,test=0.5"], "needs either --folds or --fractions"),
+    ],
+)
+def test_impossible_splits_are_refused(tmp_path, rtsmap, words, message):
+    folder = write_dataset(tmp_path / "set").folder
+    code, _, err = rtsmap("dataset", "split", folder, *words)
+    assert code == 2
+    assert message in err
+    assert not (folder / "split.csv").exists()
+
+
+def test_a_split_is_replaced_only_when_asked(tmp_path, rtsmap):
+    folder = write_dataset(tmp_path / "set").folder
+    assert rtsmap("dataset", "split", folder, "--folds", 2)[0] == 0
+    code, _, err = rtsmap("dataset", "split", folder, "--folds", 2, "--by", "scene")
+    assert code == 2
+    assert "split.csv: exists already; choose another name or add --overwrite" in err
+    assert rtsmap("dataset", "split", folder, "--folds", 2, "--by", "scene", "--overwrite")[0] == 0
