@@ -141,7 +141,7 @@ class NetworkConfig(Section):
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     rpn_convs: PositiveInt = 1
     proposals: PositiveInt = 2000  # kept at test time in a chip of the size that the card gives, at most,
-    proposal_score: Fraction = 0.8  # and of these only where the network is as sure that there is something
+    proposal_score: Fraction = 0.5  # and of these only where the network is as sure that there is something
     decoder: Literal["cascade", "single"] = "cascade"  # box heads in three stages, or one as in Mask R-CNN
     head_norm: NormName = "layer"
     box_convs: NonNegativeInt = 1
@@ -222,7 +222,7 @@ class TrainConfig(Section):
     modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
     """Of rgb, ndvi and nir; the first is the query of the fusion."""
     start_from: str | None = None
-    """Folder of `rtsmap models import`, or a model: its weights instead of random ones."""
+    """A published checkpoint, a folder of `rtsmap models import`, or a model: its weights instead of random ones."""
     backbones: tuple[str, ...] = ()
     """Trained models of one modality each, in the order of the modalities: their backbones instead of random ones."""
     freeze: tuple[Modality, ...] = ()

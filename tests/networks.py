@@ -21,7 +21,7 @@ TINY = NetworkConfig(
 )
 
 TINY_TRAINING = TrainConfig(
-    network=TINY,
+    network=TINY.model_copy(update={"proposals": 20}),  # outlines of random networks are slow to compare
     training_chip_size=64,
     chip_size=64,
     overlap=16,

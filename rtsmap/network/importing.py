@@ -166,17 +166,22 @@ def _check_depth(path: Path, given: Mapping[str, Tensor], config: TrainConfig) -
         )
 
 
-def start_from(network: nn.Module, folder: Path) -> None:
-    """Fill a network with the weights of a folder; those that the folder has not stay as they are.
+def start_from(network: nn.Module, path: Path, config: TrainConfig) -> None:
+    """Fill a network with weights made before; those that are not there stay as they are.
 
     Args:
         network: of the sizes and modalities that the weights were imported for.
-        folder: of `rtsmap models import`, or a model with some of the network's modalities.
+        path: folder of `rtsmap models import`, or a model with some of the network's modalities; or a published
+            checkpoint itself, which is then imported.
+        config: that the network was built from.
 
     Raises:
         ModelError: the weights cannot be read, or some do not fit.
     """
-    path = folder / WEIGHTS
+    if path.is_file():
+        network.load_state_dict(import_checkpoint(path, config)[0], strict=False)
+        return
+    path /= WEIGHTS
     weights = read_checkpoint(path)
     shapes = {name: value.shape for name, value in network.state_dict().items()}
     if wrong := sorted(name for name, value in weights.items() if shapes.get(name) != value.shape):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtsmap.config import ModelCard, TrainConfig
+from rtsmap.config import ModelCard, NetworkConfig, TrainConfig
 from rtsmap.dataset.images import Dataset
 from rtsmap.detector import load_detector
-from rtsmap.errors import DatasetError
+from rtsmap.errors import DatasetError, InputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images, read_all, write_detections
 from rtsmap.files import replacing
@@ -63,11 +63,33 @@ def jobs(table: Sequence[Cell], folds: Sequence[str]) -> list[Job]:
     return list(found)
 
 
+def cells_for(name: str, network: NetworkConfig, dataset: Dataset, rows: Sequence[str] = ()) -> list[Cell]:
+    """The cells of a table that a data set has the bands for.
+
+    Args:
+        name: see `paper.cells`.
+        network: likewise.
+        dataset: that is to be used.
+        rows: parts of the names of rows that are wanted; all without them.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    table = cells(name, network)
+    wanted = [cell for cell in table if not rows or any(row.lower() in cell.row.lower() for row in rows)]
+    if not wanted:
+        known = "; ".join(dict.fromkeys(cell.row for cell in table))
+        raise InputError(f"{', '.join(rows)}: is no row of {name}; it has: {known}")
+    if possible := [cell for cell in wanted if set(cell.model.modalities) <= set(dataset.modalities)]:
+        return possible
+    raise InputError(f"{dataset.folder}: its images have no bands for {name}, only for {', '.join(dataset.modalities)}")
+
+
 def run_experiment(
-    name: str,
+    table: Sequence[Cell],
+    path: Path,
     dataset: Dataset,
     settings: TrainConfig,
-    folder: Path,
     folds: Sequence[str],
     *,
     device: str = "cpu",
@@ -79,10 +101,10 @@ def run_experiment(
     What is done already is not repeated, and what was stopped goes on. The table is written anew after every cell.
 
     Args:
-        name: of the table, see `paper.cells`.
+        table: what is wanted, see `cells_for`.
+        path: of the table, without suffix; beside it lies a folder of models and detections for each network.
         dataset: all images.
         settings: of every training; its network gives the sizes.
-        folder: receives a folder of models and detections for each network, and the table.
         folds: folds or sites that are left out, one after the other, and pooled for the scores.
         device: see `train`.
         announce: called with a line before each training.
@@ -94,7 +116,7 @@ def run_experiment(
     Raises:
         DatasetError: a fold has no slump, or two folds share an image.
     """
-    table = cells(name, settings.network)
+    folder = path.parent
     tested = _tested(dataset, folds)
     todo = jobs(table, folds)
     done: list[Scored] = []
@@ -105,7 +127,7 @@ def run_experiment(
                 announce(f"{todo.index(job) + 1} of {len(todo)}: {recipe.name} without {fold}")
                 _work(job, dataset, settings, folder, device, progress)
         done.append(_score(cell, tested, settings, folder, folds))
-        write_table(folder / name, done)
+        write_table(path, done)
         yield done[-1]
 
 

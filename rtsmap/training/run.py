@@ -51,7 +51,7 @@ class Run:
             config.network, config.modalities, config.seed, frozen=config.freeze, recompute=config.recompute
         )
         if config.start_from:
-            start_from(network, Path(config.start_from))
+            start_from(network, Path(config.start_from), config)
         take_backbones(network, dict(zip(config.modalities, map(Path, config.backbones), strict=False)))
         self.network = network.to(processes.device).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)

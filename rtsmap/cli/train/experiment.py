@@ -17,6 +17,7 @@ TABLES = ("table1", "table2", "table3", "table4", "table5")
 @click.option(
     "--test", multiple=True, metavar="SITE|FOLD", help="Leave it out and score on it; repeatable.  [default: all folds]"
 )
+@click.option("--row", multiple=True, metavar="TEXT", help="Only rows with this in their name; repeatable.")
 @click.option("--config", type=options.input_path, help="Settings in TOML; see rtsmap train template.")
 @options.network
 @set_
@@ -27,6 +28,7 @@ def experiment(
     dataset: Path,
     output: Path,
     test: tuple[str, ...],
+    row: tuple[str, ...],
     config: Path | None,
     network: str | None,
     changes: tuple[str, ...],
@@ -55,8 +57,7 @@ def experiment(
     from rtsmap.errors import INSTALL_TORCH, DatasetError, ModelError
 
     try:
-        from rtsmap.training.experiments import jobs, run_experiment, table_of
-        from rtsmap.training.paper import cells
+        from rtsmap.training.experiments import cells_for, jobs, run_experiment, table_of
     except ImportError as error:
         raise ModelError(f"training needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
     settings = settings_of(config, network, changes)
@@ -64,14 +65,15 @@ def experiment(
     folds = test or tuple(sorted(set(data.folds.values())))
     if not folds:
         raise DatasetError(f"{dataset}: has no folds; make some with rtsmap dataset split, or name sites with --test")
+    wanted = cells_for(table, settings.network, data, row)
     if dry_run:
-        for job in jobs(cells(table, settings.network), folds):
+        for job in jobs(wanted, folds):
             click.echo(f"{job.recipe.name} without {job.fold}")
         return
     done = []
     with bar_of() as (announce, progress):
         for scored in run_experiment(
-            table, data, settings, output, folds, device=device, announce=announce, progress=progress
+            wanted, output / table, data, settings, folds, device=device, announce=announce, progress=progress
         ):
             done.append(scored)
             announce(f"{scored.cell.row}, {scored.cell.column}: AP50 {scored.ap50:.1f} % (paper {scored.cell.paper} %)")
