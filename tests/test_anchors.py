@@ -8,11 +8,13 @@ import pytest
 from rtsmap.config import NetworkConfig
 from rtsmap.errors import DatasetError
 from rtsmap.training.anchors import box_sizes, fit_anchors, judge_anchors
-from tests.test_training import labelled_scene, write_table
+from tests.datasets import write_dataset
 
 
-def test_boxes_are_measured_in_pixels_of_the_chips_at_every_scale():
-    boxes = box_sizes([labelled_scene()], 5.0, (0.5, 2.0))  # 16 x 12 and 10 x 20 px of 10 m
+def test_boxes_are_measured_in_pixels_of_the_chips_at_every_scale(tmp_path):
+    boxes = box_sizes(
+        write_dataset(tmp_path / "dataset", ("here",), per_site=1), 5.0, (0.5, 2.0)
+    )  # 16 x 12 and 10 x 20 px of 10 m
     assert len(boxes) == 2 * 9
     assert boxes[0].tolist() == [64, 48]  # at 2.5 m
     assert boxes[-1].tolist() == pytest.approx([10, 20])  # at 10 m
@@ -40,14 +42,14 @@ def test_derived_anchors_fit_better_than_others():
     assert derived.well_fitted > usual.well_fitted
 
 
-def test_a_data_set_without_slumps_has_no_anchors():
-    scene = labelled_scene()
+def test_a_data_set_without_slumps_has_no_anchors(tmp_path):
     with pytest.raises(DatasetError, match="no slump"):
-        box_sizes([type(scene)("empty", "here", 10.0, scene.reflectance, scene.valid, ())], 3.0, (1.0, 1.0))
+        box_sizes(write_dataset(tmp_path / "dataset", slumps=()), 3.0, (1.0, 1.0))
 
 
 def test_the_command_prints_lines_for_the_settings(rtsmap, tmp_path):
-    code, out, err = rtsmap("dataset", "anchors", write_table(tmp_path), "--per-level", "1")
+    folder = write_dataset(tmp_path / "dataset", ("here",), per_site=1).folder
+    code, out, err = rtsmap("dataset", "anchors", folder, "--per-level", "1")
     assert code == 0
     settings = tomllib.loads(out)
     assert len(NetworkConfig(**settings).anchor_sizes) == 5

@@ -14,8 +14,8 @@ from rtsmap.network.checkpoint import save_weights
 from rtsmap.network.importing import import_checkpoint, start_from
 from rtsmap.network.mvitv2 import MViT
 from rtsmap.network.reading import read_checkpoint
+from tests.datasets import write_dataset
 from tests.networks import TINY, TINY_TRAINING
-from tests.test_training import write_table
 
 BACKBONES = "backbone.bottom_up.backbones."
 
@@ -230,7 +230,7 @@ def test_a_fused_network_starts_from_a_model_of_one_modality(tmp_path):
     one, fused = seeded_network(TINY, ("rgb",), 0), seeded_network(TINY, ("rgb", "nir"), 1)
     before = fused.backbone.bottom_up.backbones["nir"].patch_embed.proj.weight.clone()
     save_weights(one.state_dict(), tmp_path / "weights.safetensors")
-    start_from(fused, tmp_path)
+    start_from(fused, tmp_path, TINY_TRAINING)
     theirs, ours = one.state_dict(), fused.state_dict()
     assert all(torch.equal(ours[name], value.half().float()) for name, value in theirs.items())
     assert torch.equal(ours[f"{BACKBONES}nir.patch_embed.proj.weight"], before)
@@ -239,10 +239,10 @@ def test_a_fused_network_starts_from_a_model_of_one_modality(tmp_path):
 def test_starting_from_weights_of_another_network_is_refused(tmp_path):
     network = seeded_network(TINY, ("rgb",), 0)
     with pytest.raises(ModelError, match=r"weights\.safetensors: no such file"):
-        start_from(network, tmp_path)
+        start_from(network, tmp_path, TINY_TRAINING)
     save_weights(seeded_network(TINY, ("rgb", "nir"), 0).state_dict(), tmp_path / "weights.safetensors")
     with pytest.raises(ModelError, match=r"was made for another network \(tensor backbone\.bottom_up\.backbones\.nir"):
-        start_from(network, tmp_path)
+        start_from(network, tmp_path, TINY_TRAINING)
 
 
 def test_the_command_imports_weights_that_training_starts_from(rtsmap, tmp_path):
@@ -254,13 +254,21 @@ def test_the_command_imports_weights_that_training_starts_from(rtsmap, tmp_path)
     code, out, err = rtsmap(*command)
     assert code == 0
     assert "2 tensors skipped" in out
-    assert f"Next: rtsmap train TABLE -o OUT --config {start / 'training.toml'}" in err
+    assert f"Next: rtsmap train end-to-end DATASET -o OUT --config {start / 'training.toml'}" in err
     expected = still.model_copy(update={"modalities": ("rgb", "nir"), "freeze": ("nir",), "start_from": str(start)})
     assert TrainConfig.from_toml(start / "training.toml") == expected
     weights = load_file(start / "weights.safetensors")
     assert weights[f"{BACKBONES}nir.patch_embed.proj.weight"].dtype == torch.float16
 
-    code, _, err = rtsmap("train", write_table(tmp_path), "-o", model, "--config", start / "training.toml")
+    code, _, err = rtsmap(
+        "train",
+        "end-to-end",
+        write_dataset(tmp_path / "dataset").folder,
+        "-o",
+        model,
+        "--config",
+        start / "training.toml",
+    )
     assert code == 0, err
     trained = load_file(model / "weights.safetensors")
     for name, value in weights.items():
@@ -298,7 +306,7 @@ def test_the_command_s_help_has_an_example(rtsmap):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_template_of_an_architecture_can_be_read_back(rtsmap, tmp_path, name):
-    code, out, _ = rtsmap("train", "--template", "--network", name)
+    code, out, _ = rtsmap("train", "template", "--network", name)
     assert code == 0
     (tmp_path / "train.toml").write_text(out)
     assert TrainConfig.from_toml(tmp_path / "train.toml") == TrainConfig(network=PRESETS[name])
@@ -309,6 +317,6 @@ def test_the_architectures_to_choose_from_are_all_there_are():
 
 
 def test_an_architecture_and_settings_exclude_each_other(rtsmap, tmp_path):
-    code, _, err = rtsmap("train", "--network", "mini", "--config", tmp_path / "train.toml")
+    code, _, err = rtsmap("train", "template", "--network", "mini", "--config", tmp_path / "train.toml")
     assert code == 2
     assert "--network and --config exclude each other" in err

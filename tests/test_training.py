@@ -21,10 +21,15 @@ from rtsmap.training.loop import input_config, steps_per_epoch, train
 from rtsmap.training.optimiser import learning_rate, parameter_groups
 from rtsmap.training.samples import Sampler
 from rtsmap.training.stages import fusion_settings
+from tests.datasets import write_dataset
 from tests.networks import TINY, TINY_TRAINING
-from tests.test_samples import write_dataset
 
 CPU = torch.device("cpu")
+
+
+def one_image(folder, *sites, **labels):
+    """A data set of an image of 96 px at 10 m for each site."""
+    return write_dataset(folder, sites, per_site=1, size=96, **labels)
 
 
 class StopError(Exception):
@@ -49,7 +54,7 @@ def weights_of(folder):
 
 @pytest.fixture
 def dataset(tmp_path):
-    return write_dataset(tmp_path / "dataset")
+    return one_image(tmp_path / "dataset", "here")
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_weights(dataset, tmp_path):
@@ -67,7 +72,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_weights(dataset, tmp_path):
 
 
 def test_a_run_that_is_killed_goes_on_to_the_same_weights(dataset, tmp_path):
-    config = TINY_TRAINING.updated(iterations=12, checkpoint_every=1, validate_every=2, workers=1)
+    config = TINY_TRAINING.updated(iterations=8, checkpoint_every=1)
     config.to_toml(tmp_path / "train.toml")
     words = ["train", "end-to-end", dataset.folder, "-o", tmp_path / "killed", "--config", tmp_path / "train.toml"]
     command = [sys.executable, "-m", "rtsmap", *map(str, words)]
@@ -117,7 +122,7 @@ def test_a_checkpoint_of_other_settings_or_images_is_refused(dataset, tmp_path):
         train(dataset, config, tmp_path / "model", progress=stop_at(2))
     with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
         train(dataset, config.updated(seed=1), tmp_path / "model")
-    other = write_dataset(tmp_path / "other", sites=("there",))
+    other = one_image(tmp_path / "other", "there")
     with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
         train(other, config, tmp_path / "model")
 
@@ -125,7 +130,7 @@ def test_a_checkpoint_of_other_settings_or_images_is_refused(dataset, tmp_path):
 def test_the_best_weights_on_the_validation_images_are_published(tmp_path, monkeypatch):
     from rtsmap.training import loop
 
-    whole = write_dataset(tmp_path / "dataset", sites=("here", "there"))
+    whole = one_image(tmp_path / "dataset", "here", "there")
     scores = iter([0.1, 0.3, 0.2, 0.0])
     monkeypatch.setattr(loop, "detect_images", lambda *_, **__: {})
     monkeypatch.setattr(loop, "score_chips", lambda *_, **__: _report(next(scores)))
@@ -145,7 +150,7 @@ def test_the_best_weights_on_the_validation_images_are_published(tmp_path, monke
 
 def test_images_to_validate_on_need_a_slump(tmp_path, dataset):
     with pytest.raises(DatasetError, match="to validate on show no slump"):
-        train(dataset, TINY_TRAINING, tmp_path / "model", validation=write_dataset(tmp_path / "empty", slumps=()))
+        train(dataset, TINY_TRAINING, tmp_path / "model", validation=one_image(tmp_path / "empty", "here", slumps=()))
 
 
 def test_two_batches_of_two_are_a_step_as_one_of_four(dataset, tmp_path):
@@ -253,7 +258,7 @@ def test_a_model_of_several_modalities_is_no_backbone(dataset, tmp_path):
 
 
 def test_the_command_trains_a_model_that_evaluate_and_predict_take(rtsmap, tmp_path):
-    dataset = write_dataset(tmp_path / "dataset", sites=("here", "there"))
+    dataset = one_image(tmp_path / "dataset", "here", "there")
     TINY_TRAINING.to_toml(tmp_path / "train.toml")
     code, out, err = rtsmap(
         *("train", "end-to-end", dataset.folder, "-o", tmp_path / "model", "--config", tmp_path / "train.toml"),

@@ -181,7 +181,7 @@ def import_(
     \b
     Example:
       rtsmap models import MViTv2_T_in1k.pyth -o starts/mvitv2-t --network mvitv2-t
-      rtsmap train scenes.csv -o runs/mine --config starts/mvitv2-t/training.toml
+      rtsmap train end-to-end dataset -o runs/mine --config starts/mvitv2-t/training.toml
     """
     from rtsmap.errors import INSTALL_TORCH, ModelError
     from rtsmap.files import check_writable
@@ -198,7 +198,7 @@ def import_(
     save_weights(weights, output / WEIGHTS)
     settings.model_copy(update={"start_from": str(output.resolve())}).to_toml(output / "training.toml")
     click.echo(report.describe())
-    click.echo(f"\nNext: rtsmap train TABLE -o OUT --config {output / 'training.toml'}", err=True)
+    click.echo(f"\nNext: rtsmap train end-to-end DATASET -o OUT --config {output / 'training.toml'}", err=True)
 
 
 def _import_settings(network: str | None, config: Path | None, modalities: str | None) -> "TrainConfig":

@@ -1,0 +1,225 @@
+"""`rtsmap dataset build`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rtsmap.cli import options
+
+if TYPE_CHECKING:
+    from rtsmap.dataset.build import Report
+    from rtsmap.dataset.choosing import Cutting
+    from rtsmap.dataset.planning import Inputs
+    from rtsmap.dataset.sources import Source
+
+
+@click.command()
+@click.argument("scenes", nargs=-1, metavar="[SCENE]...")
+@click.option("-o", "--output", type=options.input_path, metavar="FOLDER", help="Data set to write.")
+@click.option(
+    "--labels", type=options.input_path, metavar="FILE", help="Slumps: polygons, or a mask GeoTIFF (1: slump)."
+)
+@click.option("--footprints", type=options.input_path, metavar="FILE", help="Polygons of what the labeller looked at.")
+@click.option("--table", type=options.input_path, metavar="CSV", help="Scenes and their labels, instead of SCENE.")
+@click.option("--layer", help="Layer of the labels, where their file has several.")
+@click.option("--footprints-layer", metavar="TEXT", help="Layer of the footprints, where their file has several.")
+@click.option("--scene-field", metavar="NAME", help="Field with the scene's id.  [default: known by its name]")
+@click.option("--date-field", metavar="NAME", help="Field with the date, YYYY-MM-DD or start,end.")
+@click.option("--site-field", metavar="NAME", help="Field with the site.")
+@click.option("--uid-field", metavar="NAME", help="Field with the id of each outline.")
+@click.option("--site", metavar="NAME", help="Site of all scenes.  [default: that of the table or of the labels]")
+@click.option("--days", type=click.IntRange(0), default=30, show_default=True, help="Between scene and label at most.")
+@click.option("--any-date", is_flag=True, help="Match labels by place alone.")
+@click.option("--chip-size", type=click.IntRange(32), default=256, show_default=True, help="Side of a chip, px.")
+@click.option("--overlap", type=click.IntRange(0), default=0, show_default=True, help="Pixels that chips share; even.")
+@click.option("--gsd", type=click.FloatRange(0, min_open=True), metavar="M", help="Resample to pixels of this size, m.")
+@click.option(
+    "--min-visible",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Part of a slump that a chip shows; of less it is neither slump nor background.",
+)
+@click.option(
+    "--min-valid",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Part of a chip that is observed, unless it holds a slump.",
+)
+@click.option(
+    "--negatives",
+    type=click.FloatRange(0),
+    metavar="N",
+    help="Chips without a slump for each with one.  [default: all]",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of negatives.")
+@click.option(
+    "--hard-negatives",
+    type=options.input_path,
+    metavar="FILE",
+    help="A map by rtsmap predict: what of it touches no label is no slump; its chips are kept.",
+)
+@click.option("--bands", type=options.BandNumbers(), help="Band numbers of scenes that do not name them, from 1.")
+@click.option("--scale", type=float, help="Reflectance per digital number, such as 1e-4.  [default: the product's]")
+@click.option(
+    "--mask",
+    type=options.MaskClasses(),
+    default=("cloud", "heavy_haze", "shadow"),
+    help="UDM2 classes that become nodata: snow, shadow, light_haze, heavy_haze, cloud, or none."
+    "  [default: cloud,heavy_haze,shadow]",
+)
+@click.option(
+    "--modality-files", is_flag=True, help="Also write RGB, NDVI, NIR and mask of each chip, for other software."
+)
+@click.option("--shards", type=click.IntRange(1), metavar="N", help="Write tar files of N chips each.")
+@options.overwrite
+@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+def build(
+    scenes: tuple[str, ...],
+    output: Path | None,
+    labels: Path | None,
+    footprints: Path | None,
+    table: Path | None,
+    layer: str | None,
+    footprints_layer: str | None,
+    scene_field: str | None,
+    date_field: str | None,
+    site_field: str | None,
+    uid_field: str | None,
+    site: str | None,
+    days: int,
+    any_date: bool,
+    chip_size: int,
+    overlap: int,
+    gsd: float | None,
+    min_visible: float,
+    min_valid: float,
+    negatives: float | None,
+    seed: int,
+    hard_negatives: Path | None,
+    bands: dict[str, int] | None,
+    scale: float | None,
+    mask: tuple[str, ...],
+    modality_files: bool,
+    shards: int | None,
+    overwrite: bool,
+    dry_run: bool,
+) -> None:
+    """Cut scenes and their labels into chips to train on.
+
+    A label belongs to a scene whose id it names (image_id, scene); without ids, to scenes that it lies on and that were
+    taken within --days of its date. Of a slump drawn at several dates, the outline nearest in time is taken.
+
+    --table is a CSV file with the columns image, labels, site and, optionally, footprints and date; paths are relative
+    to it. Empty labels mean a scene that was searched and has no slumps. Labels without a date then need no --any-date.
+
+    Fields are known by their names in AWI's training labels, ARTS (Negative outlines become hard negatives), the
+    inventories of Barth and Runge, and maps by rtsmap; --scene-field and the like name others.
+
+    \b
+    Examples:
+      rtsmap dataset build *_SR.tif --labels slumps.gpkg --any-date --site herschel -o dataset
+      rtsmap dataset build --table scenes.csv -o dataset --negatives 1
+      rtsmap dataset build *_SR.tif --labels slumps.gpkg -o dataset --hard-negatives map.gpkg --dry-run
+    \b
+    AWI's training labels, with what was looked at, and ARTS:
+      rtsmap dataset build *_SR.tif --labels TrainingLabel.gpkg --footprints ImageFootprints.gpkg -o dataset
+      rtsmap dataset build *_SR.tif --labels ARTS_main_dataset.geojson --days 365 -o dataset
+    """
+    from rtsmap.dataset.choosing import Cutting
+    from rtsmap.dataset.labels import Fields
+    from rtsmap.dataset.matching import Rule
+    from rtsmap.dataset.planning import Inputs
+
+    if output is None and not dry_run:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    sources = _sources(scenes, labels, footprints, table)
+    inputs = Inputs(
+        bands,
+        scale,
+        mask,
+        layer,
+        footprints_layer,
+        Fields(scene_field, date_field, site_field, uid_field),
+        Rule(None if any_date else days, undated=any_date),
+        site,
+        hard_negatives,
+    )
+    cutting = Cutting(chip_size, overlap, gsd, min_visible, min_valid, negatives, seed)
+    report = _build(sources, None if dry_run else output, inputs, cutting, shards or 0, modality_files, overwrite)
+    _say(report, None if dry_run else output)
+
+
+def _sources(
+    scenes: tuple[str, ...], labels: Path | None, footprints: Path | None, table: Path | None
+) -> list["Source"]:
+    from rtsmap.dataset.sources import Source, read_table
+
+    if table is not None:
+        if scenes or labels or footprints:
+            raise click.UsageError("--table names scenes, labels and footprints itself; leave the others out.")
+        return read_table(table)
+    if not scenes:
+        raise click.UsageError("Missing SCENE, or --table.")
+    if labels is None:
+        raise click.UsageError("Missing option '--labels'; or give a --table.")
+    return [Source(scene, labels, footprints) for scene in scenes]
+
+
+def _build(
+    sources: list["Source"],
+    folder: Path | None,
+    inputs: "Inputs",
+    cutting: "Cutting",
+    shard_size: int,
+    modality_files: bool,
+    overwrite: bool,
+) -> "Report":
+    from tqdm import tqdm
+
+    from rtsmap.dataset.build import build as build_dataset
+
+    with tqdm(unit="step", disable=None, desc="scenes") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return build_dataset(
+            sources,
+            folder,
+            inputs,
+            cutting,
+            description=_description(sources),
+            shard_size=shard_size,
+            modality_files=modality_files,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+
+def _description(sources: list["Source"]) -> str:
+    labels = sorted({source.labels.name for source in sources if source.labels is not None})
+    return f"rtsmap dataset build: {len(sources)} scenes; labels: {', '.join(labels) or 'none'}"
+
+
+def _say(report: "Report", output: Path | None) -> None:
+    for note in report.notes:
+        click.echo(f"rtsmap: {note}", err=True)
+    if report.unmatched:
+        total = report.matched + report.unmatched
+        click.echo(
+            f"rtsmap: {report.unmatched} of {total} label polygons belong to none of the scenes, by id, date or place",
+            err=True,
+        )
+    for scene in report.scenes:
+        hard = f", {scene.hard_negatives} hard negatives" if scene.hard_negatives else ""
+        click.echo(
+            f"{scene.scene_id} ({scene.site}): {scene.labels} labels, {scene.chips} chips, "
+            f"{scene.with_slumps} of them with {scene.slumps} slumps{hard}"
+        )
+    chips, slumps = sum(scene.chips for scene in report.scenes), sum(scene.slumps for scene in report.scenes)
+    where = "nothing was written" if output is None else f"-> {output}"
+    click.echo(f"{len(report.scenes)} scenes, {report.matched} labels, {chips} chips, {slumps} slumps in them {where}")

@@ -1,0 +1,137 @@
+"""The labels of one chip: what of each slump it shows, and what it should not be judged by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import rasterio.features
+import shapely
+from numpy.typing import NDArray
+from shapely import MultiPolygon, Polygon, STRtree
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.dataset.images import Label
+from rtsmap.records import BoolArray, Window
+
+#: Pixels of a slump that are seen at least; of fewer neither a network nor a person can tell.
+MIN_PIXELS = 6
+
+#: Part of a chip that a label covers only if it outlines a region rather than a slump.
+WHOLE_CHIP = 0.9
+
+
+@dataclass(frozen=True)
+class SceneLabels:
+    """The labels of a scene in pixel coordinates of its grid.
+
+    Attributes:
+        outlines: of slumps.
+        uids: of each.
+        looked_at: area that the labeller looked at; None: all of the scene.
+        hard_negatives: `(n, 2)` points, column and row, where there is no slump although it looks like one.
+    """
+
+    outlines: NDArray[Any]
+    uids: Sequence[str]
+    looked_at: BaseGeometry | None = None
+    hard_negatives: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+
+    @cached_property
+    def tree(self) -> STRtree:
+        """Of the outlines."""
+        return STRtree(self.outlines)
+
+
+@dataclass(frozen=True)
+class ChipLabels:
+    """The labels of a chip in its own pixel coordinates.
+
+    Attributes:
+        slumps: what a network should find.
+        ignored: partial slumps, and what was not looked at.
+        hard_negatives: points.
+        observed: part of the chip that is clear and was looked at, 0..1.
+    """
+
+    slumps: tuple[Label, ...]
+    ignored: tuple[BaseGeometry, ...]
+    hard_negatives: tuple[tuple[float, float], ...]
+    observed: float
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Uids of labels that cover nearly all of the chip; see `WHOLE_CHIP`."""
+        return tuple(label.uid for label in self.slumps if label.outline.area > WHOLE_CHIP * self._size)
+
+    _size: float = 0.0
+
+
+def chip_labels(labels: SceneLabels, window: Window, clear: BoolArray, min_visible: float) -> ChipLabels:
+    """Cut the labels of a scene to a chip.
+
+    Args:
+        labels: of the scene.
+        window: of the chip.
+        clear: `(rows, columns)` of the chip; what is not clear cannot be seen.
+        min_visible: part of a slump's area that is seen at least, 0..1; of less, or of fewer than `MIN_PIXELS`, it is
+            ignored.
+    """
+    box = shapely.box(*window.bounds)
+    slumps: list[Label] = []
+    ignored: list[BaseGeometry] = []
+    for row in labels.tree.query(box, predicate="intersects"):
+        whole = labels.outlines[row]
+        part = polygons_of(shapely.intersection(whole, box))
+        if part.is_empty:
+            continue
+        outline = _moved(part, window)
+        drawn = _drawn(outline, clear.shape)
+        seen = int(np.count_nonzero(drawn & clear))
+        visible = part.area / whole.area * seen / max(np.count_nonzero(drawn), 1)
+        if visible >= min_visible and seen >= MIN_PIXELS:
+            slumps.append(Label(outline, min(visible, 1.0), labels.uids[row]))
+        else:
+            ignored.append(outline)
+    unseen, observed = _not_looked_at(labels, window, clear)
+    if not unseen.is_empty:
+        ignored.append(unseen)
+    points = _points_in(labels.hard_negatives, window, clear)
+    return ChipLabels(tuple(slumps), tuple(ignored), points, observed, box.area)
+
+
+def _not_looked_at(labels: SceneLabels, window: Window, clear: BoolArray) -> tuple[BaseGeometry, float]:
+    """The part of a chip outside of what was looked at, and the share of the chip that is observed."""
+    box = shapely.box(*window.bounds)
+    if labels.looked_at is None or shapely.contains_properly(labels.looked_at, box):
+        return MultiPolygon(), float(clear.mean())
+    unseen = _moved(polygons_of(shapely.difference(box, labels.looked_at)), window)
+    observed = clear if unseen.is_empty else clear & ~_drawn(unseen, clear.shape)
+    slumps = labels.outlines[labels.tree.query(box, predicate="intersects")]
+    # a slump that was drawn was looked at, whatever the footprint says
+    without = polygons_of(shapely.difference(unseen, _moved(shapely.union_all(slumps), window)))
+    return without, float(observed.mean())
+
+
+def _points_in(points: NDArray[np.float64], window: Window, clear: BoolArray) -> tuple[tuple[float, float], ...]:
+    """Those on clear pixels of a window, in its coordinates."""
+    moved = points - (window.column, window.row)
+    inside = ((moved >= 0) & (moved < (window.width, window.height))).all(axis=1)
+    return tuple((round(float(x), 3), round(float(y), 3)) for x, y in moved[inside] if clear[int(y), int(x)])
+
+
+def polygons_of(geometry: BaseGeometry) -> BaseGeometry:
+    """A polygon, or a multipolygon of all that a geometry holds; what is left of lines and points is dropped."""
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    polygons = [part for part in parts if isinstance(part, Polygon) and not part.is_empty]
+    return polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)
+
+
+def _moved(geometry: BaseGeometry, window: Window) -> BaseGeometry:
+    moved: BaseGeometry = shapely.transform(geometry, lambda points: points - (window.column, window.row))
+    return moved
+
+
+def _drawn(geometry: BaseGeometry, shape: tuple[int, ...]) -> BoolArray:
+    return np.asarray(rasterio.features.rasterize([geometry], out_shape=shape, dtype="uint8"), dtype=np.bool_)

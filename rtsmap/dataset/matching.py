@@ -1,0 +1,198 @@
+"""Which labels belong to which scene: by the scene's id, or by date and place."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any
+
+import geopandas
+import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
+from pyproj import CRS, Transformer
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.errors import DatasetError
+from rtsmap.records import BoolArray
+from rtsmap.scene import Scene
+
+#: A shorter beginning of an id (a site, a day) is shared by scenes that are not the same.
+_SHORTEST_ID = len("YYYYMMDD_HHMMSS")
+
+_OVERVIEW = 1024  # px a side, in which the valid part of a scene is drawn
+_SAME_SLUMP = 0.2  # of the smaller area: outlines of two dates are then one slump (data/open/barth2023_links.csv)
+
+
+@dataclass(frozen=True)
+class ScenePlace:
+    """What matching needs to know of a scene.
+
+    Attributes:
+        scene_id: of the product, or the stem of the file.
+        stem: of the file.
+        acquired: day, where it is known.
+        crs: of `outline`.
+        outline: where pixels are valid, to about a thousandth of the scene's side.
+    """
+
+    scene_id: str
+    stem: str
+    acquired: date | None
+    crs: CRS
+    outline: BaseGeometry
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How near labels must be.
+
+    Attributes:
+        days: between label and scene at most; None: dates do not matter.
+        undated: labels and scenes without a date go by place alone.
+    """
+
+    days: int | None = 30
+    undated: bool = False
+
+
+def place_of(scene: Scene, acquired: date | None = None) -> ScenePlace:
+    """The place of a scene; `acquired` is for those that do not know their date themselves.
+
+    Raises:
+        SceneError: the image is damaged.
+    """
+    valid = scene.read_decimated(_OVERVIEW).valid
+    grid = scene.grid
+    step = grid.transform @ Affine.scale(grid.width / valid.shape[1], grid.height / valid.shape[0])
+    drawn = rasterio.features.shapes(valid.astype(np.uint8), mask=valid, transform=step)
+    # one cell more, for a decimated pixel stands for its neighbours
+    outline = shapely.union_all([shapely.geometry.shape(part) for part, _ in drawn]).buffer(abs(step.a))
+    stem = PurePosixPath(scene.info.path).stem
+    day = acquired or (scene.info.acquired.date() if scene.info.acquired else None)
+    return ScenePlace(scene.info.scene_id, stem, day, grid.crs, outline)
+
+
+def same_scene(label: str, scene: ScenePlace) -> bool:
+    """Whether one of the ids of a label is that of the scene; one may go on after an underscore of the other."""
+    return any(_same(part.strip(), own) for part in re.split("[,;]", label) for own in (scene.scene_id, scene.stem))
+
+
+def _same(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return short == long or (len(short) >= _SHORTEST_ID and long.startswith(f"{short}_"))
+
+
+def ids_that_match(labels: geopandas.GeoDataFrame, scenes: Iterable[ScenePlace]) -> bool:
+    """Whether any label names one of the scenes; ids then decide for all labels that have one."""
+    ids = labels["scene_id"].dropna().unique()
+    return any(same_scene(label, scene) for scene in scenes for label in ids)
+
+
+def on_scene(frame: geopandas.GeoDataFrame, scene: ScenePlace) -> geopandas.GeoDataFrame:
+    """The rows that touch the valid part of a scene, in the scene's CRS; their index stays."""
+    if scene.outline.is_empty or frame.empty:
+        return frame.iloc[:0].to_crs(scene.crs)
+    # Only what is near is projected: places far outside a UTM zone have no coordinates in it.
+    to_frame = Transformer.from_crs(scene.crs, frame.crs, always_xy=True)
+    left, bottom, right, top = to_frame.transform_bounds(*scene.outline.bounds)
+    boxes = [(left, right)] if left <= right else [(left, 180.0), (-180.0, right)]  # across the antimeridian
+    near = frame.iloc[np.unique(np.concatenate([_near(frame, west, bottom, east, top) for west, east in boxes]))]
+    projected = near.to_crs(scene.crs)
+    return projected[projected.intersects(scene.outline)]
+
+
+def _near(frame: geopandas.GeoDataFrame, left: float, bottom: float, right: float, top: float) -> Any:
+    return frame.sindex.intersection((left, bottom, right, top)).astype(np.intp)
+
+
+def match(
+    labels: geopandas.GeoDataFrame,
+    scene: ScenePlace,
+    rule: Rule,
+    *,
+    by_id: bool,
+    source: object,
+    overlapping: bool = False,
+) -> geopandas.GeoDataFrame:
+    """The labels that belong to a scene, in its CRS; their index stays.
+
+    Args:
+        labels: in their normal form.
+        scene: the scene.
+        rule: how near in time.
+        by_id: labels with an id belong to the scene that it names, and to no other; see `ids_that_match`.
+        source: named in errors.
+        overlapping: of outlines that overlap all are kept, as of footprints, not that nearest in time.
+
+    Raises:
+        DatasetError: what lies there cannot be matched by date, because there is none.
+    """
+    here = on_scene(labels, scene)
+    named = here["scene_id"].notna().to_numpy(dtype=bool) & by_id
+    mine = np.array([bool(row) and same_scene(text, scene) for row, text in zip(named, here["scene_id"], strict=True)])
+    away = _days_away(here, scene.acquired)
+    if rule.days is not None:
+        _check_dates(np.isnan(away) & ~named, scene, rule, source)
+        in_time = np.isnan(away) | (away <= rule.days)
+    else:
+        in_time = np.ones(len(here), dtype=np.bool_)
+    chosen = mine.astype(bool) | (in_time & ~named)
+    return here[chosen] if overlapping else _one_outline_each(here[chosen], away[chosen])
+
+
+def _check_dates(undated: BoolArray, scene: ScenePlace, rule: Rule, source: object) -> None:
+    if rule.undated or not undated.any():
+        return
+    if scene.acquired is None:
+        raise DatasetError(
+            f"{scene.stem}: its date is not known, so labels cannot be matched by date; "
+            "give it in the column date of a --table, or match by place alone with --any-date"
+        )
+    raise DatasetError(
+        f"{source}: {np.count_nonzero(undated)} polygons on {scene.stem} have no date that can be read; "
+        "name their field with --date-field, or match by place alone with --any-date"
+    )
+
+
+def _days_away(labels: geopandas.GeoDataFrame, acquired: date | None) -> Any:
+    """Days between the scene and each label, 0 within its first and last day; NaN where a date is not known."""
+    spans = zip(labels["date_from"], labels["date_to"], strict=True)
+    return np.array([_gap(first, last, acquired) for first, last in spans], dtype=float)
+
+
+def _gap(first: date | None, last: date | None, day: date | None) -> float:
+    if day is None or first is None or last is None:
+        return float("nan")
+    return float(max((first - day).days, (day - last).days, 0))
+
+
+def _one_outline_each(labels: geopandas.GeoDataFrame, away: Any) -> geopandas.GeoDataFrame:
+    """Of a slump that was drawn on several images, the outline that is nearest in time."""
+    sources = list(zip(labels["date_from"], labels["scene_id"], strict=True))
+    if len(set(sources)) < 2:
+        return labels
+    outlines = labels.geometry.to_numpy()
+    tree = shapely.STRtree(outlines)
+    dropped: set[int] = set()
+    for row in np.argsort(away, kind="stable"):  # NaN comes last
+        if int(row) in dropped:
+            continue
+        for other in tree.query(outlines[row], predicate="intersects"):
+            if sources[other] != sources[row] and _overlap(outlines[row], outlines[other]) > _SAME_SLUMP:
+                dropped.add(int(other))
+    return labels[[row not in dropped for row in range(len(labels))]]
+
+
+def _overlap(one: BaseGeometry, other: BaseGeometry) -> float:
+    shared: float = shapely.area(shapely.intersection(one, other))
+    return shared / min(one.area, other.area)
+
+
+def commonest(values: Iterable[str]) -> str | None:
+    """The value that most rows have, of several the first in the alphabet; None where there is none."""
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value), default=None)

@@ -1,0 +1,57 @@
+"""Modalities as files of their own, for software that does not compute them itself."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.features
+from numpy.typing import NDArray
+
+from rtsmap.bands import BANDS, MODALITY_CHANNELS, ndvi
+from rtsmap.dataset.images import LabelledImage
+from rtsmap.records import Pixels
+
+FOLDER = "modalities"
+
+#: Of `_mask.tif`: what is neither slump nor background.
+IGNORED = 255
+
+
+def write_modalities(folder: Path, image: LabelledImage, pixels: Pixels) -> None:
+    """Write `<image>_rgb.tif`, `_ndvi.tif`, `_nir.tif` and `_mask.tif` into a folder of a data set.
+
+    Args:
+        folder: of the data set.
+        image: names the files.
+        pixels: of the image. Reflectance 0..1 and NDVI -1..1 are written as float32, NaN where not clear; in the mask
+            1 is slump, 0 background, 255 ignored or not clear.
+    """
+    place = folder / FOLDER
+    place.mkdir(exist_ok=True)
+    for modality, names in MODALITY_CHANNELS.items():
+        planes = [
+            ndvi(pixels.reflectance) if name == "ndvi" else pixels.reflectance[BANDS.index(name)] for name in names
+        ]
+        values = np.where(pixels.clear, np.stack(planes), np.float32("nan"))
+        _write(place / f"{image.name}_{modality}.tif", image, values, names, float("nan"))
+    _write(place / f"{image.name}_mask.tif", image, _mask(image, pixels)[None], ("slump",), IGNORED)
+
+
+def _mask(image: LabelledImage, pixels: Pixels) -> NDArray[np.uint8]:
+    """Slumps over what is ignored over background."""
+    shapes = [(area, IGNORED) for area in image.ignored] + [(label.outline, 1) for label in image.slumps]
+    mask = np.zeros(pixels.clear.shape, dtype=np.uint8)
+    if shapes:
+        rasterio.features.rasterize(shapes, out=mask)
+    mask[~pixels.clear] = IGNORED
+    return mask
+
+
+def _write(path: Path, image: LabelledImage, values: NDArray[Any], names: tuple[str, ...], nodata: float) -> None:
+    profile = {"driver": "GTiff", "count": len(values), "dtype": values.dtype, "nodata": nodata, "compress": "deflate"}
+    crs = rasterio.CRS.from_user_input(image.crs)
+    size = {"height": image.height, "width": image.width}
+    with rasterio.open(path, "w", crs=crs, transform=image.transform, **size, **profile) as dataset:
+        dataset.write(values)
+        dataset.descriptions = names

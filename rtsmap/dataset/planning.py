@@ -1,0 +1,236 @@
+"""Before any chip is cut: each scene, the labels that belong to it, and what is wrong with them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.dataset.labels import COLUMNS, Fields, polygon_layer, read_footprints, read_labels
+from rtsmap.dataset.matching import Rule, ScenePlace, commonest, ids_that_match, match, on_scene, place_of
+from rtsmap.dataset.sources import Source
+from rtsmap.errors import DatasetError
+from rtsmap.polygons import read_polygons
+from rtsmap.scene import DEFAULT_MASK, Scene, open_scene
+
+_ONE_LAYER = "hard negatives come from the layer thaw_slumps of a map, or from a file with one layer"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How scenes and labels are read.
+
+    Attributes:
+        bands: number of each band; see `open_scene`.
+        scale: likewise.
+        mask: likewise.
+        layer: of the label files.
+        footprint_layer: of the footprint files.
+        fields: of the label files.
+        rule: which labels belong to a scene.
+        site: of all scenes; before that of the labels.
+        hard_negatives: a map by `rtsmap predict`; what of it touches no label is no slump.
+    """
+
+    bands: Mapping[str, int] | None = None
+    scale: float | None = None
+    mask: Collection[str] = DEFAULT_MASK
+    layer: str | None = None
+    footprint_layer: str | None = None
+    fields: Fields = field(default_factory=Fields)
+    rule: Rule = field(default_factory=Rule)
+    site: str | None = None
+    hard_negatives: Path | None = None
+
+    def open(self, source: Source) -> Scene:
+        """Open the scene of a source."""
+        return open_scene(source.image, bands=self.bands, scale=self.scale, mask=self.mask)
+
+
+@dataclass(frozen=True)
+class ScenePlan:
+    """A scene and its labels, in the scene's CRS.
+
+    Attributes:
+        source: where it comes from.
+        place: of the scene.
+        site: of the scene.
+        slumps: outlines in the normal form of labels.
+        looked_at: by the labeller; None: the whole scene.
+        hard_negatives: points.
+    """
+
+    source: Source
+    place: ScenePlace
+    site: str
+    slumps: geopandas.GeoDataFrame
+    looked_at: BaseGeometry | None
+    hard_negatives: tuple[shapely.Point, ...]
+
+
+@dataclass
+class Plan:
+    """What a data set will be cut from.
+
+    Attributes:
+        scenes: with their labels.
+        matched: labels that belong to a scene.
+        unmatched: labels that belong to none.
+        notes: what the user should know, one line each.
+    """
+
+    scenes: list[ScenePlan] = field(default_factory=list)
+    matched: int = 0
+    unmatched: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def plan(
+    sources: Sequence[Source], inputs: Inputs, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Plan:
+    """Find the labels of every scene.
+
+    Args:
+        sources: scenes with their labels.
+        inputs: how to read them.
+        progress: is told the number of scenes that are done, and of all.
+
+    Raises:
+        DatasetError: two scenes have one id, or no label belongs to any scene.
+        InputError: a scene or a label file cannot be read.
+    """
+    places = []
+    for done, source in enumerate(sources, start=1):
+        with inputs.open(source) as scene:
+            places.append(place_of(scene, source.acquired))
+        progress(done, len(sources))
+    _check_ids(sources, places)
+    return _Planner(sources, places, inputs).plan()
+
+
+def _check_ids(sources: Sequence[Source], places: Sequence[ScenePlace]) -> None:
+    known: dict[str, str] = {}
+    for source, place in zip(sources, places, strict=True):
+        if place.scene_id in known:
+            raise DatasetError(
+                f"{source.image}: is the scene {place.scene_id}, as {known[place.scene_id]} is; "
+                "leave one out, or give the files different names"
+            )
+        known[place.scene_id] = source.image
+
+
+class _Planner:
+    """Reads every label file once, and remembers which of its labels found a scene."""
+
+    def __init__(self, sources: Sequence[Source], places: Sequence[ScenePlace], inputs: Inputs) -> None:
+        self._sources, self._places, self._inputs = sources, places, inputs
+        self._frames: dict[Path, geopandas.GeoDataFrame] = {}
+        self._used: dict[Path, set[Any]] = {}
+        self._footprints: dict[Path, geopandas.GeoDataFrame] = {}
+        self._ids_count: dict[int, bool] = {}
+        self._result = Plan()
+        hard = inputs.hard_negatives
+        self._mapped = None if hard is None else read_polygons(hard, layer=polygon_layer(hard, None, _ONE_LAYER))
+
+    def plan(self) -> Plan:
+        """The plan of all scenes."""
+        result = self._result
+        for source, place in zip(self._sources, self._places, strict=True):
+            self._add(source, place)
+        read = sum(len(self._frames[path]) for path in self._used)
+        result.matched = sum(map(len, self._used.values()))
+        result.unmatched = read - result.matched
+        if read and not result.matched:
+            raise DatasetError(
+                f"{', '.join(map(str, self._used))}: none of {read} polygons belongs to a scene; "
+                "check their scene ids, their dates (--days, --any-date) and the CRS"
+            )
+        if not result.scenes:
+            raise DatasetError(f"no scene is left; {'; '.join(result.notes)}")
+        return result
+
+    def _add(self, source: Source, place: ScenePlace) -> None:
+        looked_at = None
+        if source.labels is not None:
+            self._labels(source)  # an empty file is an error whatever the scene
+        if source.footprints is not None:
+            looked_at = self._looked_at(source.footprints, place)
+            if looked_at is None:
+                self._result.notes.append(f"{place.stem}: left out, for {source.footprints} has no footprint of it")
+                return
+        labels = self._labels_of(source, place)
+        if source.labels is not None and labels.empty and looked_at is None:
+            self._result.notes.append(
+                f"{place.stem}: left out, for no polygon of {source.labels} belongs to it; if it was searched and has "
+                "no slumps, say so with --footprints or with an empty cell in a --table"
+            )
+            return
+        slumps, others = labels[labels["positive"]], labels[~labels["positive"]]
+        points = [*others.representative_point(), *self._false_alarms(source, place, looked_at)]
+        site = self._site(source, place, labels)
+        self._result.scenes.append(ScenePlan(source, place, site, slumps, looked_at, tuple(points)))
+
+    def _labels(self, source: Source) -> geopandas.GeoDataFrame:
+        path = source.labels
+        assert path is not None
+        if path not in self._frames:
+            inputs = self._inputs
+            known = all(other.footprints is not None for other in self._sources if other.labels == path)
+            self._frames[path] = read_labels(path, layer=inputs.layer, fields=inputs.fields, allow_empty=known)
+        return self._frames[path]
+
+    def _labels_of(self, source: Source, place: ScenePlace) -> geopandas.GeoDataFrame:
+        if source.labels is None:
+            return geopandas.GeoDataFrame({name: [] for name in COLUMNS}, geometry=[], crs=place.crs).astype(
+                {"positive": bool}
+            )
+        labels = self._labels(source)
+        by_id = self._by_id(source.labels, labels)
+        rule = replace(self._inputs.rule, undated=self._inputs.rule.undated or source.paired)
+        mine = match(labels, place, rule, by_id=by_id, source=source.labels)
+        self._used.setdefault(source.labels, set()).update(mine.index)
+        return mine
+
+    def _looked_at(self, path: Path, place: ScenePlace) -> BaseGeometry | None:
+        """The union of a scene's footprints; those without a date go by place."""
+        if path not in self._footprints:  # one file may hold labels and footprints, as layers
+            self._footprints[path] = read_footprints(path, layer=self._inputs.footprint_layer)
+        footprints = self._footprints[path]
+        by_id, rule = self._by_id(path, footprints), replace(self._inputs.rule, undated=True)
+        mine = match(footprints, place, rule, by_id=by_id, source=path, overlapping=True)
+        return None if mine.empty else mine.union_all()
+
+    def _by_id(self, path: Path, frame: geopandas.GeoDataFrame) -> bool:
+        """Whether the ids of a file are those of scenes it was given for."""
+        key = id(frame)  # of labels or footprints, which are kept while the planner lives
+        if key not in self._ids_count:
+            pairs = zip(self._sources, self._places, strict=True)
+            places = [place for source, place in pairs if path in {source.labels, source.footprints}]
+            self._ids_count[key] = ids_that_match(frame, places)
+        return self._ids_count[key]
+
+    def _false_alarms(
+        self, source: Source, place: ScenePlace, looked_at: BaseGeometry | None
+    ) -> Sequence[shapely.Point]:
+        """Where a model found what no label touches, of whatever date, and the labeller did look."""
+        if self._mapped is None:
+            return []
+        found = on_scene(self._mapped, place)
+        if source.labels is not None:
+            labels = on_scene(self._labels(source), place)
+            slumps = labels[labels["positive"]].union_all()
+            found = found[~found.intersects(slumps)]
+        points = found.representative_point()
+        return list(points if looked_at is None else points[points.within(looked_at)])
+
+    def _site(self, source: Source, place: ScenePlace, labels: geopandas.GeoDataFrame) -> str:
+        site = source.site or self._inputs.site or commonest(labels["site"].dropna())
+        if site is None:
+            self._result.notes.append(
+                f"{place.stem}: is a site of its own, for none is known; give --site, so that scenes of one place "
+                "never lie on both sides of a split"
+            )
+        return site or place.scene_id

@@ -1,0 +1,68 @@
+"""What a data set is built from: scenes with their label files, given one by one or in a table."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from rtsmap.errors import DatasetError
+from rtsmap.scene.raster import is_remote
+
+COLUMNS = ("image", "labels", "site")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scene and what is known of it.
+
+    Attributes:
+        image: what `open_scene` takes.
+        labels: polygons or a mask; None: the scene has no slumps.
+        footprints: what the labeller looked at; None: the whole scene.
+        site: None: that of the labels.
+        acquired: day, for a scene that does not know its own.
+        paired: the labels were given for this scene, so that those without a date go by place.
+    """
+
+    image: str
+    labels: Path | None
+    footprints: Path | None = None
+    site: str | None = None
+    acquired: date | None = None
+    paired: bool = False
+
+
+def read_table(table: Path) -> list[Source]:
+    """Read a CSV table with the columns image, labels, site and, optionally, footprints and date.
+
+    Paths are relative to the table. A scene without labels is one without slumps.
+
+    Raises:
+        DatasetError: the table cannot be read, or a column, a value or a file is missing.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:  # Excel's CSV begins with a mark
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise DatasetError(f"{table}: cannot be read as a table ({error})") from error
+    if not rows or (missing := set(COLUMNS) - set(rows[0])):
+        lacking = f"; it lacks {', '.join(sorted(missing))}" if rows else ""
+        raise DatasetError(f"{table}: needs a header and the columns {', '.join(COLUMNS)}{lacking}")
+    return [_source(table, number, row) for number, row in enumerate(rows, start=2)]
+
+
+def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
+    values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, "footprints", "date")}
+    if not values["image"]:
+        raise DatasetError(f"{table}: line {number} has no image; name one or remove the line")
+    files = {name: table.parent / values[name] if values[name] else None for name in ("labels", "footprints")}
+    for name, path in files.items():
+        if path is not None and not path.exists():
+            raise DatasetError(f"{table}: line {number}: {name} {path} does not exist; mend the path")
+    image = values["image"] if is_remote(values["image"]) else str(table.parent / values["image"])
+    try:
+        acquired = date.fromisoformat(values["date"]) if values["date"] else None
+    except ValueError as error:
+        raise DatasetError(f"{table}: line {number}: the date {values['date']} is not YYYY-MM-DD") from error
+    return Source(image, files["labels"], files["footprints"], values["site"] or None, acquired, paired=True)
