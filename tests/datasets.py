@@ -84,12 +84,12 @@ def write_dataset(
         size: px of 10 m.
         apart_m: from the left edge of an image to that of the next.
         shard_size: as in `writing_dataset`.
-        **changes: of all images, such as `bands`, or `crs=None, transform=None`.
+        **changes: of all images, such as `bands` or `slumps`, or `crs=None, transform=None`.
     """
     images = []
     for place, site in enumerate(sites):
         for number in range(per_site):
             image = labelled_image(f"{site}-{number}", size=size, x=300_000 + 100_000 * place + apart_m * number)
-            slumps = () if number >= per_site - empty else image.slumps
-            images.append(replace(image, slumps=slumps, **changes))
+            none = {"slumps": ()} if number >= per_site - empty else {}
+            images.append(replace(image, **{**changes, **none}))
     return write_images(folder, images, shard_size=shard_size)

@@ -51,7 +51,7 @@ def main() -> None:
         click.echo(f"rtsmap: {error}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("rtsmap: interrupted; nothing was written, run the same command again", err=True)
+        click.echo("rtsmap: interrupted; run the same command again", err=True)
         sys.exit(InterruptedRunError.exit_code)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         sys.stderr.close()
