@@ -39,14 +39,16 @@ class Progress:
         steps: of the whole run.
         losses: of the step, by name.
         validation_ap50: where the images were validated after this step, 0..1.
-        waiting: share of the time that the network waited for chips, 0..1.
+        seconds: since the run began or went on.
+        waiting_s: of them, that the network waited for chips.
     """
 
     step: int
     steps: int
     losses: Mapping[str, float]
     validation_ap50: float | None
-    waiting: float
+    seconds: float
+    waiting_s: float
 
 
 def train(
@@ -154,7 +156,8 @@ def _advance(
                 log.flush()
                 run.save(folder / CHECKPOINT)
             if first:
-                progress(Progress(run.step, run.steps, losses, score, source.seconds / (time.perf_counter() - began)))
+                seconds = time.perf_counter() - began
+                progress(Progress(run.step, run.steps, losses, score, seconds, source.seconds))
 
 
 def _validate(run: Run, inputs: InputConfig, validation: Dataset) -> float:

@@ -96,7 +96,7 @@ def run(
     if not speaks:
         return
     if last:
-        click.echo(f"the network waited for chips {last[0].waiting:.1%} of the time", err=True)
+        click.echo(f"the network waited for chips {last[0].waiting_s / last[0].seconds:.1%} of the time", err=True)
     click.echo(f"{output}  SHA-256 {card.sha256}")
     click.echo(f"Next: rtsmap predict SCENE -o slumps.gpkg --model {output}", err=True)
 
