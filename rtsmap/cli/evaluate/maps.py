@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @shared.output_folder
 @options.overwrite
 @shared.tune
-@click.option("--model", metavar="NAME|DIR", help="The model that --tune changes.")
+@click.option("--model", metavar="NAME|DIR", help="A model's name, or its folder.")
 def maps(
     predicted: Path,
     labels: Path,
