@@ -24,7 +24,7 @@ from rtsmap.scene import Scene
 _SHORTEST_ID = len("YYYYMMDD_HHMMSS")
 
 _OVERVIEW = 1024  # px a side, in which the valid part of a scene is drawn
-_SAME_SLUMP = 0.2  # of the smaller area: outlines of two dates are then one slump (data/open/barth2023_links.csv)
+_SAME_SLUMP = 0.2  # of the smaller area: outlines of two dates are then one slump
 
 
 @dataclass(frozen=True)
