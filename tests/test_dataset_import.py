@@ -260,7 +260,7 @@ def test_options_that_contradict_are_usage_errors(tmp_path, rtsmap):
     for more, message in (
         (["--site", "a", "--site-from-name", "b"], "either --site or --site-from-name"),
         (["--category", "rts"], "belong to --form coco"),
-        (["--bands", "red=1"], "needs a number from 1 for red, green, blue"),
+        (["--bands", "red=1"], "must give a number from 1 for each of red, green, blue"),
         (["--bands", "red"], "does not look like red=1"),
     ):
         code, _, err = rtsmap(*words, *more)

@@ -14,28 +14,6 @@ if TYPE_CHECKING:
     from rtsmap.dataset.importing import ImportSettings
     from rtsmap.records import Pixels
 
-_BANDS = ("red", "green", "blue", "ndvi", "nir", "mask")
-
-
-class AnyBands(click.ParamType[dict[str, int]]):
-    """`red=1,green=2,blue=3` and, where they are there, ndvi, nir and mask; numbers counted from 1."""
-
-    name = "NAME=N,..."
-
-    def convert(
-        self, value: str | dict[str, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, int]:
-        """Parse, and refuse what is missing, unknown or not a number."""
-        if isinstance(value, dict):
-            return value
-        try:
-            numbers = {name.strip(): int(number) for name, number in (part.split("=") for part in value.split(","))}
-        except ValueError:
-            self.fail(f"{value!r} does not look like red=1,green=2,blue=3,ndvi=4,nir=5,mask=6", param, ctx)
-        if set(numbers) - set(_BANDS) or not set(numbers) >= {"red", "green", "blue"} or min(numbers.values()) < 1:
-            self.fail(f"{value!r} needs a number from 1 for red, green, blue, and may have ndvi, nir, mask", param, ctx)
-        return numbers
-
 
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
@@ -48,7 +26,11 @@ class AnyBands(click.ParamType[dict[str, int]]):
 )
 @click.option("--images", type=click.Path(path_type=Path), help="coco: folder of the images, if not that of SOURCE.")
 @click.option("--category", multiple=True, metavar="NAME", help="coco: take this category only; repeatable.")
-@click.option("--bands", type=AnyBands(), help="Numbers of the bands: red, green, blue, and ndvi, nir, mask.")
+@click.option(
+    "--bands",
+    type=options.BandNumbers(("red", "green", "blue"), ("ndvi", "nir", "mask")),
+    help="Numbers of the bands: red, green, blue, and ndvi, nir, mask.",
+)
 @click.option(
     "--scale",
     type=click.FloatRange(0, min_open=True),

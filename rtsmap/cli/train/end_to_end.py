@@ -1,6 +1,7 @@
 """`rtsmap train end-to-end`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,14 +13,10 @@ from rtsmap.cli.train.running import run, settings_of, training_options
 @training_options
 @options.network
 def end_to_end(
-    dataset: Path,
-    output: Path,
-    without: tuple[str, ...],
-    validate: tuple[str, ...],
     config: Path | None,
     changes: tuple[str, ...],
-    device: str,
     network: str | None,
+    **chosen: Any,
 ) -> None:
     """Train a network that sees several modalities of DATASET all at once, without a first stage.
 
@@ -32,4 +29,4 @@ def end_to_end(
       rtsmap train end-to-end dataset -o runs/mine --without fold-0 --set network.fusion=channels
       rtsmap train end-to-end dataset -o runs/t --config starts/mvitv2-t/training.toml --set epochs=12
     """
-    run(dataset, settings_of(config, network, changes), output, without, validate, device)
+    run(settings_of(config, network, changes), **chosen)

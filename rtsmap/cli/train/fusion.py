@@ -1,6 +1,7 @@
 """`rtsmap train fusion`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,16 +38,12 @@ class _SeveralBackbones(click.Command):
 @click.option("--fusion", type=click.Choice(options.FUSIONS), help="How modalities meet.  [default: residual_cross]")
 @click.option("--thaw", is_flag=True, help="Let the backbones learn too.")
 def fusion(
-    dataset: Path,
-    output: Path,
-    without: tuple[str, ...],
-    validate: tuple[str, ...],
     config: Path | None,
     changes: tuple[str, ...],
-    device: str,
     backbones: tuple[Path, ...],
     fusion: str | None,
     thaw: bool,
+    **chosen: Any,
 ) -> None:
     """Train the fusion of models that see one modality each: the second stage of Li et al. 2025.
 
@@ -61,4 +58,4 @@ def fusion(
 
     settings = settings_of(config, None, changes) if config else None
     fixed = fusion_settings(settings, backbones, fusion=fusion, thaw=thaw)
-    run(dataset, fixed if config else fixed.changed(changes), output, without, validate, device)
+    run(fixed if config else fixed.changed(changes), **chosen)

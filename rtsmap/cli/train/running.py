@@ -67,9 +67,15 @@ def settings_of(config: Path | None, network: str | None, changes: Sequence[str]
 
 
 def run(
-    dataset: Path, settings: "TrainConfig", output: Path, without: Sequence[str], validate: Sequence[str], device: str
+    settings: "TrainConfig",
+    *,
+    dataset: Path,
+    output: Path,
+    without: Sequence[str],
+    validate: Sequence[str],
+    device: str,
 ) -> None:
-    """Train, telling how far it is."""
+    """Train, telling how far it is; arguments other than the settings are those of `training_options`."""
     from rtsmap.dataset import read_dataset
     from rtsmap.errors import INSTALL_TORCH, ModelError
 

@@ -1,6 +1,7 @@
 """`rtsmap train unimodal`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,15 +14,11 @@ from rtsmap.cli.train.running import run, settings_of, training_options
 @click.option("--modality", type=click.Choice(options.MODALITIES), required=True, help="What the network sees.")
 @options.network
 def unimodal(
-    dataset: Path,
-    output: Path,
-    without: tuple[str, ...],
-    validate: tuple[str, ...],
     config: Path | None,
     changes: tuple[str, ...],
-    device: str,
     modality: str,
     network: str | None,
+    **chosen: Any,
 ) -> None:
     """Train a network that sees one modality of DATASET: the first stage of Li et al. 2025.
 
@@ -35,4 +32,4 @@ def unimodal(
       rtsmap train unimodal dataset --modality ndvi -o runs/ndvi --network mvitv2-t --set precision=bf16
     """
     settings = settings_of(config, network, changes, modalities=(modality,), freeze=(), backbones=())
-    run(dataset, settings, output, without, validate, device)
+    run(settings, **chosen)
