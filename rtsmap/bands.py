@@ -1,20 +1,26 @@
-"""Bands, reflectance, modalities and their normalisation: the same code for training and inference."""
+"""Bands, reflectance, terrain, modalities and their normalisation: the same code for training and inference."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtsmap.errors import InputError
 from rtsmap.records import BoolArray, FloatArray
 
 #: The bands that rtsmap reads, in the order of every reflectance array.
 BANDS = ("blue", "green", "red", "nir")
+
+#: What an elevation model says of a pixel, in the order of every terrain array: height in m over the mean of the
+#: surroundings (`scene.elevation`), and slope in degrees, 0..90. Both are the same however an image is turned.
+TERRAIN = ("elevation", "slope")
 
 #: Channels of each modality. RGB is the query of the fusion (Li et al. 2025).
 MODALITY_CHANNELS: Mapping[str, tuple[str, ...]] = {
     "rgb": ("red", "green", "blue"),
     "ndvi": ("ndvi",),
     "nir": ("nir",),
+    "dem": TERRAIN,
 }
 
 
@@ -56,12 +62,35 @@ def channels(modalities: Sequence[str]) -> tuple[str, ...]:
     return tuple(channel for modality in modalities for channel in MODALITY_CHANNELS[modality])
 
 
+def channel(name: str, reflectance: FloatArray, terrain: FloatArray | None = None) -> FloatArray:
+    """One channel of a modality, before normalisation.
+
+    Args:
+        name: out of `MODALITY_CHANNELS`.
+        reflectance: `(4, ...)` in 0..1.
+        terrain: `(2, ...)` in the order of `TERRAIN`; None where no elevation model was given.
+
+    Returns:
+        `(...)`: reflectance 0..1, NDVI -1..1, elevation in m or slope in degrees.
+
+    Raises:
+        InputError: the channel is of the terrain, and there is none.
+    """
+    if name not in TERRAIN:
+        return ndvi(reflectance) if name == "ndvi" else reflectance[BANDS.index(name)]
+    if terrain is None:
+        raise InputError(f"the modality dem needs {name}, but the pixels come without an elevation model; give one")
+    plane: FloatArray = terrain[TERRAIN.index(name)]
+    return plane
+
+
 def network_input(
     reflectance: FloatArray,
     valid: BoolArray,
     modalities: Sequence[str],
     mean: Mapping[str, float],
     deviation: Mapping[str, float],
+    terrain: FloatArray | None = None,
 ) -> FloatArray:
     """Normalised channels of all modalities, from one reading of the pixels.
 
@@ -71,14 +100,18 @@ def network_input(
         modalities: names out of `MODALITY_CHANNELS`.
         mean: of every channel over the training data, by the channel's name (never of this chip).
         deviation: likewise the standard deviation.
+        terrain: `(2, rows, columns)` in the order of `TERRAIN`; needed for the modality dem alone.
 
     Returns:
         `(channels, rows, columns)` float32, in the order of `channels(modalities)`; 0, the mean, where not valid.
+
+    Raises:
+        InputError: the modalities include dem, and there is no terrain.
     """
     names = channels(modalities)
     stacked = np.empty((len(names), *valid.shape), dtype=np.float32)
     for index, name in enumerate(names):
-        band = ndvi(reflectance) if name == "ndvi" else reflectance[BANDS.index(name)]
+        band = channel(name, reflectance, terrain)
         np.subtract(band, np.float32(mean[name]), out=stacked[index])
         stacked[index] /= np.float32(deviation[name])
     stacked *= valid

@@ -1,11 +1,11 @@
 """The lattice of overlapping chips, and reading it: every pixel once, in the memory of one row of chips."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rtsmap.bands import BANDS
+from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.errors import InputError
 from rtsmap.records import BoolArray, Chip, ChipWindow, Grid, Pixels, PixelSource, Window
 
@@ -159,12 +159,16 @@ class _BlockReader:
         begin = window.column - self._west
         fresh = slice(begin + left, begin + window.width)
         top = self._overlap if np.all(self._above_row[fresh] == window.row) else 0
+        rest = Window(window.row + top, window.column + left, window.height - top, window.width - left)
+        new = self._source.read(rest)
+        if new.terrain is not None and self._left.terrain is None:  # the first pixels say what a source holds
+            self._left, self._above = _with_terrain(self._left), _with_terrain(self._above)
         pixels = _blank(window.height, window.width)
+        pixels = pixels if self._left.terrain is None else _with_terrain(pixels)
         _paste(self._left, (slice(None), slice(left)), pixels, (slice(None), slice(left)))
         _paste(self._above, (slice(top), fresh), pixels, (slice(top), slice(left, None)))
-        rest = Window(window.row + top, window.column + left, window.height - top, window.width - left)
         whole = (slice(None), slice(None))
-        _paste(self._source.read(rest), whole, pixels, (slice(top, None), slice(left, None)))
+        _paste(new, whole, pixels, (slice(top, None), slice(left, None)))
         self._remember(window, pixels)
         return pixels
 
@@ -192,7 +196,9 @@ def _cut(pixels: Pixels, window: Window, part: Window) -> Pixels:
     """A view of the part of `pixels`, which are those of `window`."""
     row, column = part.row - window.row, part.column - window.column
     rows, columns = slice(row, row + part.height), slice(column, column + part.width)
-    return Pixels(pixels.reflectance[:, rows, columns], pixels.valid[rows, columns], pixels.clear[rows, columns])
+    terrain = None if pixels.terrain is None else pixels.terrain[:, rows, columns]
+    masks = pixels.valid[rows, columns], pixels.clear[rows, columns]
+    return Pixels(pixels.reflectance[:, rows, columns], *masks, terrain)
 
 
 def _blank(height: int, width: int) -> Pixels:
@@ -203,10 +209,16 @@ def _blank(height: int, width: int) -> Pixels:
     )
 
 
+def _with_terrain(pixels: Pixels) -> Pixels:
+    return replace(pixels, terrain=np.zeros((len(TERRAIN), *pixels.valid.shape), dtype=np.float32))
+
+
 def _paste(origin: Pixels, part: tuple[slice, slice], target: Pixels, place: tuple[slice, slice]) -> None:
     target.reflectance[:, *place] = origin.reflectance[:, *part]
     target.valid[place] = origin.valid[part]
     target.clear[place] = origin.clear[part]
+    if origin.terrain is not None and target.terrain is not None:
+        target.terrain[:, *place] = origin.terrain[:, *part]
 
 
 def _rectangle(windows: Sequence[Window]) -> Window:

@@ -24,7 +24,7 @@ from rtsmap import bands
 from rtsmap.errors import InputError
 from rtsmap.files import replacing
 
-Modality = Literal["rgb", "ndvi", "nir"]
+Modality = Literal["rgb", "ndvi", "nir", "dem"]
 FusionName = Literal[
     "channels", "convolution", "stacked", "cross", "residual_convolution", "residual_stacked", "residual_cross"
 ]
@@ -220,7 +220,7 @@ class TrainConfig(Section):
 
     network: NetworkConfig = NetworkConfig()
     modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
-    """Of rgb, ndvi and nir; the first is the query of the fusion."""
+    """Of rgb, ndvi, nir and dem; the first is the query of the fusion."""
     start_from: str | None = None
     """A published checkpoint, a folder of `rtsmap models import`, or a model: its weights instead of random ones."""
     backbones: tuple[str, ...] = ()
@@ -236,6 +236,8 @@ class TrainConfig(Section):
     """Chips that go through the network together, in each process."""
     accumulate: PositiveInt = 1
     """Batches whose gradients are added up to one step."""
+    boxes_per_chip: PositiveInt = 64
+    """Proposed boxes of a chip that the heads learn from, slumps and background together."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     """For a step of 4 chips; scaled linearly with their real number (batch_size x accumulate x processes)."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0

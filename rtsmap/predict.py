@@ -17,7 +17,7 @@ from rtsmap.attributes import Describer
 from rtsmap.chips import ChipBlock, ChipGrid, read_chips
 from rtsmap.config import ModelCard
 from rtsmap.detector import Detector
-from rtsmap.errors import SceneError
+from rtsmap.errors import InputError, SceneError
 from rtsmap.instances import outlines
 from rtsmap.layer import SceneResult
 from rtsmap.merge import Merger
@@ -55,6 +55,7 @@ class Options:
     chip_size: int | None = None
     overlap: int | None = None
     aoi: Path | None = None
+    dem: str | None = None  # an elevation model, for models that see the terrain
 
     def for_model(self, card: ModelCard) -> "Resolved":
         """What holds with this model: the option where it is given, else the card's value."""
@@ -97,7 +98,7 @@ def no_progress(_done: int, _total: int) -> None:
 
 def plan_scene(path: str, card: ModelCard, options: Options) -> Plan:
     """Count chips without reading a pixel; chips that turn out to hold none are never computed."""
-    with _open(path, options) as scene:
+    with _open(path, options, dem_for(card, options)) as scene:
         source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
         lattice, wanted, _ = _layout(source, card, options)
         cores = [place.core for row in range(lattice.rows) for place in lattice.places(row) if wanted(place)]
@@ -128,9 +129,9 @@ def predict_scene(
 
     Raises:
         SceneError: the scene cannot be opened or read, or holds no valid pixel.
-        InputError: an option does not fit.
+        InputError: an option does not fit, or the model sees the terrain and there is no elevation model.
     """
-    with _open(path, options) as scene:
+    with _open(path, options, dem_for(card, options)) as scene:
         source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
         lattice, wanted, area = _layout(source, card, options)
         cache = scene.read_cache(lattice.chip_size, source.grid)
@@ -179,7 +180,7 @@ def find(
         Outlines in pixel coordinates of the source's grid, cut to it.
 
     Raises:
-        InputError: chip size and overlap do not fit.
+        InputError: chip size and overlap do not fit, or the model sees the terrain and the pixels have none.
     """
     size = card.input.chip_size if chip_size is None else chip_size
     lattice = ChipGrid(source.grid, size, card.input.overlap if overlap is None else overlap, card.network.alignment)
@@ -234,13 +235,32 @@ def provenance(paths: Sequence[str], card: ModelCard, options: Options, command:
             "chip_size": resolved.chip_size,
             "overlap": resolved.overlap,  # at least
             "aoi": str(options.aoi) if options.aoi else None,
+            **({"dem": options.dem} if sees_terrain(card) else {}),
         },
         "model": card.describe(),
     }
 
 
-def _open(path: str, options: Options) -> Scene:
-    return open_scene(path, bands=options.bands, scale=options.scale, mask=options.mask)
+def sees_terrain(card: ModelCard) -> bool:
+    """Whether a model needs an elevation model."""
+    return "dem" in card.input.modalities
+
+
+def dem_for(card: ModelCard, options: Options) -> str | None:
+    """The elevation model to open for a model: none where it does not see the terrain.
+
+    Raises:
+        InputError: the model sees the terrain, and there is no elevation model.
+    """
+    if not sees_terrain(card):
+        return None
+    if options.dem is None:
+        raise InputError(f"{card.name}: sees the terrain; give an elevation model of the scene with --dem FILE")
+    return options.dem
+
+
+def _open(path: str, options: Options, dem: str | None = None) -> Scene:
+    return open_scene(path, bands=options.bands, scale=options.scale, mask=options.mask, dem=dem)
 
 
 def _layout(
@@ -293,9 +313,9 @@ def _instances(
 
 
 def _network_input(chip: Chip, card: ModelCard) -> FloatArray:
-    inputs = card.input
+    inputs, pixels = card.input, chip.pixels
     return bands.network_input(
-        chip.pixels.reflectance, chip.pixels.valid, inputs.modalities, inputs.mean, inputs.deviation
+        pixels.reflectance, pixels.valid, inputs.modalities, inputs.mean, inputs.deviation, pixels.terrain
     )
 
 

@@ -70,11 +70,15 @@ class Pixels:
         reflectance: `(4, rows, columns)` float32 in 0..1, in the order of `bands.BANDS`; 0 where not valid.
         valid: `(rows, columns)`, true where the sensor saw the ground or a cloud (neither nodata nor blackfill).
         clear: `(rows, columns)`, true where valid and in none of the masked classes (cloud, shadow, ...).
+        terrain: `(2, rows, columns)` float32 in the order of `bands.TERRAIN`: elevation in m relative to the mean of
+            the surroundings, slope in degrees 0..90; both 0 where the pixel is not valid and where the elevation model
+            has no height. None where no elevation model was given.
     """
 
     reflectance: FloatArray
     valid: BoolArray
     clear: BoolArray
+    terrain: FloatArray | None = None
 
 
 @dataclass(frozen=True)

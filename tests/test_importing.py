@@ -285,7 +285,10 @@ def test_the_command_imports_weights_that_training_starts_from(rtsmap, tmp_path)
     [
         ((), "needs either --network or --config"),
         (("--network", "mvitv2-t", "--config", "mine.toml"), "needs either --network or --config"),
-        (("--network", "mvitv2-t", "--modalities", "rgb,dem"), "'rgb,dem' must name some of rgb, ndvi, nir, each once"),
+        (
+            ("--network", "mvitv2-t", "--modalities", "rgb,thermal"),
+            "'rgb,thermal' must name some of rgb, ndvi, nir, dem, each once",
+        ),
         (("--network", "mvitv2-t", "--modalities", "rgb,rgb"), "each once"),
         (("--network", "mvitv2-t"), "in1k.pyth: another architecture: the file's backbone has depth 4 and 8 channels"),
     ],

@@ -167,7 +167,7 @@ def _print_memory(settings: "TrainConfig", chip_size: int) -> None:
 )
 @options.network
 @click.option("--config", type=options.input_path, help="Training settings in TOML, instead of --network.")
-@click.option("--modalities", metavar="NAME[,NAME...]", help="Of rgb, ndvi, nir; if not given, the settings' own.")
+@click.option("--modalities", metavar="NAME[,NAME...]", help="Of rgb, ndvi, nir, dem; if not given, the settings' own.")
 @options.overwrite
 def import_(
     file: Path, output: Path, network: str | None, config: Path | None, modalities: str | None, overwrite: bool

@@ -1,5 +1,6 @@
 """Options that mean the same in every command."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,13 +15,23 @@ device = click.option(
     show_default=True,
     help="Where the network runs; auto takes a GPU when there is one.",
 )
+dem = click.option(
+    "--dem", metavar="FILE", help="Elevation model in metres (ArcticDEM, Copernicus DEM), for models that see terrain."
+)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 
 
 class BandNumbers(click.ParamType[dict[str, int]]):
-    """`blue=1,green=2,red=3,nir=4`, numbers counted from 1."""
+    """`blue=1,green=2,red=3,nir=4`, numbers counted from 1.
 
-    name = "blue=N,green=N,red=N,nir=N"
+    Args:
+        needed: bands that must be there.
+        others: bands that may.
+    """
+
+    def __init__(self, needed: Sequence[str] = ("blue", "green", "red", "nir"), others: Sequence[str] = ()) -> None:
+        self.needed, self.others = needed, others
+        self.name = ",".join(f"{band}=N" for band in needed) + (",..." if others else "")
 
     def convert(
         self, value: str | dict[str, int], param: click.Parameter | None, ctx: click.Context | None
@@ -28,12 +39,15 @@ class BandNumbers(click.ParamType[dict[str, int]]):
         """Parse, and refuse what is missing, unknown or not a number."""
         if isinstance(value, dict):
             return value
+        known = [*self.needed, *self.others]
         try:
             numbers = {name.strip(): int(number) for name, number in (part.split("=") for part in value.split(","))}
         except ValueError:
-            self.fail(f"{value!r} does not look like blue=1,green=2,red=3,nir=4", param, ctx)
-        if set(numbers) != {"blue", "green", "red", "nir"} or min(numbers.values()) < 1:
-            self.fail(f"{value!r} must give a number from 1 for each of blue, green, red, nir", param, ctx)
+            example = ",".join(f"{band}={number}" for number, band in enumerate(known, start=1))
+            self.fail(f"{value!r} does not look like {example}", param, ctx)
+        if not set(self.needed) <= set(numbers) <= set(known) or min(numbers.values()) < 1:
+            also = f", and may for {', '.join(self.others)}" if self.others else ""
+            self.fail(f"{value!r} must give a number from 1 for each of {', '.join(self.needed)}{also}", param, ctx)
         return numbers
 
 
@@ -62,7 +76,7 @@ class MaskClasses(click.ParamType[tuple[str, ...]]):
 NETWORKS = ("mini", "mvitv2-t", "mvitv2-s", "mvitv2-b", "resnet50", "efficientnet-lite0", "efficientnet-lite2")
 
 network = click.option("--network", type=click.Choice(NETWORKS), help="Architecture; other settings as by default.")
-MODALITIES = ("rgb", "ndvi", "nir")
+MODALITIES = ("rgb", "ndvi", "nir", "dem")
 FUSIONS = (
     "convolution",
     "stacked",

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--chip-size", type=click.IntRange(32), help="Side of a chip, px.  [default: the model's]")
 @click.option("--overlap", type=click.IntRange(0), help="Pixels that chips share.  [default: the model's]")
 @click.option("--aoi", type=options.input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
+@options.dem
 @options.overwrite
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it might take; write nothing.")
 @click.option("--preview", type=options.output_path, metavar="PNG", help="Also draw the outlines over the scene.")
@@ -57,6 +59,7 @@ def predict(
     chip_size: int | None,
     overlap: int | None,
     aoi: Path | None,
+    dem: str | None,
     overwrite: bool,
     dry_run: bool,
     preview: Path | None,
@@ -65,6 +68,8 @@ def predict(
 
     SCENE is a PlanetScope image or order folder, or any georeferenced raster with blue, green, red and near-infrared
     bands: a path, a URL, or what GDAL can open (/vsis3/...). Scenes of one call share the layers of one file.
+
+    A model that sees the terrain (dem among its modalities) needs --dem: heights in metres of all scenes, in any CRS.
 
     \b
     Examples:
@@ -75,15 +80,18 @@ def predict(
     """
     from rtsmap.layer import output_files
     from rtsmap.models import find_model, verify
-    from rtsmap.predict import Options
+    from rtsmap.predict import Options, dem_for
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if preview and len(scenes) > 1:
         raise click.UsageError("--preview draws one scene; leave it out for several.")
-    settings = Options(score, min_area, mask, bands, scale, chip_size, overlap, aoi)
+    settings = Options(score, min_area, mask, bands, scale, chip_size, overlap, aoi, dem)
     folder, card = find_model(model)
     verify(folder, card)
+    if dem_for(card, settings) is None and dem is not None:
+        click.echo(f"rtsmap: {card.name} does not see the terrain; --dem changes nothing", err=True)
+        settings = replace(settings, dem=None)
     if output is None or dry_run:
         _plan(scenes, folder, card, settings, device)
         return
@@ -193,7 +201,7 @@ def _command(scenes: tuple[str, ...], model: str, settings: "Options", card: "Mo
     words += ["--mask", ",".join(settings.mask) or "none"]
     if settings.bands:
         words += ["--bands", ",".join(f"{name}={number}" for name, number in settings.bands.items())]
-    for name in ("score", "scale", "chip_size", "overlap", "aoi"):
+    for name in ("score", "scale", "chip_size", "overlap", "aoi", "dem"):
         if (value := getattr(settings, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)

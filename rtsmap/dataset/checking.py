@@ -11,13 +11,14 @@ import rasterio
 import shapely
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from rtsmap.bands import BANDS
+from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.dataset.findings import Finding
 from rtsmap.dataset.images import ANNOTATIONS, Dataset, LabelledImage, gdal_name, read_dataset
 from rtsmap.dataset.neighbours import SAME_IOU, check_neighbours, overlap
 from rtsmap.dataset.splitting import GAP_M
 from rtsmap.dataset.streaming import label_numbers, tiles
 from rtsmap.errors import DatasetError
+from rtsmap.records import FloatArray, Pixels
 
 #: Share of a slump on nodata that is worth a warning; of an image under one label that makes an inverted mask likely.
 NODATA_SHARE, WHOLE_SHARE = 0.2, 0.95
@@ -126,7 +127,7 @@ def _problem_of_file(folder: Path, image: LabelledImage) -> Finding | None:
 def _check_pixels(folder: Path, image: LabelledImage) -> Iterator[Finding]:
     known = np.zeros(len(image.slumps) + 1, dtype=np.int64)
     covered, valid_px = known.copy(), 0
-    low, high = np.full(4, np.inf), np.full(4, -np.inf)
+    low, high = (np.full(len(BANDS) + len(TERRAIN), value) for value in (np.inf, -np.inf))
     try:
         for window, pixels in tiles(folder, image):
             numbers = np.maximum(label_numbers(image, window), 0)
@@ -134,8 +135,9 @@ def _check_pixels(folder: Path, image: LabelledImage) -> Iterator[Finding]:
             known += np.bincount(numbers[pixels.valid], minlength=len(known))
             valid_px += int(pixels.valid.sum())
             if pixels.valid.any():
-                low = np.minimum(low, pixels.reflectance[:, pixels.valid].min(axis=1))
-                high = np.maximum(high, pixels.reflectance[:, pixels.valid].max(axis=1))
+                planes = [plane[pixels.valid] for plane in (*pixels.reflectance, *_terrain(pixels))]
+                low = np.minimum(low, [plane.min() for plane in planes])
+                high = np.maximum(high, [plane.max() for plane in planes])
     except DatasetError as error:
         yield Finding("error", image.name, str(error))
         return
@@ -150,9 +152,14 @@ def _check_pixels(folder: Path, image: LabelledImage) -> Iterator[Finding]:
             yield Finding(level, image.name, f"slump {number} {what}", "remove or move it")  # type: ignore[arg-type]
 
 
+def _terrain(pixels: Pixels) -> FloatArray:
+    """Of pixels without a terrain nothing is looked at."""
+    return np.zeros((len(TERRAIN), *pixels.valid.shape), np.float32) if pixels.terrain is None else pixels.terrain
+
+
 def _check_bands(image: LabelledImage, constant: Any) -> Iterator[Finding]:
     for band in image.bands:
-        if constant[BANDS.index(band)]:
+        if constant[(*BANDS, *TERRAIN).index(band)]:
             yield Finding("warning", image.name, f"its band {band} has one value throughout", "look at the image")
 
 

@@ -9,6 +9,7 @@ import shapely
 from affine import Affine
 from shapely.affinity import affine_transform
 
+from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.chips import ChipGrid, read_chips
 from rtsmap.dataset.cutting import ChipLabels, SceneLabels, chip_labels
 from rtsmap.dataset.images import LabelledImage
@@ -114,6 +115,7 @@ class SceneChips:
             height=window.height,
             width=window.width,
             gsd_m=round(gsd_m(grid), 6),
+            bands=BANDS if self._scene.dem_path is None else (*BANDS, *TERRAIN),
             slumps=labels.slumps,
             ignored=labels.ignored,
             hard_negatives=labels.hard_negatives,

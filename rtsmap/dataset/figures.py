@@ -83,7 +83,7 @@ def _limits(sites: Sequence[SiteStatistics], name: str) -> tuple[float, float]:
     shares = np.cumsum(counts) / counts.sum()
     first = int(np.searchsorted(shares, _CUT))
     last = min(int(np.searchsorted(shares, 1 - _CUT)) + 2, BINS)
-    return float(edges[first]) if name == "ndvi" else 0.0, float(edges[last])
+    return float(edges[first]) if channel_range(name)[0] <= -1 else 0.0, float(edges[last])
 
 
 def _draw_channel(panel: "Axes", site: SiteStatistics, name: str, limits: tuple[float, float]) -> None:

@@ -4,6 +4,9 @@
     FOLDER/images/*.tif         reflectance x 10000, uint16, nodata 0, bands described; or in images-0000.tar, ...
     FOLDER/split.csv            written by `rtsmap dataset split`: image, site, fold
 
+Images built with an elevation model have two more bands, elevation and slope (`bands.TERRAIN`): m and degrees by the
+scale and offset of `coding.TERRAIN_CODES`, which the files declare.
+
 Images keep the resolution of their scene. Modalities are computed from reflectance when chips are made, for training as
 for inference, so that they cannot disagree.
 """
@@ -27,7 +30,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.bands import BANDS, MODALITY_CHANNELS
+from rtsmap.bands import BANDS, MODALITY_CHANNELS, TERRAIN
+from rtsmap.dataset.coding import decoded
 from rtsmap.errors import DatasetError
 from rtsmap.records import FloatArray, Grid, Pixels, Window
 
@@ -63,7 +67,7 @@ class LabelledImage:
         scene: what the image was cut from.
         height, width: px.
         gsd_m: ground sampling distance.
-        bands: those of `bands.BANDS` that the file has, in its order.
+        bands: those of `bands.BANDS` and `bands.TERRAIN` that the file has, in its order.
         slumps: what a network should find.
         ignored: areas in pixel coordinates that are neither slump nor background: what the labeller did not look at,
             and slumps of which too little is seen.
@@ -116,7 +120,7 @@ class Dataset:
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         """Those that every image has the bands for."""
-        shared = set(BANDS).intersection(*(image.bands for image in self.images))
+        shared = {*BANDS, *TERRAIN}.intersection(*(image.bands for image in self.images))
         needed = {name: {"red", "nir"} if name == "ndvi" else set(of) for name, of in MODALITY_CHANNELS.items()}
         return tuple(name for name, of in needed.items() if of <= shared)
 
@@ -243,7 +247,8 @@ def _folds(path: Path) -> dict[str, str]:
 def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) -> Pixels:
     """The pixels of an image, or of a window of it.
 
-    Bands that the image has not are 0. A pixel that is 0 in all bands is not valid.
+    Bands that the image has not are 0. A pixel that is 0 in all bands is not valid. There is a terrain where the image
+    has both of its bands.
 
     Raises:
         DatasetError: the file cannot be read.
@@ -252,6 +257,7 @@ def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) 
     place = window or Window(0, 0, image.height, image.width)
     inside = place.intersection(Window(0, 0, image.height, image.width))
     reflectance = np.zeros((len(BANDS), place.height, place.width), dtype=np.float32)
+    terrain = np.zeros_like(reflectance[: len(TERRAIN)]) if set(TERRAIN) <= set(image.bands) else None
     valid = np.zeros((place.height, place.width), dtype=np.bool_)
     if inside.height and inside.width:
         row, column = inside.row - place.row, inside.column - place.column
@@ -260,10 +266,13 @@ def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) 
         if numbers.shape != (len(image.bands), inside.height, inside.width):
             raise DatasetError(f"{path}: has not the size and bands of {ANNOTATIONS}; build the data set again")
         for band, plane in zip(image.bands, numbers, strict=True):
-            reflectance[BANDS.index(band)][part] = plane
+            if band in BANDS:
+                reflectance[BANDS.index(band)][part] = plane
+            elif terrain is not None:
+                terrain[TERRAIN.index(band)][part] = decoded(band, plane)
         valid[part] = numbers.any(axis=0)
     reflectance *= np.float32(SCALE)
-    return Pixels(reflectance, valid, valid)
+    return Pixels(reflectance, valid, valid, terrain)
 
 
 def gdal_name(path: Path) -> str:

@@ -8,7 +8,7 @@ import rasterio
 import rasterio.features
 from numpy.typing import NDArray
 
-from rtsmap.bands import BANDS, MODALITY_CHANNELS, ndvi
+from rtsmap.bands import MODALITY_CHANNELS, channel
 from rtsmap.dataset.images import LabelledImage
 from rtsmap.records import Pixels
 
@@ -19,20 +19,21 @@ IGNORED = 255
 
 
 def write_modalities(folder: Path, image: LabelledImage, pixels: Pixels) -> None:
-    """Write `<image>_rgb.tif`, `_ndvi.tif`, `_nir.tif` and `_mask.tif` into a folder of a data set.
+    """Write `<image>_rgb.tif`, `_ndvi.tif`, `_nir.tif`, `_dem.tif` and `_mask.tif` into a folder of a data set.
 
     Args:
         folder: of the data set.
         image: names the files.
-        pixels: of the image. Reflectance 0..1 and NDVI -1..1 are written as float32, NaN where not clear; in the mask
-            1 is slump, 0 background, 255 ignored or not clear.
+        pixels: of the image. Reflectance 0..1, NDVI -1..1, elevation in m and slope in degrees are written as float32,
+            NaN where not clear; the last two only where there is a terrain. In the mask 1 is slump, 0 background, 255
+            ignored or not clear.
     """
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
     for modality, names in MODALITY_CHANNELS.items():
-        planes = [
-            ndvi(pixels.reflectance) if name == "ndvi" else pixels.reflectance[BANDS.index(name)] for name in names
-        ]
+        if modality == "dem" and pixels.terrain is None:
+            continue
+        planes = [channel(name, pixels.reflectance, pixels.terrain) for name in names]
         values = np.where(pixels.clear, np.stack(planes), np.float32("nan"))
         _write(place / f"{image.name}_{modality}.tif", image, values, names, float("nan"))
     _write(place / f"{image.name}_mask.tif", image, _mask(image, pixels)[None], ("slump",), IGNORED)

@@ -33,6 +33,7 @@ class Inputs:
         rule: which labels belong to a scene.
         site: of all scenes; before that of the labels.
         hard_negatives: a map by `rtsmap predict`; what of it touches no label is no slump.
+        dem: an elevation model of all scenes that have none of their own; see `open_scene`.
     """
 
     bands: Mapping[str, int] | None = None
@@ -44,10 +45,12 @@ class Inputs:
     rule: Rule = field(default_factory=Rule)
     site: str | None = None
     hard_negatives: Path | None = None
+    dem: str | None = None
 
     def open(self, source: Source) -> Scene:
         """Open the scene of a source."""
-        return open_scene(source.image, bands=self.bands, scale=self.scale, mask=self.mask)
+        dem = self.dem if source.dem is None else source.dem
+        return open_scene(source.image, bands=self.bands, scale=self.scale, mask=self.mask, dem=dem)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from rtsmap.errors import DatasetError
-from rtsmap.scene.raster import is_remote
+from rtsmap.scene.files import is_remote
 
 COLUMNS = ("image", "labels", "site")
 
@@ -22,6 +22,7 @@ class Source:
         footprints: what the labeller looked at; None: the whole scene.
         site: None: that of the labels.
         acquired: day, for a scene that does not know its own.
+        dem: an elevation model of it; None: that of all scenes, if any.
         paired: the labels were given for this scene, so that those without a date go by place.
     """
 
@@ -31,10 +32,11 @@ class Source:
     site: str | None = None
     acquired: date | None = None
     paired: bool = False
+    dem: str | None = None
 
 
 def read_table(table: Path) -> list[Source]:
-    """Read a CSV table with the columns image, labels, site and, optionally, footprints and date.
+    """Read a CSV table with the columns image, labels, site and, optionally, footprints, date and dem.
 
     Paths are relative to the table. A scene without labels is one without slumps.
 
@@ -53,16 +55,30 @@ def read_table(table: Path) -> list[Source]:
 
 
 def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
-    values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, "footprints", "date")}
+    values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, "footprints", "date", "dem")}
     if not values["image"]:
         raise DatasetError(f"{table}: line {number} has no image; name one or remove the line")
     files = {name: table.parent / values[name] if values[name] else None for name in ("labels", "footprints")}
     for name, path in files.items():
         if path is not None and not path.exists():
             raise DatasetError(f"{table}: line {number}: {name} {path} does not exist; mend the path")
-    image = values["image"] if is_remote(values["image"]) else str(table.parent / values["image"])
+    image, dem = (_placed(table, values[name]) for name in ("image", "dem"))
+    if values["dem"] and not is_remote(dem) and not Path(dem).exists():
+        raise DatasetError(f"{table}: line {number}: dem {dem} does not exist; mend the path")
     try:
         acquired = date.fromisoformat(values["date"]) if values["date"] else None
     except ValueError as error:
         raise DatasetError(f"{table}: line {number}: the date {values['date']} is not YYYY-MM-DD") from error
-    return Source(image, files["labels"], files["footprints"], values["site"] or None, acquired, paired=True)
+    return Source(
+        image,
+        files["labels"],
+        files["footprints"],
+        values["site"] or None,
+        acquired,
+        paired=True,
+        dem=dem if values["dem"] else None,
+    )
+
+
+def _placed(table: Path, path: str) -> str:
+    return path if is_remote(path) else str(table.parent / path)

@@ -11,13 +11,15 @@ from rtsmap import bands
 from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.streaming import label_numbers, tiles
 from rtsmap.errors import DatasetError
-from rtsmap.records import FloatArray
+from rtsmap.records import BoolArray, FloatArray, Pixels
 
-#: Bins of the histograms of reflectance (0..1) and NDVI (-1..1).
+#: Bins of the histograms of the channels; see `channel_range`.
 BINS = 256
 
 #: Quantiles of the slumps' areas.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+_RANGES = {"ndvi": (-1.0, 1.0), "elevation": (-64.0, 64.0), "slope": (0.0, 64.0)}  # m and degrees
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def channel_statistics(dataset: Dataset, modalities: Sequence[str]) -> tuple[dic
 
     Returns:
         Mean and standard deviation by the channel's name, rounded to 4 digits after the point; reflectance in 0..1,
-        NDVI in -1..1.
+        NDVI in -1..1, elevation in m, slope in degrees.
 
     Raises:
         DatasetError: an image has not the bands of these modalities, cannot be read, or a channel is constant.
@@ -85,7 +87,7 @@ def channel_statistics(dataset: Dataset, modalities: Sequence[str]) -> tuple[dic
     for image in dataset.images:
         sums = by_site.setdefault(image.site, np.zeros((2, len(names) + 1)))
         for _, pixels in tiles(dataset.folder, image):
-            values = _channel_values(pixels.reflectance[:, pixels.valid], names)
+            values = _channel_values(pixels, pixels.valid, names)
             sums[0] += [values.shape[1], *values.sum(axis=1, dtype=np.float64)]
             sums[1, 1:] += [np.square(row, dtype=np.float64).sum() for row in values]
     moments = [sums[:, 1:] / sums[0, 0] for sums in by_site.values() if sums[0, 0]]
@@ -102,9 +104,11 @@ def _rounded(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, flo
     return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
 
 
-def _channel_values(reflectance: FloatArray, names: Sequence[str]) -> FloatArray:
-    """`(channels, pixels)` of `(4, pixels)` reflectance."""
-    rows = [bands.ndvi(reflectance) if name == "ndvi" else reflectance[bands.BANDS.index(name)] for name in names]
+def _channel_values(pixels: Pixels, chosen: BoolArray, names: Sequence[str]) -> FloatArray:
+    """`(channels, pixels)` of the chosen pixels."""
+    reflectance = pixels.reflectance[:, chosen]
+    terrain = None if pixels.terrain is None else pixels.terrain[:, chosen]
+    rows = [bands.channel(name, reflectance, terrain) for name in names]
     return np.array(rows, dtype=np.float32).reshape(len(names), reflectance.shape[1])
 
 
@@ -146,7 +150,7 @@ def _count(dataset: Dataset, image: LabelledImage, histograms: ChannelHistograms
         valid_px += int(pixels.valid.sum())
         numbers = label_numbers(image, window)
         for chosen, counts in ((numbers > 0, histograms.slump), (numbers == 0, histograms.background)):
-            values = _channel_values(pixels.reflectance[:, pixels.valid & chosen], list(counts))
+            values = _channel_values(pixels, pixels.valid & chosen, list(counts))
             for name, row in zip(counts, values, strict=True):
                 counts[name] += np.histogram(row, BINS, channel_range(name))[0]
     return valid_px
@@ -155,9 +159,10 @@ def _count(dataset: Dataset, image: LabelledImage, histograms: ChannelHistograms
 def channel_range(name: str) -> tuple[float, float]:
     """Lowest and highest value of a channel's histogram.
 
-    Those of reflectance are moved by half a level of 8 bits, so that every bin holds one level of such images.
+    Those of reflectance are moved by half a level of 8 bits, so that every bin holds one level of such images. Pixels
+    that are higher or steeper than slumps are anywhere do not count.
     """
-    return (-1.0, 1.0) if name == "ndvi" else (-1 / 510, 1 + 1 / 510)
+    return _RANGES.get(name, (-1 / 510, 1 + 1 / 510))
 
 
 def _areas(images: Sequence[LabelledImage]) -> NDArray[np.float64]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.bands import BANDS
+from rtsmap.bands import BANDS, TERRAIN, channel
+from rtsmap.dataset.coding import TERRAIN_CODES, UNITS, coded
 from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage, segmentation_of
 from rtsmap.errors import DatasetError
 from rtsmap.files import replacing_folder
@@ -48,7 +49,7 @@ class DatasetWriter:
 
         Args:
             image: `file` is chosen here.
-            pixels: what is not clear is written as nodata.
+            pixels: what is not clear is written as nodata. They have a terrain if `bands` of the image names it.
 
         Raises:
             DatasetError: there is an image of that name already.
@@ -158,11 +159,16 @@ def _annotation(label: Label | BaseGeometry, number: int, image: int) -> dict[st
 
 
 def _geotiff(image: LabelledImage, pixels: Pixels) -> bytes:
-    order = [BANDS.index(name) for name in image.bands]
+    order = [BANDS.index(name) for name in image.bands if name in BANDS]
     numbers = np.round(pixels.reflectance[order] / SCALE).astype(np.uint16)
     numbers[:, ~pixels.clear] = 0
     numbers[0][pixels.clear & ~numbers.any(axis=0)] = 1  # black is not nodata
-    return _encode(image, numbers)
+    terrain = [
+        coded(name, channel(name, pixels.reflectance, pixels.terrain)) * pixels.clear
+        for name in image.bands
+        if name in TERRAIN
+    ]
+    return _encode(image, np.stack([*numbers, *terrain]) if terrain else numbers)
 
 
 def _encode(image: LabelledImage, numbers: NDArray[np.uint16]) -> bytes:
@@ -185,6 +191,10 @@ def _encode(image: LabelledImage, numbers: NDArray[np.uint16]) -> bytes:
         with memory.open(**profile) as dataset:
             dataset.write(numbers)
             dataset.descriptions = image.bands
+            if set(image.bands) & set(TERRAIN):  # plain reflectance needs none, its scale is the usual one
+                codes = [TERRAIN_CODES.get(name, (SCALE, 0.0)) for name in image.bands]
+                dataset.scales, dataset.offsets = zip(*codes, strict=True)
+                dataset.units = [UNITS.get(name, "") for name in image.bands]
         return bytes(memory.getbuffer())
 
 

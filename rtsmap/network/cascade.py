@@ -129,7 +129,7 @@ def _bottom_up(
         for level, (name, shape) in enumerate(shapes.items())
         if len(backbones) > 1
     }
-    return FusedBackbone(backbones, channels, fusion, frozen=frozen)
+    return FusedBackbone(backbones, channels, fusion, frozen=frozen, inputs=inputs)
 
 
 def _mvitv2(config: NetworkConfig, channels: int, recompute: bool) -> Backbone:

@@ -164,6 +164,7 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
         channels: of each backbone's part of the stacked input, in the same order.
         fusion: by the name of the scale; empty for one backbone.
         frozen: modalities whose backbone does not learn: no gradients, no dropped paths, no activations kept.
+        inputs: channels that each backbone takes.
 
     Raises:
         ValueError: a frozen modality has no backbone.
@@ -176,6 +177,7 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
         fusion: Mapping[str, Fusion],
         *,
         frozen: Sequence[str] = (),
+        inputs: int = 3,
     ) -> None:
         super().__init__()
         if unknown := set(frozen) - set(backbones):
@@ -183,6 +185,7 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
         self.backbones = nn.ModuleDict(backbones)
         self.fusion = nn.ModuleDict(fusion)
         self.channels = tuple(channels[name] for name in backbones)
+        self.inputs = inputs
         self.frozen = frozenset(frozen)
         for name in self.frozen:
             self.backbones[name].requires_grad_(requires_grad=False).eval()
@@ -202,8 +205,8 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
         """Fused feature maps by scale.
 
         Args:
-            image: `(n, channels of all modalities, h, w)`; single-channel modalities are repeated to three, so that
-                weights made for RGB fit every backbone.
+            image: `(n, channels of all modalities, h, w)`; modalities of one or two channels are repeated to
+                `inputs`, so that weights made for RGB fit every backbone.
 
         Raises:
             ValueError: the image has other channels than the modalities of the network.
@@ -222,5 +225,13 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
 
     def _features(self, name: str, part: Tensor) -> dict[str, Tensor]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and name not in self.frozen):
-            maps: dict[str, Tensor] = self.backbones[name](part.expand(-1, 3, -1, -1) if part.shape[1] == 1 else part)
+            maps: dict[str, Tensor] = self.backbones[name](repeated(part, self.inputs))
         return maps
+
+
+def repeated(part: Tensor, inputs: int) -> Tensor:
+    """`(n, inputs, h, w)` of `(n, c, h, w)`: one channel everywhere, of two the first again in third place."""
+    given = part.shape[1]
+    if given == inputs:
+        return part
+    return part.expand(-1, inputs, -1, -1) if given == 1 else part[:, [place % given for place in range(inputs)]]

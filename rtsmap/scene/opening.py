@@ -15,9 +15,11 @@ from rtsmap.bands import BANDS
 from rtsmap.errors import SceneError
 from rtsmap.records import SceneInfo
 from rtsmap.scene import planetscope, udm2
+from rtsmap.scene.elevation import Elevation
+from rtsmap.scene.files import is_remote, open_raster
 from rtsmap.scene.metadata import Metadata
 from rtsmap.scene.planetscope import Product, Siblings
-from rtsmap.scene.raster import Calibration, Scene, grid_of, is_remote, open_raster
+from rtsmap.scene.raster import Calibration, Scene, grid_of
 from rtsmap.scene.resample import gsd_m
 
 _log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ def open_scene(
     bands: Mapping[str, int] | None = None,
     scale: float | None = None,
     mask: Collection[str] = udm2.DEFAULT_MASK,
+    dem: str | None = None,
 ) -> Scene:
     """Open a scene for reading by window.
 
@@ -48,6 +51,8 @@ def open_scene(
         scale: reflectance per digital number; without it that of the product, else of the file, else 1e-4 for integers
             and 1 for floating-point numbers.
         mask: classes out of `udm2.CLASSES` in which a pixel is not clear.
+        dem: an elevation model in metres, with one band, in any CRS and at any resolution: ArcticDEM, Copernicus DEM.
+            The scene's pixels then have their terrain; see `scene.elevation`.
 
     Raises:
         SceneError: with one line `path: what is wrong; what to do`.
@@ -69,7 +74,10 @@ def open_scene(
             gsd_m=gsd_m(grid),
             **{name: value for name, value in vars(known).items() if name != "reflectance_coefficients"},
         )
-        scene = Scene(dataset, info, grid, calibration, mask_dataset, mask_bands)
+        if mask_dataset is not None:
+            stack.callback(mask_dataset.close)
+        elevation = None if dem is None else Elevation(dem, grid, found.path)
+        scene = Scene(dataset, info, grid, calibration, mask_dataset, mask_bands, elevation)
         stack.pop_all()  # from here on the scene closes its files
         return scene
 

@@ -1,10 +1,9 @@
-"""Reading a raster by window: reflectance, and which pixels are valid and clear."""
+"""Reading a raster by window: reflectance, which pixels are valid and clear, and the terrain where it is known."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,38 +13,17 @@ import rasterio.windows
 from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import RasterioIOError
 
 from rtsmap.bands import BANDS, to_reflectance
 from rtsmap.errors import SceneError
 from rtsmap.records import BoolArray, Grid, Pixels, PixelSource, SceneInfo, Window
 from rtsmap.scene import udm2
+from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.resample import ResampledSource, pixel_size_m
 
 _SMALLEST_CACHE = 32 << 20  # bytes
 _LARGEST_CACHE = 160 << 20  # enough for a frame; blocks of mosaics of 20 000 px and more are decoded more than once
-
-
-def is_remote(path: str) -> bool:
-    """Whether only GDAL can reach a path: `https://`, `s3://`, `/vsicurl/` and the like."""
-    return "://" in path or path.startswith("/vsi")
-
-
-def open_raster(path: str) -> Any:
-    """Open a dataset.
-
-    Raises:
-        SceneError: it is not there, or GDAL knows no such format.
-    """
-    # Without it GDAL asks a server for the list of the folder; with it, it would miss the sidecars of local files.
-    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
-    try:
-        with rasterio.Env(**options), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `grid_of` says so, as an error
-            return rasterio.open(path)
-    except RasterioIOError as error:
-        what = "cannot be reached or is not a raster" if is_remote(path) else "is not a raster that can be read"
-        raise SceneError(f"{path}: {what} ({error}); give a GeoTIFF") from error
 
 
 def grid_of(path: str, dataset: Any) -> Grid:
@@ -82,6 +60,7 @@ class Scene:
         info: what is known of the scene.
         grid: its lattice.
         udm2_path: its usable data mask; None where it has none, and every valid pixel counts as clear.
+        dem_path: the elevation model of its pixels' terrain; None where none was given.
     """
 
     def __init__(
@@ -92,11 +71,14 @@ class Scene:
         calibration: Calibration,
         mask: Any = None,
         mask_bands: list[int] | None = None,
+        elevation: Elevation | None = None,
     ) -> None:
         self.info = info
         self.grid = grid
         self.udm2_path: str | None = None if mask is None else mask.name
+        self.dem_path: str | None = None if elevation is None else elevation.path
         self._dataset = dataset
+        self._elevation = elevation
         self._calibration = calibration
         self._mask = mask
         self._mask_bands = mask_bands or []
@@ -117,13 +99,21 @@ class Scene:
             stack.callback(self._dataset.close)
             if self._mask is not None:
                 stack.callback(self._mask.close)
+            if self._elevation is not None:
+                stack.callback(self._elevation.close)
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window; those beyond the grid's edges are not valid.
 
         Raises:
-            SceneError: the image or its UDM2 is damaged there.
+            SceneError: the image, its UDM2 or the elevation model is damaged there.
         """
+        pixels = self._read_padded(window)
+        if self._elevation is None:
+            return pixels
+        return replace(pixels, terrain=self._elevation.read(window, pixels.valid))
+
+    def _read_padded(self, window: Window) -> Pixels:
         inside = window.intersection(self.grid.window)
         shape = inside.height, inside.width
         if inside == window:

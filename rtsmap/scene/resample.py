@@ -6,13 +6,14 @@ cut into windows. On valid pixels they are the warper's own (a test compares the
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from affine import Affine
 from pyproj import Geod
 from scipy.sparse import csr_array
 
-from rtsmap.bands import BANDS
+from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.records import FloatArray, Grid, Pixels, PixelSource, Window
 
 _GEOD = Geod(ellps="WGS84")
@@ -43,8 +44,8 @@ def gsd_m(grid: Grid) -> float:
 class ResampledSource:
     """A view of a source on a grid with the same upper-left corner and square pixels of another size on the ground.
 
-    Reflectance is interpolated linearly where pixels become smaller and averaged by area where they become larger, from
-    valid pixels only; masks take the nearest pixel.
+    Reflectance and terrain are interpolated linearly where pixels become smaller and averaged by area where they become
+    larger, from valid pixels only; masks take the nearest pixel.
 
     Args:
         source: the pixels, in any CRS; its pixels need not be square (those of a grid in degrees are not).
@@ -78,14 +79,16 @@ class ResampledSource:
         step = max(1, int(_SOURCE_PIXELS / source_row_pixels))
         for row in range(inside.row, inside.row + inside.height, step):
             slab = Window(row, inside.column, min(step, inside.row + inside.height - row), inside.width)
-            self._fill(slab, window, result)
+            result = self._filled(slab, window, result)
         return result
 
-    def _fill(self, slab: Window, window: Window, result: Pixels) -> None:
+    def _filled(self, slab: Window, window: Window, result: Pixels) -> Pixels:
         grid = self._source.grid
         down = _Axis(slab.row, slab.height, grid.height, self._ratio_y)
         across = _Axis(slab.column, slab.width, grid.width, self._ratio_x)
         pixels = self._source.read(Window(down.first, across.first, down.count, across.count))
+        if pixels.terrain is not None and result.terrain is None:
+            result = replace(result, terrain=np.zeros((len(TERRAIN), *result.valid.shape), dtype=np.float32))
         row, column = slab.row - window.row, slab.column - window.column
         place = np.s_[row : row + slab.height, column : column + slab.width]
         nearest = np.ix_(down.nearest, across.nearest)
@@ -93,12 +96,16 @@ class ResampledSource:
         result.valid[place] = pixels.valid[nearest] & inside
         result.clear[place] = pixels.clear[nearest] & inside
         if not pixels.valid.any():
-            return
+            return result
         weight = _weighted(pixels.valid.astype(np.float32), down, across)
         usable = result.valid[place] & (weight > 0)
         for band, plane in zip(result.reflectance, pixels.reflectance, strict=True):
             np.divide(_weighted(plane, down, across), weight, out=band[place], where=usable)
             np.minimum(band[place], 1.0, out=band[place])  # rounding may pass the top of the range
+        if pixels.terrain is not None and result.terrain is not None:
+            for band, plane in zip(result.terrain, pixels.terrain, strict=True):
+                np.divide(_weighted(plane, down, across), weight, out=band[place], where=usable)
+        return result
 
 
 class _Axis:

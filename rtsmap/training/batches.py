@@ -24,7 +24,9 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         sample, inputs = self.sampler.sample(number), self.inputs
-        image = bands.network_input(sample.reflectance, sample.valid, inputs.modalities, inputs.mean, inputs.deviation)
+        image = bands.network_input(
+            sample.reflectance, sample.valid, inputs.modalities, inputs.mean, inputs.deviation, sample.terrain
+        )
         return torch.from_numpy(image), torch.from_numpy(sample.masks)
 
 

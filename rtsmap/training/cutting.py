@@ -22,13 +22,27 @@ def cut(pixels: Pixels, origin: NDArray[np.float64], step: float, size: int) -> 
     Returns:
         `(4, size, size)` reflectance and `(size, size)` valid; a pixel with an invalid neighbour is not valid.
     """
-    x, y = (_Axis(start, step, size, length) for start, length in zip(origin, pixels.valid.shape[::-1], strict=True))
+    return _cut_planes(pixels.reflectance, pixels.valid, origin, step, size)
+
+
+def cut_terrain(pixels: Pixels, origin: NDArray[np.float64], step: float, size: int) -> FloatArray | None:
+    """Bilinear cut of an image's terrain, see `cut`; None where it has none.
+
+    Heights and slopes are those of the ground whatever the pixel size, so that no scale changes them.
+    """
+    return None if pixels.terrain is None else _cut_planes(pixels.terrain, pixels.valid, origin, step, size)[0]
+
+
+def _cut_planes(
+    planes: FloatArray, known: BoolArray, origin: NDArray[np.float64], step: float, size: int
+) -> tuple[FloatArray, BoolArray]:
+    x, y = (_Axis(start, step, size, length) for start, length in zip(origin, known.shape[::-1], strict=True))
     needed = np.s_[y.inner, x.inner]
     padding = (y.padding, x.padding)
-    reflectance = np.pad(pixels.reflectance[:, *needed], ((0, 0), *padding))
-    valid = np.pad(pixels.valid[needed], padding)
-    upper = np.take(reflectance, y.first, axis=1)
-    upper += y.weight[:, None] * (np.take(reflectance, y.second, axis=1) - upper)
+    padded = np.pad(planes[:, *needed], ((0, 0), *padding))
+    valid = np.pad(known[needed], padding)
+    upper = np.take(padded, y.first, axis=1)
+    upper += y.weight[:, None] * (np.take(padded, y.second, axis=1) - upper)
     left = np.take(upper, x.first, axis=2)
     left += x.weight * (np.take(upper, x.second, axis=2) - left)
     both = valid[y.first] & valid[y.second]

@@ -75,7 +75,7 @@ def cells_for(name: str, network: NetworkConfig, dataset: Dataset, rows: Sequenc
     Raises:
         InputError: nothing is left.
     """
-    table = cells(name, network)
+    table = cells(name, network, dataset.modalities)
     wanted = [cell for cell in table if not rows or any(row.lower() in cell.row.lower() for row in rows)]
     if not wanted:
         known = "; ".join(dict.fromkeys(cell.row for cell in table))

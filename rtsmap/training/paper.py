@@ -1,11 +1,14 @@
 """The experiments of Li et al. 2025: which networks stand in each of its tables, and what they scored there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtsmap.config import NetworkConfig, TrainConfig
 
 PAIR, ALL = ("rgb", "ndvi"), ("rgb", "ndvi", "nir")
+
+#: The pair of the paper's table 5, for data sets with an elevation model.
+TERRAIN_PAIR = ("rgb", "dem")
 
 #: Fusions in the order of the paper's tables 3 and 4, and their AP50 in per cent with two and with three modalities.
 FUSIONS: Mapping[str, tuple[str, float, float]] = {
@@ -97,18 +100,19 @@ def _alone(network: NetworkConfig, modality: str) -> Recipe:
     return Recipe(network.model_copy(update={"fusion": fusion}), (modality,))
 
 
-def cells(table: str, network: NetworkConfig) -> list[Cell]:
+def cells(table: str, network: NetworkConfig, available: Collection[str] = ALL) -> list[Cell]:
     """The networks of a table.
 
     Args:
         table: `table1` (decoder and backbone by modality), `table2` (number of modalities, without and with training in
             two stages), `table3` and `table4` (fusions of two and of three modalities), `table5` (fusions where only
-            boxes are found; the paper's second modality there is elevation, ours NDVI).
+            boxes are found, of RGB and elevation, or of RGB and NDVI where elevation is not available).
         network: its sizes; the paper's are those of the preset `mvitv2-b`.
+        available: modalities of the data set.
     """
-    return {"table1": _table1, "table2": _table2, "table3": _table3, "table4": _table4, "table5": _table5}[table](
-        network
-    )
+    if table == "table5":
+        return _table5(network, TERRAIN_PAIR if "dem" in available else PAIR)
+    return {"table1": _table1, "table2": _table2, "table3": _table3, "table4": _table4}[table](network)
 
 
 def _table1(network: NetworkConfig) -> list[Cell]:
@@ -158,9 +162,10 @@ def _table4(network: NetworkConfig) -> list[Cell]:
     return _fusions(network, ALL, 1)
 
 
-def _table5(network: NetworkConfig) -> list[Cell]:
+def _table5(network: NetworkConfig, pair: tuple[str, ...]) -> list[Cell]:
     boxes = network.model_copy(update={"masks": False})
+    column = f"{'+'.join(modality.upper() for modality in pair)}, boxes"
     return [
-        Cell(name, "RGB+NDVI, boxes", paper, _fused(boxes, PAIR, fusion) if fusion else _alone(boxes, "rgb"))
+        Cell(name, column, paper, _fused(boxes, pair, fusion) if fusion else _alone(boxes, "rgb"))
         for fusion, (name, paper) in GEOIMAGENET.items()
     ]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.bands import TERRAIN
 from rtsmap.records import BoolArray, FloatArray, Pixels
-from rtsmap.training.cutting import cut, turn
+from rtsmap.training.cutting import cut, cut_terrain, turn
 
 #: Surroundings pasted with a slump, and the width over which they fade into the new ones, chip pixels.
 MARGIN_PX, FADE_PX = 8, 3.0
@@ -38,12 +39,21 @@ class Piece:
 
 
 def paste(
-    reflectance: FloatArray, valid: BoolArray, masks: BoolArray, pieces: Sequence[Piece], rng: Generator
+    reflectance: FloatArray,
+    valid: BoolArray,
+    masks: BoolArray,
+    pieces: Sequence[Piece],
+    rng: Generator,
+    terrain: FloatArray | None = None,
 ) -> tuple[FloatArray, BoolArray]:
     """Set slumps of other places into a chip, where there is room for them.
 
     Each band of the pasted piece is scaled so that the slump's old surroundings get the brightness of its new ones: the
     contrast stays, the light is that of the chip.
+
+    A slump brings its own terrain, for its headwall and floor are what the modality dem shows of it: a mask on the
+    untouched ground of another place would teach that the terrain says nothing. Elevation is raised or lowered so that
+    the surroundings meet; the slope stays. Which way the slump faces goes by chance, as its shadows do.
 
     Args:
         reflectance: `(4, c, c)` of the chip.
@@ -51,6 +61,7 @@ def paste(
         masks: `(n, c, c)` of its own slumps.
         pieces: the slumps.
         rng: where they go.
+        terrain: `(2, c, c)` of the chip, changed in place; slumps of images without one then leave it as it is.
 
     Returns:
         Reflectance and masks with those that found room.
@@ -61,7 +72,7 @@ def paste(
     for one in pieces:
         if (extent := one.extent) >= size * 0.7:
             continue
-        piece, piece_valid, mask = _cut_out(one, extent, rng)
+        piece, piece_valid, mask, land = _cut_out(one, extent, rng)
         row, column = rng.integers(0, size - extent, size=2)
         place = slice(row, row + extent), slice(column, column + extent)
         near = ndimage.binary_dilation(mask, iterations=MARGIN_PX // 2)
@@ -74,6 +85,8 @@ def paste(
             continue
         matched = piece * gain[:, None, None]
         reflectance[:, *place] += weight * (matched - reflectance[:, *place])
+        if terrain is not None and land is not None:
+            _lay(terrain[:, *place], land, ring, weight)
         whole = np.zeros((1, size, size), dtype=bool)
         whole[0][place] = mask
         taken[place] |= near
@@ -81,13 +94,22 @@ def paste(
     return reflectance, np.concatenate(pasted)
 
 
-def _cut_out(piece: Piece, extent: int, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray]:
+def _lay(ground: FloatArray, land: FloatArray, ring: BoolArray, weight: FloatArray) -> None:
+    """Set the terrain of a slump into that of its new place."""
+    level = TERRAIN.index("elevation")
+    land[level] += ground[level][ring].mean() - land[level][ring].mean()
+    ground += weight * (land - ground)
+
+
+def _cut_out(piece: Piece, extent: int, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray, FloatArray | None]:
     """A slump with its surroundings, square, at the chip's scale, turned at random."""
     left, top, right, bottom = piece.outline.bounds
     center: NDArray[np.float64] = np.array([left + right, top + bottom]) / 2
     origin = center - extent * piece.step / 2
     reflectance, valid = cut(piece.pixels, origin, piece.step, extent)
+    terrain = cut_terrain(piece.pixels, origin, piece.step, extent)
     to_image = Affine(piece.step, 0, origin[0], 0, piece.step, origin[1])
     mask = rasterio.features.geometry_mask([piece.outline], (extent, extent), to_image, invert=True)
-    quarter_turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    return turn(reflectance, quarter_turns, flip), turn(valid, quarter_turns, flip), turn(mask, quarter_turns, flip)
+    how = int(rng.integers(4)), bool(rng.integers(2))
+    land = None if terrain is None else turn(terrain, *how)
+    return turn(reflectance, *how), turn(valid, *how), turn(mask, *how), land

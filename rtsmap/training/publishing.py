@@ -82,11 +82,12 @@ def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None) -> str:
         else f"those of iteration {record.best_iteration}, AP50 {record.validation_ap50:.1%} on the validation images, "
         "which is too good an estimate, for it chose them"
     )
+    what = "reflectance and terrain (`--dem`)" if "dem" in card.input.modalities else "reflectance"
     return "\n".join(
         [
             f"# {card.name} {card.version}",
             "",
-            f"{card.summary}. Input: reflectance at {card.input.gsd_m:g} m, chips of {card.input.chip_size} px.",
+            f"{card.summary}. Input: {what} at {card.input.gsd_m:g} m, chips of {card.input.chip_size} px.",
             "",
             "| site | role | images | slumps |",
             "|---|---|---|---|",

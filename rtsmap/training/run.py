@@ -53,7 +53,9 @@ class Run:
         if config.start_from:
             start_from(network, Path(config.start_from), config)
         take_backbones(network, dict(zip(config.modalities, map(Path, config.backbones), strict=False)))
-        self.network = network.to(processes.device).train()
+        network.roi_heads.batch_size_per_image = config.boxes_per_chip
+        # channels last: a fifth less time on the CPU, where convolutions need no reordering
+        self.network = network.to(processes.device, memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.best: tuple[int, float, dict[str, Tensor]] | None = None
         self._shared = processes.share(self.network)

@@ -1,6 +1,7 @@
 """Training chips: cut at random places and scales, flipped, turned, and lit differently.
 
-Radiometric jitter acts on reflectance, before NDVI is computed, so that the modalities of a chip stay consistent.
+Radiometric jitter acts on reflectance, before NDVI is computed, so that the modalities of a chip stay consistent. The
+terrain is the same in any light: it is cut, pasted and turned with the rest, and nothing else.
 """
 
 import math
@@ -18,7 +19,7 @@ from rtsmap.config import TrainConfig
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
-from rtsmap.training.cutting import cut, turn
+from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste
 from rtsmap.training.store import PixelStore
 
@@ -31,11 +32,15 @@ MIN_PASTED_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Sample:
-    """One training chip: `(4, c, c)` reflectance, `(c, c)` valid, `(n, c, c)` masks of its slumps."""
+    """One training chip: `(4, c, c)` reflectance, `(c, c)` valid, `(n, c, c)` masks of its slumps, `(2, c, c)` terrain.
+
+    The terrain is None where the settings name no modality that shows it.
+    """
 
     reflectance: FloatArray
     valid: BoolArray
     masks: BoolArray
+    terrain: FloatArray | None = None
 
 
 class Sampler:
@@ -52,6 +57,7 @@ class Sampler:
     def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
         self.dataset, self.config = dataset, config
         self._pixels = PixelStore(dataset)
+        self._sees_terrain = "dem" in config.modalities
         images = dataset.images
         slumps = [(which, number) for which, one in enumerate(images) for number in range(len(one.slumps))]
         if not slumps:
@@ -76,17 +82,17 @@ class Sampler:
         size = self.config.training_chip_size
         origin = self._origin(which, center, size * step, rng)
         reflectance, valid = cut(self._pixels[which], origin, step, size)
+        terrain = cut_terrain(self._pixels[which], origin, step, size) if self._sees_terrain else None
         masks, blank = self._masks(which, origin, step)
         valid &= ~blank
         reflectance *= valid
         pieces = self._pieces(gsd_m, rng)
-        reflectance, masks = paste(reflectance, valid, masks, pieces, rng)
+        reflectance, masks = paste(reflectance, valid, masks, pieces, rng, terrain)
         reflectance = jitter(reflectance, rng, self.config.jitter)
         reflectance *= valid
-        quarter_turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-        return Sample(
-            turn(reflectance, quarter_turns, flip), turn(valid, quarter_turns, flip), turn(masks, quarter_turns, flip)
-        )
+        how = int(rng.integers(4)), bool(rng.integers(2))
+        land = None if terrain is None else turn(terrain * valid, *how)
+        return Sample(turn(reflectance, *how), turn(valid, *how), turn(masks, *how), land)
 
     def _place(self, rng: Generator) -> tuple[int, NDArray[np.float64]]:
         """An image and a point in it, `(column, row)`: on a slump, on a hard negative, or anywhere."""

@@ -39,4 +39,5 @@ class PixelStore:
 
 
 def _size(pixels: Pixels) -> int:
-    return pixels.reflectance.nbytes + pixels.valid.nbytes
+    terrain = 0 if pixels.terrain is None else pixels.terrain.nbytes
+    return pixels.reflectance.nbytes + pixels.valid.nbytes + terrain

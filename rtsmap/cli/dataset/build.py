@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 @click.option(
     "--modality-files", is_flag=True, help="Also write RGB, NDVI, NIR and mask of each chip, for other software."
 )
+@options.dem
 @click.option("--shards", type=click.IntRange(1), metavar="N", help="Write tar files of N chips each.")
 @options.overwrite
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
@@ -103,6 +104,7 @@ def build(
     scale: float | None,
     mask: tuple[str, ...],
     modality_files: bool,
+    dem: str | None,
     shards: int | None,
     overwrite: bool,
     dry_run: bool,
@@ -112,8 +114,12 @@ def build(
     A label belongs to a scene whose id it names (image_id, scene); without ids, to scenes that it lies on and that were
     taken within --days of its date. Of a slump drawn at several dates, the outline nearest in time is taken.
 
-    --table is a CSV file with the columns image, labels, site and, optionally, footprints and date; paths are relative
-    to it. Empty labels mean a scene that was searched and has no slumps. Labels without a date then need no --any-date.
+    --table is a CSV file with the columns image, labels, site and, optionally, footprints, date and dem; paths are
+    relative to it. Empty labels mean a scene that was searched and has no slumps. Labels without a date then need no
+    --any-date.
+
+    With --dem (or a column dem) chips also hold relative elevation and slope, for the modality dem. It needs them in
+    all chips of a data set.
 
     Fields are known by their names in AWI's training labels, ARTS (Negative outlines become hard negatives), the
     inventories of Barth and Runge, and maps by rtsmap; --scene-field and the like name others.
@@ -146,6 +152,7 @@ def build(
         Rule(None if any_date else days, undated=any_date),
         site,
         hard_negatives,
+        dem,
     )
     cutting = Cutting(chip_size, overlap, gsd, min_visible, min_valid, negatives, seed)
     report = _build(sources, None if dry_run else output, inputs, cutting, shards or 0, modality_files, overwrite)

@@ -42,7 +42,7 @@ def experiment(
     table2   one, two and three modalities, without and with a first stage; sizes and memory
     table3   fusions of RGB and NDVI
     table4   fusions of RGB, NDVI and NIR
-    table5   fusions of RGB and NDVI where only boxes are found (the paper: RGB and elevation)
+    table5   fusions of RGB and elevation where only boxes are found; of RGB and NDVI if DATASET has no elevation
 
     Every network is trained once without each fold and scored on it; scores are of all folds together. Models in OUTPUT
     are shared by the tables. A run that was stopped goes on when the same command is given again.

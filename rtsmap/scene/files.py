@@ -1,0 +1,31 @@
+"""Opening rasters, on this machine or elsewhere."""
+
+import warnings
+from typing import Any
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+from rtsmap.errors import SceneError
+
+
+def is_remote(path: str) -> bool:
+    """Whether only GDAL can reach a path: `https://`, `s3://`, `/vsicurl/` and the like."""
+    return "://" in path or path.startswith("/vsi")
+
+
+def open_raster(path: str) -> Any:
+    """Open a dataset.
+
+    Raises:
+        SceneError: it is not there, or GDAL knows no such format.
+    """
+    # Without it GDAL asks a server for the list of the folder; with it, it would miss the sidecars of local files.
+    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
+    try:
+        with rasterio.Env(**options), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who needs a place says so, as an error
+            return rasterio.open(path)
+    except RasterioIOError as error:
+        what = "cannot be reached or is not a raster" if is_remote(path) else "is not a raster that can be read"
+        raise SceneError(f"{path}: {what} ({error}); give a GeoTIFF") from error
