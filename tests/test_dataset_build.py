@@ -8,8 +8,8 @@ from shapely.affinity import affine_transform
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.build import build
 from rtsmap.dataset.choosing import Cutting
-from rtsmap.dataset.images import pixels_of
 from rtsmap.dataset.matching import ScenePlace, same_scene
+from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
 from tests.labels import SLUMPS, world, write_polygons, write_scene

@@ -6,7 +6,8 @@ import pytest
 import shapely
 
 from rtsmap.dataset import Label, read_dataset
-from rtsmap.dataset.images import ImagePixels, pixels_of, segmentation_of
+from rtsmap.dataset.outlines import segmentation_of
+from rtsmap.dataset.pixels import ImagePixels, pixels_of
 from rtsmap.dataset.writing import writing_dataset
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.records import Pixels, Window

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.from_masks import outlines_of
-from rtsmap.dataset.images import pixels_of
+from rtsmap.dataset.pixels import pixels_of
 from tests.datasets import SLUMPS, labelled_image, pixels_with
 from tests.scenes import write_raster
 

@@ -9,7 +9,7 @@ from PIL import Image
 from rtsmap import bands
 from rtsmap.config import ModelCard
 from rtsmap.dataset import Dataset, Label, read_dataset
-from rtsmap.dataset.images import pixels_of
+from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.stats import BINS, channel_statistics, site_statistics
 from rtsmap.dataset.writing import writing_dataset
 from rtsmap.errors import DatasetError

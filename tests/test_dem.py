@@ -17,7 +17,7 @@ from rtsmap.config import InputConfig, ModelCard, NetworkConfig
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.checking import check_dataset
 from rtsmap.dataset.coding import TERRAIN_CODES
-from rtsmap.dataset.images import pixels_of
+from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.stats import channel_statistics, site_statistics
 from rtsmap.dataset.writing import writing_dataset
 from rtsmap.errors import InputError, SceneError

@@ -13,7 +13,6 @@ for inference, so that they cannot disagree.
 
 import csv
 import json
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -21,19 +20,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import rasterio
-import shapely
 from affine import Affine
 from pyproj import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import BANDS, MODALITY_CHANNELS, TERRAIN
-from rtsmap.dataset.coding import decoded
+from rtsmap.dataset.outlines import outline_of
 from rtsmap.errors import DatasetError
-from rtsmap.records import FloatArray, Grid, Pixels, Window
+from rtsmap.records import Grid
 
 ANNOTATIONS, SPLIT = "annotations.json", "split.csv"
 
@@ -181,7 +175,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def _image(entry: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> LabelledImage:
-    outlines = [(label, _outline(label["segmentation"])) for label in labels]
+    outlines = [(label, outline_of(label["segmentation"])) for label in labels]
     return LabelledImage(
         name=Path(entry["file_name"]).stem,
         file=entry["file_name"],
@@ -204,36 +198,6 @@ def _image(entry: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> Lab
     )
 
 
-def _outline(segmentation: Sequence[Sequence[float]]) -> BaseGeometry:
-    """The union of COCO's rings; see `segmentation_of`."""
-    rings = [Polygon(np.reshape(ring, (-1, 2))) for ring in segmentation]
-    if len(rings) == 1 and rings[0].is_valid:
-        return rings[0]
-    return shapely.union_all(shapely.make_valid(np.array(rings), method="structure", keep_collapsed=False))
-
-
-def segmentation_of(outline: BaseGeometry) -> list[list[float]]:
-    """A polygon in COCO's form, a list of rings `[x0, y0, x1, y1, ...]` whose union it is.
-
-    COCO's rings have no holes: a polygon with some is cut through each of them, into pieces without.
-    """
-    polygons = shapely.get_parts(shapely.get_parts(outline))  # twice: a collection may hold a MultiPolygon
-    pieces = (piece for polygon in polygons for piece in _without_holes(polygon))
-    return [[round(float(value), 3) for value in shapely.get_coordinates(p.exterior)[:-1].ravel()] for p in pieces]
-
-
-def _without_holes(polygon: Polygon) -> list[Polygon]:
-    if not isinstance(polygon, Polygon) or polygon.is_empty:
-        return []
-    if not polygon.interiors:
-        return [polygon]
-    left, bottom, right, top = polygon.bounds
-    cut = polygon.interiors[0].centroid.x
-    sides = (shapely.box(left - 1, bottom - 1, cut, top + 1), shapely.box(cut, bottom - 1, right + 1, top + 1))
-    parts = (part for side in sides for part in shapely.get_parts(polygon.intersection(side)))
-    return [piece for part in parts for piece in _without_holes(part)]
-
-
 def _folds(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
@@ -242,67 +206,3 @@ def _folds(path: Path) -> dict[str, str]:
             return {row["image"]: row["fold"] for row in csv.DictReader(file)}
     except (OSError, KeyError) as error:
         raise DatasetError(f"{path}: needs the columns image and fold; make it with rtsmap dataset split") from error
-
-
-def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) -> Pixels:
-    """The pixels of an image, or of a window of it.
-
-    Bands that the image has not are 0. A pixel that is 0 in all bands is not valid. There is a terrain where the image
-    has both of its bands.
-
-    Raises:
-        DatasetError: the file cannot be read.
-    """
-    path = folder / image.file
-    place = window or Window(0, 0, image.height, image.width)
-    inside = place.intersection(Window(0, 0, image.height, image.width))
-    reflectance = np.zeros((len(BANDS), place.height, place.width), dtype=np.float32)
-    terrain = np.zeros_like(reflectance[: len(TERRAIN)]) if set(TERRAIN) <= set(image.bands) else None
-    valid = np.zeros((place.height, place.width), dtype=np.bool_)
-    if inside.height and inside.width:
-        row, column = inside.row - place.row, inside.column - place.column
-        part = np.s_[row : row + inside.height, column : column + inside.width]
-        numbers = _read(path, inside)
-        if numbers.shape != (len(image.bands), inside.height, inside.width):
-            raise DatasetError(f"{path}: has not the size and bands of {ANNOTATIONS}; build the data set again")
-        for band, plane in zip(image.bands, numbers, strict=True):
-            if band in BANDS:
-                reflectance[BANDS.index(band)][part] = plane
-            elif terrain is not None:
-                terrain[TERRAIN.index(band)][part] = decoded(band, plane)
-        valid[part] = numbers.any(axis=0)
-    reflectance *= np.float32(SCALE)
-    return Pixels(reflectance, valid, valid, terrain)
-
-
-def gdal_name(path: Path) -> str:
-    """How GDAL calls the file of an image: a member of a tar file is read where it lies."""
-    return f"/vsitar/{path}" if any(parent.suffix == ".tar" for parent in path.parents) else str(path)
-
-
-def _read(path: Path, window: Window) -> FloatArray:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(gdal_name(path)) as dataset:
-                box = rasterio.windows.Window(window.column, window.row, window.width, window.height)
-                numbers: FloatArray = dataset.read(window=box)
-                return numbers
-    except RasterioError as error:
-        raise DatasetError(f"{path}: cannot be read ({error}); build the data set again") from error
-
-
-class ImagePixels:
-    """An image as a source of pixels, for the stages that read scenes.
-
-    Args:
-        folder: of the data set.
-        image: one of its images.
-    """
-
-    def __init__(self, folder: Path, image: LabelledImage) -> None:
-        self.folder, self.image, self.grid = folder, image, image.grid
-
-    def read(self, window: Window) -> Pixels:
-        """The pixels of a window; those beyond the image are not valid."""
-        return pixels_of(self.folder, self.image, window)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.dataset.images import Dataset, LabelledImage, pixels_of
+from rtsmap.dataset.images import Dataset, LabelledImage
+from rtsmap.dataset.pixels import pixels_of
 from rtsmap.records import Pixels, Window
 
 #: Longest side of a tile, px.

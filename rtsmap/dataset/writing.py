@@ -17,7 +17,8 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import BANDS, TERRAIN, channel
 from rtsmap.dataset.coding import TERRAIN_CODES, UNITS, coded
-from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage, segmentation_of
+from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage
+from rtsmap.dataset.outlines import segmentation_of
 from rtsmap.errors import DatasetError
 from rtsmap.files import replacing_folder
 from rtsmap.records import Pixels

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import shapely
-from shapely import Polygon
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.config import ModelCard
-from rtsmap.dataset.images import ANNOTATIONS, Dataset, ImagePixels, LabelledImage, segmentation_of
+from rtsmap.dataset.images import ANNOTATIONS, Dataset, LabelledImage
+from rtsmap.dataset.outlines import outline_of, segmentation_of
+from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files import replacing
@@ -140,7 +139,7 @@ def read_detections(path: Path, dataset: Dataset) -> Found:
                 )
             if name in wanted:
                 detections = found.setdefault(name, [])
-                outline = _outline(entry["segmentation"])
+                outline = outline_of(entry["segmentation"])
                 detections += [Detection(outline, float(entry["score"]))] if outline.area > 0 else []
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -162,11 +161,6 @@ def read_all(paths: Iterable[Path], dataset: Dataset) -> Found:
         both = [str(path) for path, part in zip(paths, parts, strict=True) if twice[0] in part]
         raise InputError(f"{' and '.join(both)}: both hold the image {twice[0]}; each image may be there once")
     return {name: detections for part in parts for name, detections in part.items()}
-
-
-def _outline(segmentation: Sequence[Sequence[float]]) -> BaseGeometry:
-    rings = np.array([Polygon(np.reshape(ring, (-1, 2))) for ring in segmentation], dtype=np.object_)
-    return shapely.union_all(shapely.make_valid(rings, method="structure", keep_collapsed=False))
 
 
 def _image_ids(dataset: Dataset) -> dict[str, int]:

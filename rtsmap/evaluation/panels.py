@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.dataset.images import Dataset, LabelledImage, pixels_of
+from rtsmap.dataset.images import Dataset, LabelledImage
+from rtsmap.dataset.pixels import pixels_of
 from rtsmap.errors import DatasetError
 from rtsmap.evaluation.detections import Detection
 from rtsmap.files import replacing

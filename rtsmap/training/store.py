@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 
-from rtsmap.dataset.images import Dataset, pixels_of
+from rtsmap.dataset.images import Dataset
+from rtsmap.dataset.pixels import pixels_of
 from rtsmap.records import Pixels
 
 #: Of pixels kept by each process that makes chips.
