@@ -70,7 +70,7 @@ def test_a_model_is_scored_on_a_data_set(rtsmap, dataset, model, tmp_path):
     assert code == 0, err
     assert "4 images, 6 slumps; bare-ground 1.0.0, from 300 m2 on" in out
     assert "AP50       83.2 % (95 % interval" in out
-    assert "from 4 images)" in out
+    assert "from 4 scenes or images)" in out
     assert "from score 0.5 on:" in out
     assert "recall     83.3 % (5 of 6 labels)" in out
     assert "precision  83.3 % (5 of 6 polygons)" in out
@@ -176,13 +176,16 @@ def test_validation_in_training_needs_no_groups_or_intervals(dataset):
 
 
 def test_the_bootstrap_draws_scenes_where_there_are_enough(tmp_path):
-    many = write_dataset(tmp_path / "many", per_site=6, size=64)
+    whole = write_dataset(tmp_path / "many", ("many",), per_site=20, size=64)
+    in_pairs = tuple(replace(image, scene=f"scene-{number // 2}") for number, image in enumerate(whole.images))
+    many = replace(whole, images=in_pairs)
     found = {
-        image.name: [Detection(slump.outline, 0.9) for slump in image.slumps[: 1 + number % 2]]
+        image.name: [Detection(slump.outline, 0.9) for slump in image.slumps[: 1 + (number % 4 == 0)]]
         for number, image in enumerate(many.images)
     }
     report = score_chips(many, found)
-    assert report.drawn == "12 scenes"
+    assert report.drawn == "10 scenes or images"
+    assert score_chips(replace(many, images=in_pairs[:18]), found).drawn == "18 scenes or images"
     low, high = report.overall.interval
     assert low < report.average_precision < high
 

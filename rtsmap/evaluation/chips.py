@@ -12,8 +12,8 @@ from rtsmap.evaluation.matching import Bools, Comparison, compare, joined
 from rtsmap.evaluation.precision import RESAMPLES, best_threshold
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
 
-#: Images of one scene are not independent, so the bootstrap draws scenes. Of fewer than this the draws are too coarse
-#: for an interval; it then draws images, which makes the interval too narrow.
+#: Images of one scene are not independent, so the bootstrap draws scenes. Of sites with fewer than this the draws would
+#: be too coarse for an interval; there it draws images, which makes the interval too narrow.
 MIN_SCENES = 10
 
 
@@ -48,10 +48,9 @@ def best_score(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -> fl
 
 def compare_images(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -> Comparison:
     """Compare the detections of every image with its slumps, image by image."""
-    scenes = list(dict.fromkeys(image.scene for image in dataset.images))
-    of_scene = {name: number for number, name in enumerate(scenes)} if len(scenes) >= MIN_SCENES else {}
+    units = _units(dataset)
     parts = []
-    for number, image in enumerate(dataset.images):
+    for unit, image in zip(units, dataset.images, strict=True):
         detections = found[image.name]
         parts.append(
             compare(
@@ -60,10 +59,23 @@ def compare_images(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -
                 [slump.outline for slump in image.slumps],
                 image.ignored,
                 unit_m2=image.gsd_m**2,
-                unit=of_scene.get(image.scene, number),
+                unit=unit,
             )
         )
     return joined(parts)
+
+
+def _units(dataset: Dataset) -> list[int]:
+    """What the bootstrap draws together, for each image."""
+    scenes_of: dict[str, set[str]] = {}
+    for image in dataset.images:
+        scenes_of.setdefault(image.site, set()).add(image.scene)
+    names = [
+        image.scene if len(scenes_of[image.site]) >= MIN_SCENES else f"{image.scene} {image.name}"
+        for image in dataset.images
+    ]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return [numbers[name] for name in names]
 
 
 def score_chips(
@@ -89,13 +101,13 @@ def score_chips(
     large = comparison.prediction_m2 >= min_area_m2
     sites = list(_sites(dataset, found, large)) if groups else []
     comparison = comparison.where(large)
-    scenes = len({image.scene for image in dataset.images})
+    units = len(set(_units(dataset)))
     return report_of(
         comparison,
         [*sites, *by_size(comparison)] if groups else [],
         threshold=best_threshold(comparison.scores, comparison.match(0.5))[0] if threshold is None else threshold,
         images=len(dataset.images),
-        drawn=f"{scenes} scenes" if scenes >= MIN_SCENES else f"{len(dataset.images)} images",
+        drawn=f"{units} scenes or images",
         resamples=resamples,
         over_ious=groups,
     )
