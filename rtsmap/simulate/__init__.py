@@ -1,0 +1,1 @@
+"""Simulated PlanetScope scenes with known thaw slumps."""

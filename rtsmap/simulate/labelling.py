@@ -1,0 +1,70 @@
+"""What a person would have drawn: the true outlines with the measured disagreement between two drawings."""
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import Polygon, affinity
+
+from rtsmap.simulate.statistics import REDRAW_IOU, quantile
+
+Vectors = NDArray[np.float64]
+
+_STEPS = 14
+_CLICK_M = 6.0  # distance between the points of a drawn outline; PlanetScope labels have one every two pixels
+
+
+def drawn(rng: np.random.Generator, outline: Polygon) -> Polygon:
+    """An outline as another person draws it; its overlap (IoU) with the true one follows `statistics.REDRAW_IOU`.
+
+    The faults are those of drawing: the whole drawn too large or too small, moved, and wobbling along the edge. Their
+    proportions are drawn at random, their common size such that the overlap is the one wanted.
+    """
+    wanted = float(quantile(REDRAW_IOU, rng.random(1))[0])
+    reach = np.sqrt(outline.area)
+    grow = rng.normal(0, 0.12) * reach
+    move = rng.normal(0, 0.10, 2) * reach
+    phases, bends = rng.uniform(0, 2 * np.pi, 4), rng.normal(0, 0.03, 4) * reach
+    low, high = 0.0, 6.0
+    best = outline
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        candidate = _distorted(outline, middle * grow, middle * move, phases, middle * bends)
+        if candidate is not None:
+            best = candidate
+        overlap = 0.0 if candidate is None else _iou(outline, candidate)
+        low, high = (middle, high) if overlap > wanted else (low, middle)
+    return best
+
+
+def _distorted(
+    outline: Polygon,
+    grow: float,
+    move: Vectors,
+    phases: Vectors,
+    bends: Vectors,
+) -> Polygon | None:
+    """Grown, moved and bent; None where nothing is left. Of several parts the largest."""
+    changed = affinity.translate(outline.buffer(grow), *move)
+    if changed.is_empty:
+        return None
+    dense = shapely.segmentize(changed, _CLICK_M * 2)
+    wave = 2 * np.pi / (0.8 * np.sqrt(outline.area) + 20)
+    centre = outline.centroid
+
+    def bend(
+        points: Vectors,
+    ) -> Vectors:
+        x, y = (points - (centre.x, centre.y)).T * wave
+        east = bends[0] * np.sin(y + phases[0]) + bends[1] * np.sin(1.9 * x + phases[1])
+        north = bends[2] * np.sin(x + phases[2]) + bends[3] * np.sin(2.1 * y + phases[3])
+        bent: Vectors = points + np.stack([east, north], axis=-1)
+        return bent
+
+    bent = shapely.make_valid(shapely.transform(dense, bend).simplify(_CLICK_M / 4))
+    parts = [part for part in shapely.get_parts(bent) if isinstance(part, Polygon)]
+    return max(parts, key=lambda part: part.area, default=None)
+
+
+def _iou(first: Polygon, second: Polygon) -> float:
+    both = first.intersection(second).area
+    return float(both / (first.area + second.area - both))

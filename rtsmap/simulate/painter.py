@@ -1,0 +1,210 @@
+"""The painter: pixels of a simulated scene, tile by tile.
+
+Ground, features and sky are functions of place, and a tile is always painted whole, so that every window of a scene
+has the same numbers, whatever the order or the size of the windows.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from rtsmap.records import BoolArray, FloatArray
+from rtsmap.simulate import sky as skies
+from rtsmap.simulate.features import Scenery
+from rtsmap.simulate.frame import Frame
+from rtsmap.simulate.ground import MESO_M, GroundPainter, Meso, Window12
+from rtsmap.simulate.noise import between, blend, smoothstep, spline_weights
+from rtsmap.simulate.patches import MARGIN_M, Patch, PatchPainter, clip_to
+from rtsmap.simulate.regions import Region
+from rtsmap.simulate.shapes import burn, light_from
+
+#: Side of a painted tile, px.
+TILE_PX = 512
+_PATCHES_KEPT = 256
+#: Sensor noise: standard deviation of reflectance for each band, about 1 part in 60 of tundra's. Chosen after the look
+#: of real products, not measured.
+_SENSOR_NOISE = np.array([0.0008, 0.0009, 0.0011, 0.0032], dtype=np.float32)
+_GRAVEL = np.array([0.082, 0.102, 0.116, 0.175], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A tile: digital numbers of the four bands and of the UDM2, `(bands, rows, columns)`."""
+
+    numbers: NDArray[np.uint16]
+    udm2: NDArray[np.uint8]
+
+
+class Painter:
+    """Paints the tiles of one scene; safe to use from several threads.
+
+    A second painter with other scenery on the same ground is the same place in another year.
+    """
+
+    def __init__(self, frame: Frame, region: Region, ground: GroundPainter, scenery: Scenery, sky: skies.Sky) -> None:
+        self.frame, self.ground, self.scenery, self.sky = frame, ground, scenery, sky
+        light = light_from(frame.sun_azimuth_deg, frame.sun_elevation_deg)
+        self._maker = PatchPainter(frame.grid.transform, region, light, ground.fine, ground.patches)
+        self._patches: OrderedDict[int, Patch] = OrderedDict()
+        self._lock = Lock()
+
+    def tile(self, row: int, column: int) -> Painted:
+        """The tile whose first pixel is `(row, column)` of the grid."""
+        gsd, grid = self.frame.gsd_m, self.frame.grid
+        place = grid.transform @ Affine.translation(column, row)
+        valid = self._seen(place)
+        if not valid.any():
+            return _nothing()
+        window, down, across = _lattice(place)
+        meso = self.ground.meso(window)
+        extent = (round(-place.f / gsd), round(place.c / gsd), TILE_PX, TILE_PX)
+        fine = self.ground.fine.read(*extent)
+        bands = between(down, meso.bands, across)
+        rough = np.float32(self.ground.region.rough)
+        mosaic = smoothstep(self.ground.patches.read(*extent)[0], -0.4, 0.9) - 0.5
+        for index, (modes, lush) in enumerate(zip(self.ground.modes, self.ground.to_lush, strict=True)):
+            bands[index] += rough * (modes[0] * fine[0] + modes[1] * fine[1]) + 0.4 * lush * mosaic
+        shore = between(down, meso.shore, across) + 2.5 * fine[0]
+        self._vectors(bands, place, "roads", shore)
+        self._vectors(bands, place, "streams", shore)
+        self._beach(bands, meso, shore, down, across)
+        snow = self._features(bands, row, column, place)
+        self._water(bands, meso, shore, down, across, fine)
+        grain = self.ground.grain.read(*extent)
+        flagged = self._veil(bands, window, down, across)
+        bands += grain * _SENSOR_NOISE[:, None, None]
+        udm2 = skies.classes(valid, snow, flagged, grain[0])
+        return Painted(_digital(bands, valid), udm2)
+
+    def _seen(self, place: Affine) -> BoolArray:
+        mask = burn([self.frame.footprint], (TILE_PX, TILE_PX), place)
+        seen: BoolArray = mask > 0
+        return seen
+
+    def _beach(self, bands: FloatArray, meso: Meso, shore: FloatArray, down: FloatArray, across: FloatArray) -> None:
+        """Sand and gravel along some shores, as wide as the waves reach."""
+        if shore.min() > 25:
+            return
+        sandy = between(down, meso.beach, across)
+        cover = sandy * (1 - smoothstep(shore - 14 * sandy, -3, 4))
+        colour = np.array(self.ground.region.scar, dtype=np.float32)
+        blend(bands, np.float32(1.08) * colour, cover)
+
+    def _water(
+        self,
+        bands: FloatArray,
+        meso: Meso,
+        shore: FloatArray,
+        down: FloatArray,
+        across: FloatArray,
+        fine: FloatArray,
+    ) -> None:
+        if shore.min() > 6:
+            return
+        cover = 1 - smoothstep(shore, -3.5, 2.0)
+        water = between(down, meso.water, across)
+        shallow = np.exp(np.minimum(shore, 0) / 10)  # the bed shows near the shore
+        ripple = 1 + 0.03 * fine[1]
+        blend(bands, water * (ripple * (1 + 0.15 * shallow)), cover)
+
+    def _features(self, bands: FloatArray, row: int, column: int, place: Affine) -> FloatArray:
+        """Paint the features of a tile over its bands; returns the cover with snow."""
+        snow = np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
+        side = TILE_PX * self.frame.gsd_m
+        area = shapely.box(place.c - MARGIN_M, place.f - side - MARGIN_M, place.c + side + MARGIN_M, place.f + MARGIN_M)
+        for index in self.scenery.near("features", area):
+            patch = self._patch(int(index))
+            met = clip_to(patch, row, column, TILE_PX)
+            if met is None:
+                continue
+            (rows, columns), own = met
+            part, cover = bands[:, rows, columns], patch.cover[own]
+            part += (patch.colour[:, own[0], own[1]] - part) * cover
+            part *= patch.shade[own]
+            if self.scenery.features[index].kind == "snow":
+                np.maximum(snow[rows, columns], cover, out=snow[rows, columns])
+        return snow
+
+    def _patch(self, index: int) -> Patch:
+        """A feature's patch, kept for the tiles beside this one."""
+        with self._lock:
+            if index in self._patches:
+                self._patches.move_to_end(index)
+                return self._patches[index]
+        patch = self._maker.paint(self.scenery.features[index])
+        with self._lock:
+            self._patches[index] = patch
+            if len(self._patches) > _PATCHES_KEPT:
+                self._patches.popitem(last=False)
+        return patch
+
+    def _vectors(self, bands: FloatArray, place: Affine, layer: str, shore: FloatArray) -> None:
+        """Streams or roads, with soft edges as the optics make them."""
+        side = TILE_PX * self.frame.gsd_m
+        near = self.scenery.near(
+            layer, shapely.box(place.c - 30, place.f - side - 30, place.c + side + 30, place.f + 30)
+        )
+        if not len(near):
+            return
+        items = getattr(self.scenery, layer)
+        pad = 4
+        inside = burn(
+            [items[index] for index in near],
+            (TILE_PX + 2 * pad, TILE_PX + 2 * pad),
+            place @ Affine.translation(-pad, -pad),
+            all_touched=layer == "streams",
+        )
+        soft = ndimage.uniform_filter(inside.astype(np.float32), 3)[pad:-pad, pad:-pad] * (shore > -6)
+        colour = _GRAVEL if layer == "roads" else stream_water(self.ground.region)
+        blend(bands, colour, 0.85 * soft)
+
+    def _veil(self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray) -> FloatArray | None:
+        overcast = self.sky.over(window)
+        if overcast is None:
+            return None
+        cloud, haze, shadow = (
+            between(down, field, across) for field in (overcast.cloud, overcast.haze, overcast.shadow)
+        )
+        skies.darken_and_veil(bands, cloud, haze, shadow)
+        return between(down, overcast.flagged, across)
+
+
+def stream_water(region: Region) -> FloatArray:
+    """Reflectance of streams: muddy where lakes are."""
+    clear, silty = np.array([0.026, 0.038, 0.036, 0.060]), np.array([0.066, 0.086, 0.088, 0.075])
+    mixed: FloatArray = (clear + (silty - clear) * 0.6 * region.turbid).astype(np.float32)
+    return mixed
+
+
+def _lattice(place: Affine) -> tuple[Window12, FloatArray, FloatArray]:
+    """The window of the 12 m lattice under a tile, and the weights that read it at the tile's pixels."""
+    gsd = place.a
+    rows = (-place.f + (np.arange(TILE_PX) + 0.5) * gsd) / MESO_M
+    columns = (place.c + (np.arange(TILE_PX) + 0.5) * gsd) / MESO_M
+    # A spline reads one point before and two behind; slopes are true one point within the window only.
+    row, column = int(np.floor(rows[0])) - 2, int(np.floor(columns[0])) - 2
+    height, width = int(np.floor(rows[-1])) - row + 4, int(np.floor(columns[-1])) - column + 4
+    window = Window12(row, column, height, width)
+    return window, spline_weights(rows - row, height), spline_weights(columns - column, width)
+
+
+def _digital(bands: FloatArray, valid: BoolArray) -> NDArray[np.uint16]:
+    """Reflectance x 10000, at least 1 where valid, 0 elsewhere."""
+    np.clip(bands, 1e-4, 1.6, out=bands)
+    bands *= 1e4
+    bands += 0.5
+    numbers = bands.astype(np.uint16)
+    numbers *= valid
+    return numbers
+
+
+def _nothing() -> Painted:
+    udm2 = np.zeros((8, TILE_PX, TILE_PX), dtype=np.uint8)
+    udm2[7] = 1
+    return Painted(np.zeros((4, TILE_PX, TILE_PX), dtype=np.uint16), udm2)

@@ -1,0 +1,121 @@
+"""One simulated place: landscape, scenery and sky from a seed, and the painter that shows them."""
+
+import zlib
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from rtsmap.errors import InputError
+from rtsmap.simulate import lines, lookalikes
+from rtsmap.simulate.features import Feature, Scenery, in_order
+from rtsmap.simulate.frame import Frame, make_frame
+from rtsmap.simulate.ground import GroundPainter
+from rtsmap.simulate.landscape import Landscape, make_landscape
+from rtsmap.simulate.library import load_library
+from rtsmap.simulate.painter import Painter
+from rtsmap.simulate.placing import number_of_slumps, place_slumps, survey
+from rtsmap.simulate.regions import Region, region_named
+from rtsmap.simulate.sky import Sky, draw_cover
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """What to simulate.
+
+    Attributes:
+        region: name out of `regions.REGIONS`.
+        seed: of everything; the same options and seed give the same scene.
+        at: longitude and latitude (degrees) of the middle; without, the region's own place.
+        day: of the acquisition; without, one of July or August.
+        gsd_m: size of a pixel.
+        size_km: length and width of the footprint; without this and `pixels`, 25 x 11.5 km as of PS2.
+        pixels: width and height of the raster instead, the bounding box of the footprint.
+        bands: 4 or 8.
+        clouds: share of the scene, 0..1; None draws it.
+        density: factor of the number of slumps per area.
+        slumps: their number; None draws it, none in 15 % of the scenes.
+    """
+
+    region: str = "banks-island"
+    seed: int = 0
+    at: tuple[float, float] | None = None
+    day: date | None = None
+    gsd_m: float = 3.0
+    size_km: tuple[float, float] | None = None
+    pixels: tuple[int, int] | None = None
+    bands: int = 4
+    clouds: float | None = None
+    density: float = 1.0
+    slumps: int | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """A place at one moment."""
+
+    options: SceneOptions
+    region: Region
+    frame: Frame
+    land: Landscape
+    scenery: Scenery
+    painter: Painter
+
+
+def make_world(options: SceneOptions) -> World:
+    """Lay out a place; painting comes later, tile by tile.
+
+    Raises:
+        InputError: an unknown region, or a place or size out of range.
+    """
+    region = region_named(options.region)
+    if options.size_km is not None and options.pixels is not None:
+        raise InputError("--size-km and --pixels both say how large the scene is; give one of them")
+    lon, lat = options.at or (region.lon, region.lat)
+    # One stream of random numbers for each part: another sky leaves ground and slumps as they are.
+    when, land_rng, slump_rng, other_rng, paint_rng, sky_rng = (
+        np.random.default_rng([options.seed, part, zlib.crc32(options.region.encode())]) for part in range(6)
+    )
+    frame = make_frame(
+        when,
+        lon=lon,
+        lat=lat,
+        day=options.day,
+        gsd_m=options.gsd_m,
+        size_km=options.size_km,
+        pixels=options.pixels,
+        bands=options.bands,
+    )
+    land = make_landscape(land_rng, frame.grid, region)
+    scenery = _scenery(slump_rng, other_rng, land, region, frame, options)
+    drawn = draw_cover(sky_rng)
+    sky = Sky(sky_rng, frame, drawn if options.clouds is None else options.clouds)
+    painter = Painter(frame, region, GroundPainter(paint_rng, land, region, frame), scenery, sky)
+    return World(options, region, frame, land, scenery, painter)
+
+
+def _scenery(
+    slump_rng: np.random.Generator,
+    other_rng: np.random.Generator,
+    land: Landscape,
+    region: Region,
+    frame: Frame,
+    options: SceneOptions,
+) -> Scenery:
+    library, ground = load_library(), survey(land)
+    drawn = number_of_slumps(slump_rng, frame.footprint.area / 1e6, options.density)
+    count = drawn if options.slumps is None else options.slumps
+    slumps = place_slumps(slump_rng, ground, region, library, frame.footprint, count)
+    paths, sizes = lines.stream_lines(other_rng, land)
+    others = lookalikes.place_lookalikes(
+        other_rng, ground, region, library, frame.footprint, slumps, paths, _late_snow(frame)
+    )
+    features: list[Feature] = [*others, *slumps]
+    beds, tracks = lines.stream_beds(paths, sizes), lines.roads(other_rng, region, frame.footprint)
+    return Scenery(in_order(features), tuple(beds), tuple(tracks))
+
+
+def _late_snow(frame: Frame) -> float:
+    """Snow patches by the day: 1 in the middle of July, doubled three weeks before, halved three weeks later."""
+    days = frame.acquired.timetuple().tm_yday - 196
+    return float(2.0 ** (-days / 21))

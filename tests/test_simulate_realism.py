@@ -1,0 +1,135 @@
+"""Simulated scenes against what was measured, and against rules that must not solve them."""
+
+import numpy as np
+import pytest
+import shapely
+
+from benchmarks.simulation_realism import (
+    band_pairs,
+    gaps,
+    overlap,
+    shape_measures,
+    simulated_sample,
+    trick_scores,
+)
+from rtsmap.simulate.frame import make_frame
+from rtsmap.simulate.labelling import drawn
+from rtsmap.simulate.landscape import make_landscape
+from rtsmap.simulate.library import LIBRARY, load_library
+from rtsmap.simulate.noise import exponential_sum, make_tile
+from rtsmap.simulate.placing import number_of_slumps, place_slumps, survey
+from rtsmap.simulate.regions import REGIONS
+from rtsmap.simulate.statistics import LOG_AREA, TEXTURE_SCALES
+
+
+@pytest.fixture(scope="module")
+def outlines():
+    """Slumps of several frames in one landscape, as lists by frame."""
+    region = REGIONS["lena"]
+    frame = make_frame(
+        np.random.default_rng(0), lon=124.5, lat=72, day=None, gsd_m=3, size_km=(20, 10), pixels=None, bands=4
+    )
+    ground = survey(make_landscape(np.random.default_rng(0), frame.grid, region))
+    library = load_library()
+    frames = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        count = max(number_of_slumps(rng, frame.footprint.area / 1e6, 1.0), 12)
+        frames.append([f.outline for f in place_slumps(rng, ground, region, library, frame.footprint, count)])
+    return frames
+
+
+def test_the_library_is_small_and_shaped_as_real_outlines_are():
+    library = load_library()
+    assert LIBRARY.stat().st_size < 300_000
+    assert (LIBRARY.parent / "ATTRIBUTION.md").exists()
+    assert len(library.outlines) > 1500
+    shape = shape_measures(library.outlines)
+    assert np.median(shape["aspect"]) == pytest.approx(1.66, abs=0.1)
+    assert np.median(shape["solidity"]) == pytest.approx(0.89, abs=0.03)
+    assert np.median(np.log(shape["area"])) == pytest.approx(LOG_AREA[0], abs=0.35)
+
+
+def test_slumps_have_the_measured_sizes_and_shapes(outlines):
+    shape = shape_measures([outline for frame in outlines for outline in frame])
+    logarithm = np.log(shape["area"])
+    assert logarithm.mean() == pytest.approx(9.37, abs=0.2)
+    assert logarithm.std() == pytest.approx(1.15, abs=0.2)
+    assert np.median(shape["aspect"]) == pytest.approx(1.66, abs=0.15)
+    assert np.median(shape["circularity"]) == pytest.approx(0.61, abs=0.08)
+    assert 0.01 < shape["holes"].mean() < 0.06
+
+
+def test_slumps_lie_as_close_together_as_measured(outlines):
+    gap = np.concatenate([gaps(frame) for frame in outlines])
+    assert np.mean(gap < 3) == pytest.approx(0.216, abs=0.1)
+    assert 12 < np.median(gap) < 70  # 33 m measured
+
+
+def test_every_seventh_scene_is_empty():
+    counts = [number_of_slumps(np.random.default_rng(seed), 300, 1.0) for seed in range(2000)]
+    assert np.mean(np.array(counts) == 0) == pytest.approx(0.15, abs=0.03)
+    assert np.median([count for count in counts if count]) == pytest.approx(10 * 300 / 43, rel=0.2)
+
+
+def test_people_disagree_as_much_as_measured(outlines):
+    rng = np.random.default_rng(1)
+    every = [outline for frame in outlines for outline in frame]
+    share = [overlap(outline, drawn(rng, outline)) for outline in every[::2][:250]]
+    assert np.median(share) == pytest.approx(0.74, abs=0.03)
+    assert np.percentile(share, 25) == pytest.approx(0.55, abs=0.06)
+    assert np.percentile(share, 75) == pytest.approx(0.85, abs=0.04)
+    assert shapely.is_valid([drawn(rng, outline) for outline in every[:20]]).all()
+
+
+def test_noise_has_the_correlation_that_it_is_made_for():
+    tile = make_tile(
+        np.random.default_rng(0), exponential_sum(TEXTURE_SCALES), fields=1, size=1024, spacing_m=10, unit=True
+    )
+    field = tile.values[0]
+    for lag, wanted in ((2, 0.76), (8, 0.45), (32, 0.17)):
+        assert np.mean(field * np.roll(field, lag, axis=1)) == pytest.approx(wanted, abs=0.05)
+
+
+def test_a_tile_repeats_without_end():
+    tile = make_tile(np.random.default_rng(0), np.ones_like, fields=1, size=64, spacing_m=3)
+    assert np.array_equal(tile.read(-5, 60, 10, 10), tile.read(59, -4, 10, 10))
+
+
+@pytest.fixture(scope="module")
+def lena():
+    return simulated_sample("lena", (1, 2), 1500, per_km2=1.5)
+
+
+def test_ground_and_scars_reflect_as_measured(lena):
+    """Medians of Sentinel-2 in the region; within a fifth, as scenes of one site differ among themselves."""
+    assert lena.percentiles("tundra")[:4] == pytest.approx([0.036, 0.055, 0.040, 0.216], rel=0.2)
+    assert lena.percentiles("tundra")[4] == pytest.approx(0.67, abs=0.06)
+    assert lena.percentiles("slump")[:4] == pytest.approx([0.058, 0.072, 0.068, 0.159], rel=0.2)
+    assert lena.percentiles("slump")[4] == pytest.approx(0.376, abs=0.08)
+
+
+def test_the_ndvi_falls_across_the_outline_as_measured(lena):
+    profile = dict(zip((-50, -35, -25, -15, -5, 5, 15, 40, 75), lena.along(4), strict=True))
+    for distance, wanted in ((-15, 0.374), (-5, 0.491), (5, 0.643), (15, 0.682), (75, 0.673)):
+        assert profile[distance] == pytest.approx(wanted, abs=0.09)
+
+
+def test_tundra_is_as_rough_as_measured(lena):
+    ndvi_deviation, nir_deviation = np.mean(lena.deviation, axis=0)
+    assert 0.05 < ndvi_deviation < 0.17
+    assert 0.025 < nir_deviation < 0.06
+    correlation = np.nanmean(lena.correlation, axis=0)
+    assert correlation[:3] == pytest.approx([0.784, 0.674, 0.538], abs=0.15)
+    assert (band_pairs(lena)[:3] > 0.7).all()  # the visible bands go together
+
+
+@pytest.mark.parametrize("region", ["taimyr", "west-siberia"])
+def test_no_simple_rule_finds_the_slumps(region):
+    scores = trick_scores(region, seeds=(11, 12), pixels=1024, slumps=10)
+    assert scores["NDVI threshold AP50"] < 0.2
+    assert scores["texture AP50"] < 0.1
+    assert scores["RGB pixels AP50"] < 0.3
+    if region == "west-siberia":
+        assert scores["RGB pixels AP50"] < 0.05
+        assert scores["RGB pixels AUC"] < 0.75 < scores["RGB + NIR pixels AUC"]
