@@ -236,7 +236,7 @@ class TrainConfig(Section):
     """Chips that go through the network together, in each process."""
     accumulate: PositiveInt = 1
     """Batches whose gradients are added up to one step."""
-    boxes_per_chip: PositiveInt = 64
+    boxes_per_chip: PositiveInt = 128
     """Proposed boxes of a chip that the heads learn from, slumps and background together."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     """For a step of 4 chips; scaled linearly with their real number (batch_size x accumulate x processes)."""
