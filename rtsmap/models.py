@@ -11,6 +11,9 @@ from rtsmap.files import sha256
 DEFAULT_MODEL = "rts-mini"
 CARD = "model.toml"
 
+#: Settings that a model was trained with, beside its card.
+SETTINGS = "training.toml"
+
 #: A folder of models of one's own, searched before those that come with rtsmap.
 SEARCH_VARIABLE = "RTSMAP_MODELS"
 

@@ -68,7 +68,7 @@ def show(name: str, params: bool, chip_size: int | None) -> None:
         raise click.UsageError("--chip-size needs --params")
     from rtsmap.config import PRESETS
     from rtsmap.errors import InputError, ModelError
-    from rtsmap.models import find_model, verify
+    from rtsmap.models import CARD, find_model, verify
 
     try:
         folder, card = find_model(name)
@@ -77,7 +77,7 @@ def show(name: str, params: bool, chip_size: int | None) -> None:
             raise InputError(f"{name}: is not a model; add --params to count what it would cost") from error
         raise
     verify(folder, card)
-    click.echo((folder / "model.toml").read_text(encoding="utf-8"))
+    click.echo((folder / CARD).read_text(encoding="utf-8"))
     text = folder / "card.md"
     if text.is_file():
         click.echo(text.read_text(encoding="utf-8"))
@@ -185,6 +185,7 @@ def import_(
     """
     from rtsmap.errors import INSTALL_TORCH, ModelError
     from rtsmap.files import check_writable
+    from rtsmap.models import SETTINGS
 
     settings = _import_settings(network, config, modalities)
     try:
@@ -192,13 +193,13 @@ def import_(
         from rtsmap.network.importing import WEIGHTS, import_checkpoint
     except ImportError as error:
         raise ModelError(f"importing needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
-    for name in (WEIGHTS, "training.toml"):
+    for name in (WEIGHTS, SETTINGS):
         check_writable(output / name, overwrite=overwrite)
     weights, report = import_checkpoint(file, settings)
     save_weights(weights, output / WEIGHTS)
-    settings.model_copy(update={"start_from": str(output.resolve())}).to_toml(output / "training.toml")
+    settings.model_copy(update={"start_from": str(output.resolve())}).to_toml(output / SETTINGS)
     click.echo(report.describe())
-    click.echo(f"\nNext: rtsmap train end-to-end DATASET -o OUT --config {output / 'training.toml'}", err=True)
+    click.echo(f"\nNext: rtsmap train end-to-end DATASET -o OUT --config {output / SETTINGS}", err=True)
 
 
 def _import_settings(network: str | None, config: Path | None, modalities: str | None) -> "TrainConfig":

@@ -88,3 +88,18 @@ FUSIONS = (
 
 output_path = click.Path(dir_okay=False, path_type=Path)
 input_path = click.Path(path_type=Path)
+
+
+mask = click.option(
+    "--mask",
+    type=MaskClasses(),
+    default=("cloud", "heavy_haze", "shadow"),
+    help="UDM2 classes that count as not observed: snow, shadow, light_haze, heavy_haze, cloud, or none."
+    "  [default: cloud,heavy_haze,shadow]",
+)
+bands = click.option(
+    "--bands", type=BandNumbers(), help="Band numbers of a scene that does not name them, counted from 1."
+)
+scale = click.option(
+    "--scale", type=float, help="Reflectance per digital number, such as 1e-4.  [default: the product's]"
+)

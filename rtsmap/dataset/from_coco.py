@@ -12,9 +12,9 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.dataset.from_masks import outlines_of
 from rtsmap.dataset.images import Label, LabelledImage
 from rtsmap.dataset.importing import IMAGE_SUFFIXES, ImportSettings, files_in, image_names, read_image
+from rtsmap.dataset.outlines import outlines_of
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
 

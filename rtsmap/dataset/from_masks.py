@@ -2,22 +2,20 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
 import rasterio.features
-import shapely
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import ndvi
 from rtsmap.dataset.images import Label, LabelledImage
 from rtsmap.dataset.importing import ImportSettings, SourceImage, files_in, image_names, read_image
+from rtsmap.dataset.outlines import outlines_of
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, Pixels
 
@@ -60,16 +58,6 @@ def masked_images(folder: Path, settings: ImportSettings) -> Iterator[tuple[Labe
         mask, known = _mask(path, folder, source)
         slumps = tuple(Label(outline) for outline in outlines_of(mask & known))
         yield replace(source.image, slumps=slumps, ignored=tuple(outlines_of(mask & ~known))), source.pixels
-
-
-def outlines_of(mask: BoolArray) -> list[BaseGeometry]:
-    """The 8-connected components of a mask, in pixel coordinates.
-
-    A component whose parts meet only at corners is a multipolygon, since a valid polygon cannot be so.
-    """
-    shapes: Iterable[tuple[Any, float]] = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, connectivity=8)
-    polygons = [shapely.geometry.shape(shape) for shape, _ in shapes]
-    return [shapely.make_valid(polygon, method="structure", keep_collapsed=False) for polygon in polygons]
 
 
 def _mask(path: Path, folder: Path, source: SourceImage) -> tuple[BoolArray, BoolArray]:

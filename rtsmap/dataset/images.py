@@ -119,6 +119,11 @@ class Dataset:
         return tuple(name for name, of in needed.items() if of <= shared)
 
     @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of its sites, in order."""
+        return tuple(sorted({image.site for image in self.images}))
+
+    @property
     def slumps(self) -> int:
         """Number of labels; a slump in two images counts twice."""
         return sum(len(image.slumps) for image in self.images)

@@ -16,8 +16,8 @@ import rasterio
 import rasterio.features
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
+from rtsmap.dataset.outlines import components
 from rtsmap.errors import DatasetError
 from rtsmap.polygons import POLYGONS, read_polygons
 
@@ -192,11 +192,9 @@ def _polygons_of_mask(path: Path) -> geopandas.GeoDataFrame:
     try:
         with rasterio.open(path) as dataset:
             crs, mask = dataset.crs, dataset.read(1)
-            drawn = rasterio.features.shapes(mask, mask=mask == 1, connectivity=8, transform=dataset.transform)
-            regions: list[BaseGeometry] = [shapely.geometry.shape(geometry) for geometry, _ in drawn]
+            regions = components(mask, mask == 1, dataset.transform)
     except (rasterio.errors.RasterioError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as a mask ({error}); 1 is slump in its only band") from error
     if crs is None:
         raise DatasetError(f"{path}: has no coordinate reference system; assign one with gdal_translate -a_srs")
-    valid = shapely.make_valid(np.array(regions, dtype=object), method="structure", keep_collapsed=False)
-    return geopandas.GeoDataFrame(geometry=geopandas.GeoSeries(valid, crs=crs.to_wkt()))
+    return geopandas.GeoDataFrame(geometry=geopandas.GeoSeries(regions, crs=crs.to_wkt()))

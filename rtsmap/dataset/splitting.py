@@ -91,11 +91,10 @@ def write_split(dataset: Dataset, folds: Mapping[str, str], path: Path) -> None:
 
 def split_table(dataset: Dataset, folds: Mapping[str, str], names: Sequence[str]) -> list[list[str]]:
     """Rows of folds, in the order of `names`, and columns of sites: `images / slumps`, with header and totals."""
-    sites = sorted({image.site for image in dataset.images})
-    rows = [["", *sites, "total"]]
+    rows = [["", *dataset.sites, "total"]]
     for fold in [*names, None]:
         images = [image for image in dataset.images if fold is None or folds[image.name] == fold]
-        cells = [_count([image for image in images if image.site == site]) for site in sites]
+        cells = [_count([image for image in images if image.site == site]) for site in dataset.sites]
         rows.append([fold or "total", *cells, _count(images)])
     return rows
 

@@ -119,8 +119,7 @@ def site_statistics(dataset: Dataset) -> list[SiteStatistics]:
         DatasetError: an image cannot be read.
     """
     names = bands.channels(dataset.modalities)
-    sites = sorted({image.site for image in dataset.images})
-    return [_site(dataset, [i for i in dataset.images if i.site == site], names) for site in sites]
+    return [_site(dataset, [i for i in dataset.images if i.site == site], names) for site in dataset.sites]
 
 
 def _site(dataset: Dataset, images: Sequence[LabelledImage], names: Sequence[str]) -> SiteStatistics:

@@ -22,7 +22,7 @@ from rasterio.warp import transform, transform_bounds
 from rtsmap.bands import TERRAIN
 from rtsmap.errors import SceneError
 from rtsmap.records import FloatArray, Grid, Window
-from rtsmap.scene.files import open_raster
+from rtsmap.scene.files import check_placed, open_raster
 from rtsmap.scene.resample import pixel_size_m
 
 #: Side of the square whose mean a pixel's elevation is relative to, m. AWI's darts-nextgen takes a disc of 100 m radius
@@ -251,9 +251,7 @@ def _crs(grid: Grid) -> Any:
 def _check(path: str, dataset: Any, grid: Grid, scene: str) -> None:
     if dataset.count != 1:
         raise SceneError(f"{path}: has {dataset.count} bands where an elevation model has 1; give the heights alone")
-    if dataset.crs is None or dataset.transform.is_identity:
-        missing = "coordinate reference system" if dataset.crs is None else "position (geotransform)"
-        raise SceneError(f"{path}: has no {missing}; give it one with gdal_translate -a_srs and -a_ullr")
+    check_placed(path, dataset)
     if not _overlaps(dataset, grid):
         raise SceneError(f"{path}: does not cover {scene}; give an elevation model of that place")
 

@@ -14,6 +14,17 @@ def is_remote(path: str) -> bool:
     return "://" in path or path.startswith("/vsi")
 
 
+def check_placed(path: str, dataset: Any) -> None:
+    """Check that a dataset has a place on Earth.
+
+    Raises:
+        SceneError: it has no CRS or no geotransform.
+    """
+    if dataset.crs is None or dataset.transform.is_identity:
+        missing = "coordinate reference system" if dataset.crs is None else "position (geotransform)"
+        raise SceneError(f"{path}: has no {missing}; give it one with gdal_translate -a_srs and -a_ullr")
+
+
 def open_raster(path: str) -> Any:
     """Open a dataset.
 

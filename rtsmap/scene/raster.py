@@ -20,6 +20,7 @@ from rtsmap.errors import SceneError
 from rtsmap.records import BoolArray, Grid, Pixels, PixelSource, SceneInfo, Window
 from rtsmap.scene import udm2
 from rtsmap.scene.elevation import Elevation
+from rtsmap.scene.files import check_placed
 from rtsmap.scene.resample import ResampledSource, pixel_size_m
 
 _SMALLEST_CACHE = 32 << 20  # bytes
@@ -32,10 +33,8 @@ def grid_of(path: str, dataset: Any) -> Grid:
     Raises:
         SceneError: it has no place on Earth, or is not north-up.
     """
+    check_placed(path, dataset)
     transform = dataset.transform
-    if dataset.crs is None or transform.is_identity:
-        missing = "coordinate reference system" if dataset.crs is None else "position (geotransform)"
-        raise SceneError(f"{path}: has no {missing}; give it one with gdal_translate -a_srs and -a_ullr")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         turned = "rotated" if transform.b or transform.d else "not north-up"
         raise SceneError(f"{path}: is {turned}; make it north-up with gdalwarp first")

@@ -121,11 +121,9 @@ def run_experiment(
     todo = jobs(table, folds)
     done: list[Scored] = []
     for cell in table:
-        for fold in folds:
-            for recipe in (*cell.model.backbones, cell.model):
-                job = Job(recipe, fold)
-                announce(f"{todo.index(job) + 1} of {len(todo)}: {recipe.name} without {fold}")
-                _work(job, dataset, settings, folder, device, progress)
+        for job in jobs([cell], folds):
+            announce(f"{todo.index(job) + 1} of {len(todo)}: {job.recipe.name} without {job.fold}")
+            _work(job, dataset, settings, folder, device, progress)
         done.append(_score(cell, tested, settings, folder, folds))
         write_table(path, done)
         yield done[-1]
@@ -166,7 +164,7 @@ def _work(
 def _score(cell: Cell, tested: Dataset, settings: TrainConfig, folder: Path, folds: Sequence[str]) -> Scored:
     found = read_all([_home(folder, Job(cell.model, fold)) / DETECTIONS for fold in folds], tested)
     score = score_chips(tested, found).overall
-    network = meta_network(cell.model.network, cell.model.modalities, frozen=_frozen(cell.model))
+    network = meta_network(cell.model.network, cell.model.modalities, frozen=cell.model.freeze)
     memory = training_memory(network, settings.training_chip_size)
     return Scored(
         cell=cell,
@@ -179,10 +177,6 @@ def _score(cell: Cell, tested: Dataset, settings: TrainConfig, folder: Path, fol
         trainable=count_parameters(network, trainable=True),
         memory_mb=(memory.total - memory.activations) / 1e6,
     )
-
-
-def _frozen(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.modalities if recipe.frozen else ()
 
 
 def write_table(path: Path, scored: Sequence[Scored]) -> None:

@@ -15,7 +15,7 @@ from rtsmap.dataset.stats import channel_statistics
 from rtsmap.detector.torch import TorchDetector
 from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.evaluation.chips import score_chips
-from rtsmap.evaluation.detections import detect_images
+from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
 from rtsmap.models import CARD
 from rtsmap.training.batches import Batch, Examples, batches
 from rtsmap.training.distributed import processes
@@ -25,9 +25,6 @@ from rtsmap.training.run import Run
 from rtsmap.training.samples import Sampler
 
 CHECKPOINT = "checkpoint.pt"
-
-#: Detections below this score do not count at validation.
-VALIDATION_SCORE = 0.05
 
 
 @dataclass(frozen=True)
@@ -123,10 +120,12 @@ def input_config(dataset: Dataset, config: TrainConfig) -> InputConfig:
     """
     if lacking := sorted(set(config.modalities) - set(dataset.modalities)):
         raise DatasetError(f"{dataset.folder}: its images have no bands for {', '.join(lacking)}; leave that out")
-    mean, deviation = channel_statistics(dataset, config.modalities)
-    for folder in config.backbones:
-        taken = ModelCard.from_toml(Path(folder) / CARD).input
-        mean, deviation = mean | taken.mean, deviation | taken.deviation
+    if config.backbones:
+        taken = [ModelCard.from_toml(Path(folder) / CARD).input for folder in config.backbones]
+        mean = {channel: value for one in taken for channel, value in one.mean.items()}
+        deviation = {channel: value for one in taken for channel, value in one.deviation.items()}
+    else:
+        mean, deviation = channel_statistics(dataset, config.modalities)
     return InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, deviation=deviation)
 
 
@@ -163,8 +162,8 @@ def _advance(
 def _validate(run: Run, inputs: InputConfig, validation: Dataset) -> float:
     """AP50 of the averaged weights, 0..1; the best weights are remembered."""
     card = draft_card(run.config, inputs)
-    detector = TorchDetector.of(run.average, card, device=run.processes.device, min_score=VALIDATION_SCORE)
-    found = detect_images(validation, card, detector, score=VALIDATION_SCORE)
+    detector = TorchDetector.of(run.average, card, device=run.processes.device, min_score=LOWEST_SCORE)
+    found = detect_images(validation, card, detector, score=LOWEST_SCORE)
     score = score_chips(validation, found, resamples=0, groups=False).overall.average_precision
     run.remember(score)
     return score

@@ -71,6 +71,11 @@ class Recipe:
         return "_".join(["-".join(self.modalities), *several, network.backbone, network.decoder, *outline])
 
     @property
+    def freeze(self) -> tuple[str, ...]:
+        """Modalities whose backbone does not learn."""
+        return self.modalities if self.frozen else ()
+
+    @property
     def backbones(self) -> tuple["Recipe", ...]:
         """The networks that have to be trained before."""
         if not self.frozen:
@@ -89,7 +94,7 @@ class Recipe:
             network=self.network.model_dump(),
             modalities=self.modalities,
             backbones=tuple(backbones),
-            freeze=self.modalities if self.frozen else (),
+            freeze=self.freeze,
             start_from=started,
         )
 

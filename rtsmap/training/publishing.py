@@ -6,11 +6,10 @@ from pathlib import Path
 from rtsmap.config import InputConfig, ModelCard, NetworkConfig, TrainConfig, TrainingRecord
 from rtsmap.dataset.images import Dataset
 from rtsmap.files import replacing, sha256
-from rtsmap.models import CARD
+from rtsmap.models import CARD, SETTINGS
 from rtsmap.network.checkpoint import save_weights
+from rtsmap.network.importing import WEIGHTS
 from rtsmap.training.run import Run
-
-WEIGHTS = "weights.safetensors"
 
 #: Until `rtsmap evaluate chips --tune` finds a better one.
 SCORE_THRESHOLD = 0.5
@@ -38,29 +37,25 @@ def publish(run: Run, inputs: InputConfig, dataset: Dataset, validation: Dataset
     save_weights(dict(weights), folder / WEIGHTS)
     card = draft_card(run.config, inputs, folder.resolve().name).model_copy(
         update={
-            "sites_trained_on": _sites(dataset),
+            "sites_trained_on": dataset.sites,
             "sha256": sha256(folder / WEIGHTS),
             "training": TrainingRecord(
                 images=len(dataset.images),
                 slumps=dataset.slumps,
                 iterations=run.step,
                 best_iteration=step,
-                validated_on=_sites(validation) if validation else (),
+                validated_on=validation.sites if validation else (),
                 validation_images=len(validation.images) if validation else 0,
                 validation_slumps=validation.slumps if validation else 0,
                 validation_ap50=None if ap50 is None else round(ap50, 4),
             ),
         }
     )
-    run.config.to_toml(folder / "training.toml")
+    run.config.to_toml(folder / SETTINGS)
     with replacing(folder / "card.md") as temporary:
         temporary.write_text(_page(card, dataset, validation), encoding="utf-8")
     card.to_toml(folder / CARD)
     return card
-
-
-def _sites(dataset: Dataset) -> tuple[str, ...]:
-    return tuple(sorted({image.site for image in dataset.images}))
 
 
 def _summary(network: NetworkConfig, modalities: tuple[str, ...]) -> str:
@@ -103,7 +98,7 @@ def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None) -> str:
 
 
 def _rows(dataset: Dataset, role: str) -> list[str]:
-    counts: Mapping[str, list[int]] = {site: [0, 0] for site in _sites(dataset)}
+    counts: Mapping[str, list[int]] = {site: [0, 0] for site in dataset.sites}
     for image in dataset.images:
         counts[image.site][0] += 1
         counts[image.site][1] += len(image.slumps)

@@ -5,9 +5,7 @@ from pathlib import Path
 
 from rtsmap.config import ModelCard, TrainConfig
 from rtsmap.errors import ModelError
-from rtsmap.models import find_model
-
-SETTINGS = "training.toml"
+from rtsmap.models import SETTINGS, find_model
 
 
 def fusion_settings(

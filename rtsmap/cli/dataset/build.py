@@ -61,15 +61,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A map by rtsmap predict: what of it touches no label is no slump; its chips are kept.",
 )
-@click.option("--bands", type=options.BandNumbers(), help="Band numbers of scenes that do not name them, from 1.")
-@click.option("--scale", type=float, help="Reflectance per digital number, such as 1e-4.  [default: the product's]")
-@click.option(
-    "--mask",
-    type=options.MaskClasses(),
-    default=("cloud", "heavy_haze", "shadow"),
-    help="UDM2 classes that become nodata: snow, shadow, light_haze, heavy_haze, cloud, or none."
-    "  [default: cloud,heavy_haze,shadow]",
-)
+@options.bands
+@options.scale
+@options.mask
 @click.option(
     "--modality-files", is_flag=True, help="Also write RGB, NDVI, NIR and mask of each chip, for other software."
 )

@@ -89,7 +89,7 @@ def run(
     speaks = os.environ.get("RANK", "0") == "0"  # of several processes the first
     for role, one in (("training", learned), ("validation", held)):
         if one is not None and speaks:
-            sites = ", ".join(sorted({image.site for image in one.images}))
+            sites = ", ".join(one.sites)
             click.echo(f"{role}: {len(one.images)} images, {one.slumps} slumps, sites: {sites}", err=True)
     last: list[Progress] = []
     with bar_of(speaks=speaks) as (_, progress):
