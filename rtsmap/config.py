@@ -84,10 +84,7 @@ class Section(BaseModel):
             if not equals:
                 raise InputError(f"{change}: needs the form NAME=VALUE, such as iterations=500")
             place[key] = _toml_value(text.strip())
-        try:
-            return self.model_validate(values)
-        except ValidationError as error:
-            raise InputError(_first_of(error)) from error
+        return self.updated(**values)
 
     def to_toml(self, path: Path) -> None:
         """Write the settings, whole or not at all."""
@@ -142,6 +139,7 @@ class NetworkConfig(Section):
     rpn_convs: PositiveInt = 1
     proposals: PositiveInt = 2000  # kept at test time in a chip of the size that the card gives, at most,
     proposal_score: Fraction = 0.5  # and of these only where the network is as sure that there is something
+    stage_score: Fraction = 0.0  # of the first box head, that a proposal needs for the other two
     decoder: Literal["cascade", "single"] = "cascade"  # box heads in three stages, or one as in Mask R-CNN
     head_norm: NormName = "layer"
     box_convs: NonNegativeInt = 1
@@ -274,6 +272,20 @@ class TrainConfig(Section):
     """Of the chips' ground sampling distance, times gsd_m."""
     jitter: NonNegativeFloat = 1.0
     """Strength of changes to light, haze and sensor, applied to reflectance; 0 for none."""
+    coarsest_m: PositiveFloat | None = None
+    """Half of the chips of images finer than this are averaged to a ground sampling distance between their own and
+    this one, and brought back to the chips' grid: for models that shall also know coarser sensors. Not set: none."""
+
+    unlabelled_batch: PositiveInt = 2
+    """Chips of images without labels in each step, in each process, where there are such images."""
+    teacher_from: NonNegativeInt = 500
+    """Steps before the moving average of the weights is good enough to label them."""
+    pseudo_score: Fraction = 0.7
+    """Lowest score of what it finds that counts as a slump."""
+    doubtful_score: Fraction = 0.2
+    """Lowest score of what counts as neither slump nor ground; below, it is ground."""
+    unlabelled_weight: NonNegativeFloat = 1.0
+    """Of the loss of these chips, over that of those with labels."""
 
     validate_every: Annotated[float, Field(gt=0)] = 1.0
     """Epochs between two looks at the validation images; the weights of the best AP50 are published."""
@@ -293,6 +305,12 @@ class TrainConfig(Section):
             raise ValueError(f"freeze: {', '.join(unknown)} is none of the modalities {', '.join(self.modalities)}")
         if self.backbones and len(self.backbones) != len(self.modalities):
             raise ValueError(f"backbones: needs one for each of {', '.join(self.modalities)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sure_is_more_than_doubtful(self) -> Self:
+        if self.doubtful_score > self.pseudo_score:
+            raise ValueError("doubtful_score: must not be above pseudo_score")
         return self
 
 
@@ -328,6 +346,31 @@ class TrainingRecord(Section):
     validation_images: int = 0
     validation_slumps: int = 0
     validation_ap50: float | None = None
+    unlabelled_sites: tuple[str, ...] = ()
+    unlabelled_images: int = 0
+
+
+class Calibration(Section):
+    """What turns the network's scores into probabilities; fitted by `rtsmap evaluate chips --calibrate`.
+
+    A score becomes `1 / (1 + exp(-(slope * log(score / (1 - score)) + intercept)))` (Platt 1999, on the logit).
+    """
+
+    slope: PositiveFloat  # positive, so that the order of the scores stays
+    intercept: float
+    min_iou: Fraction = 0.5  # of a detection with a label, from which on it was taken for right
+    views: PositiveInt = 1  # of each chip (`--flips`) from which the scores came
+    detections: NonNegativeInt  # that it was fitted to,
+    matched: NonNegativeInt  # right ones among them,
+    sites: tuple[str, ...]  # and where they were
+
+
+class OnnxFile(Section):
+    """The whole detector as ONNX, made by `rtsmap export onnx`; `predict` takes it instead of the weights."""
+
+    file: str = "model.onnx"
+    sha256: str
+    chip_size: PositiveInt | None = None  # px, the only size that it takes; any where it is not set
 
 
 class ModelCard(Section):
@@ -341,11 +384,13 @@ class ModelCard(Section):
     sites_trained_on: tuple[str, ...]
     weights: str = "weights.safetensors"
     sha256: str
-    score_threshold: Fraction
+    score_threshold: Fraction  # of calibrated scores where there is a calibration
     min_area_m2: Annotated[float, Field(ge=0)] | None = None  # smaller slumps are left out; 300 where it is not set
     input: InputConfig
     network: NetworkConfig
     training: TrainingRecord | None = None
+    calibration: Calibration | None = None
+    onnx: OnnxFile | None = None
 
     def describe(self) -> dict[str, Any]:
         """The card as plain JSON values, for provenance; without what it does not set."""

@@ -8,6 +8,7 @@ from rtsmap import bands
 from rtsmap.dataset import Dataset, Label
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
+from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut
 from rtsmap.training.paste import Piece, paste
 from rtsmap.training.samples import Sampler, jitter, rasterised
@@ -119,6 +120,73 @@ def test_jitter_keeps_vegetation_green():
 def test_jitter_of_no_strength_changes_nothing():
     reflectance = tundra().reflectance
     np.testing.assert_allclose(jitter(reflectance, np.random.default_rng(1), 0.0), reflectance, atol=1e-7)
+
+
+def roughness(reflectance, valid=np.True_):
+    """Mean difference of neighbouring pixels, where both are valid."""
+    both = np.broadcast_to(valid, reflectance.shape)
+    return np.abs(np.diff(reflectance))[both[..., 1:] & both[..., :-1]].mean()
+
+
+def test_a_coarsened_chip_keeps_its_means_and_loses_what_is_fine():
+    fine = np.random.default_rng(0).uniform(0.1, 0.3, (4, 96, 96)).astype(np.float32)
+    fine[:, 48:] += 0.4
+    whole = np.ones((96, 96), dtype=bool)
+    coarse = coarsened(fine, whole, 10 / 3, np.random.default_rng(1))
+    np.testing.assert_allclose(coarse.mean(axis=(1, 2)), fine.mean(axis=(1, 2)), rtol=0.01)
+    assert coarse[:, 54:].mean() - coarse[:, :42].mean() == pytest.approx(0.4, abs=0.01)  # large things stay
+    assert roughness(coarse) < 0.15 * roughness(fine)
+    spectrum = [
+        np.abs(np.fft.rfft2(chip - chip.mean(axis=(1, 2), keepdims=True)))[:, 24:73, 24:] for chip in (coarse, fine)
+    ]
+    assert spectrum[0].mean() < 0.05 * spectrum[1].mean()  # waves shorter than 4 px both ways
+
+
+@pytest.mark.parametrize("factor", [1.2, 3.0, 7.7, 200.0])
+def test_coarsening_leaves_even_ground_even_up_to_nodata(factor):
+    valid = np.random.default_rng(0).random((64, 64)) > 0.3
+    valid[:20, :30] = False
+    even = np.where(valid, np.float32(0.25), 0) * np.ones((4, 1, 1), np.float32)
+    for seed in range(5):
+        coarse = coarsened(even, valid, factor, np.random.default_rng(seed))
+        np.testing.assert_allclose(coarse[:, valid], 0.25, rtol=1e-5)
+        assert not coarse[:, ~valid].any()
+        assert coarse.dtype == np.float32
+
+
+def test_a_coarse_pixel_is_the_mean_of_its_ground():
+    class Unshifted:
+        def uniform(self, low, high):
+            return low
+
+    fine = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
+    coarse = coarsened(fine, np.ones((4, 4), bool), 2, Unshifted())
+    corners = [[2.5, 4.5], [10.5, 12.5]]  # means of two by two
+    np.testing.assert_allclose(coarse[0][[0, 3]][:, [0, 3]], corners)
+    assert coarse[0, 1, 0] == pytest.approx(0.75 * 2.5 + 0.25 * 10.5)
+
+
+def test_half_of_the_chips_are_coarsened_to_distances_up_to_the_coarsest():
+    rng = np.random.default_rng(0)
+    drawn = [draw_gsd(3.0, 10.0, rng) for _ in range(400)]
+    coarser = [value for value in drawn if value is not None]
+    assert 160 < len(coarser) < 240
+    assert 3.0 <= min(coarser) < 3.3
+    assert 9.0 < max(coarser) <= 10.0
+    assert [draw_gsd(10.0, 10.0, rng), draw_gsd(3.0, None, rng)] == [None, None]
+
+
+def test_samples_of_finer_images_are_coarsened(tmp_path):
+    dataset = one_image(tmp_path / "dataset")  # of 10 m
+    config = TINY_TRAINING.updated(scale_range=(1.0, 1.0), pasted_slumps=0, jitter=0)
+    plain, none, coarse = (Sampler(dataset, config.updated(coarsest_m=value)) for value in (None, 9.0, 50.0))
+    pairs = [(plain.sample(number), coarse.sample(number)) for number in range(20)]
+    rougher = [
+        roughness(before.reflectance, before.valid) > 1.2 * roughness(after.reflectance, after.valid)
+        for before, after in pairs
+    ]
+    assert 3 < sum(rougher) < 15
+    np.testing.assert_array_equal(none.sample(3).reflectance, plain.sample(3).reflectance)
 
 
 def test_a_pasted_slump_keeps_its_contrast_in_darker_surroundings():

@@ -7,6 +7,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,17 +15,23 @@ from rtsmap.config import ModelCard, TrainConfig
 from rtsmap.errors import DatasetError, InputError, ModelError
 from rtsmap.files import sha256
 from rtsmap.network.cascade import seeded_network
+from rtsmap.records import Detections
 from rtsmap.template import commented
-from rtsmap.training.batches import Examples, batches
+from rtsmap.training import teacher as teaching
+from rtsmap.training.batches import Examples, Views, batches
 from rtsmap.training.distributed import Processes
 from rtsmap.training.loop import input_config, steps_per_epoch, train
 from rtsmap.training.optimiser import learning_rate, parameter_groups
 from rtsmap.training.samples import Sampler
 from rtsmap.training.stages import fusion_settings
+from rtsmap.training.teacher import Teacher, pseudo_labels, unlabelled_part
 from tests.datasets import write_dataset
 from tests.networks import TINY, TINY_TRAINING
 
 CPU = torch.device("cpu")
+
+#: From the second step on the average teaches, and however unsure it is, what it finds is a label.
+TAUGHT = TINY_TRAINING.updated(teacher_from=1, pseudo_score=0.3, doubtful_score=0.2)
 
 
 def one_image(folder, *sites, **labels):
@@ -189,6 +196,128 @@ def test_two_processes_train_one_network(dataset, tmp_path):
     assert alone.sha256 != weights_of(tmp_path / "model")  # twice the chips
 
 
+def found(*slumps):
+    """Rectangles `(score, left, top, right, bottom)` as a detector finds them."""
+    scores, boxes = np.array([one[0] for one in slumps]), np.array([one[1:] for one in slumps])
+    masks = np.ones((len(slumps), 28, 28), np.float32)
+    return Detections(boxes.reshape(-1, 4).astype(np.float32), scores.astype(np.float32), masks)
+
+
+class Finds:
+    """A detector that finds the same in every chip."""
+
+    def __init__(self, *slumps):
+        self.slumps, self.seen = slumps, []
+
+    def of(self, network, card, *, device, min_score):
+        return self
+
+    def detect(self, chips):
+        self.seen.append(chips)
+        return [found(*self.slumps) for _ in chips]
+
+
+def test_what_the_teacher_is_sure_of_is_a_label_and_what_it_doubts_is_blank():
+    config = TrainConfig(pseudo_score=0.7, doubtful_score=0.2)
+    masks, doubtful = pseudo_labels(
+        found((0.9, 10, 10, 20, 30), (0.5, 40, 40, 50, 50), (0.1, 4, 40, 12, 50), (0.3, 14, 26, 24, 40)), 64, config
+    )
+    assert len(masks) == 1
+    assert masks[0].sum() == 200
+    assert masks[0, 10:30, 10:20].all()
+    assert doubtful[40:50, 40:50].all()
+    assert not doubtful[40:50, 4:12].any()  # ground
+    assert not (doubtful & masks[0]).any()  # a label stays whole where a doubtful one crosses it
+    assert doubtful.sum() == 100 + 10 * 14 - 6 * 4
+    none, nowhere = pseudo_labels(found(), 64, config)
+    assert none.shape == (0, 64, 64)
+    assert not nowhere.any()
+
+
+def test_the_network_learns_in_another_light_what_the_teacher_finds(tmp_path, dataset, monkeypatch):
+    other = one_image(tmp_path / "other", "there", slumps=())
+    inputs = input_config(dataset, TAUGHT)
+    views = Views(Sampler(other, TAUGHT, labelled=False), inputs)
+    examples = Examples(Sampler(dataset, TAUGHT), inputs)
+    labelled, unlabelled = batches(examples, 1, 2, Processes(0, 1, CPU), views)
+    assert [len(chip["instances"].gt_masks) > 0 for chip in labelled] == [True, True]
+    assert [sorted(chip) for chip in unlabelled] == [["image", "plain"]] * 2
+    assert all(not torch.equal(chip["image"], chip["plain"]) for chip in unlabelled)
+    detector = Finds((0.9, 10, 10, 20, 30), (0.25, 40, 40, 50, 50))
+    monkeypatch.setattr(teaching, "TorchDetector", detector)
+    learned = Teacher(None, None, TAUGHT, CPU).label(unlabelled)
+    for chip, view, seen in zip(learned, unlabelled, detector.seen[0], strict=True):
+        np.testing.assert_array_equal(seen, view["plain"])
+        assert chip["instances"].gt_boxes.tensor.tolist() == [[10, 10, 20, 30]]
+        assert not chip["image"][:, 40:50, 40:50].any()
+        assert torch.equal(chip["image"][:, :40], view["image"][:, :40])
+
+
+def test_a_planted_object_changes_what_is_learned(tmp_path, dataset, monkeypatch):
+    other = one_image(tmp_path / "other", "there", slumps=())
+    losses, weights = {}, {}
+    for name, slumps in (("nothing", ()), ("planted", ((0.99, 10, 10, 40, 40),))):
+        monkeypatch.setattr(teaching, "TorchDetector", Finds(*slumps))
+        seen = []
+        train(dataset, TAUGHT, tmp_path / name, unlabelled=other, progress=seen.append)
+        losses[name], weights[name] = [one.losses for one in seen], weights_of(tmp_path / name)
+    assert losses["nothing"][0] == losses["planted"][0]  # before the teacher is good enough
+    assert losses["nothing"][0]["loss_unlabelled"] == 0
+    assert losses["planted"][1]["loss_unlabelled"] > losses["nothing"][1]["loss_unlabelled"] + 0.3  # its outline too
+    assert weights["nothing"] != weights["planted"]
+
+
+def test_without_weight_images_without_labels_change_nothing(tmp_path, dataset):
+    config = TAUGHT.updated(unlabelled_weight=0.0, iterations=2)  # proposals of the second step are drawn before
+    other = one_image(tmp_path / "other", "there", slumps=())
+    train(dataset, config, tmp_path / "taught", unlabelled=other)
+    train(dataset, config, tmp_path / "alone")
+    assert weights_of(tmp_path / "taught") == weights_of(tmp_path / "alone")
+
+
+def test_a_taught_run_that_is_stopped_goes_on_to_the_same_weights_whatever_the_workers(tmp_path, dataset):
+    other = one_image(tmp_path / "other", "there", slumps=())
+    train(dataset, TAUGHT, tmp_path / "whole", unlabelled=other)
+    with pytest.raises(StopError):
+        train(dataset, TAUGHT, tmp_path / "stopped", unlabelled=other, progress=stop_at(3))
+    with pytest.raises(InputError, match="is of other settings, images"):
+        train(dataset, TAUGHT, tmp_path / "stopped")
+    card = train(dataset, TAUGHT.updated(workers=1), tmp_path / "stopped", unlabelled=other)
+    assert weights_of(tmp_path / "whole") == card.sha256
+    assert card.training is not None
+    assert (card.training.unlabelled_sites, card.training.unlabelled_images) == (("there",), 1)
+    assert card.sites_trained_on == ("here",)
+    assert "| there | without labels | 1 | 0 |" in (tmp_path / "whole" / "card.md").read_text()
+
+
+def test_of_the_same_data_set_what_is_left_out_is_learned_without_labels(rtsmap, tmp_path):
+    dataset = one_image(tmp_path / "dataset", "here", "there")
+    TAUGHT.to_toml(tmp_path / "train.toml")
+    words = ("train", "end-to-end", dataset.folder, "--config", tmp_path / "train.toml", "--unlabelled", dataset.folder)
+    code, _, err = rtsmap(*words, "-o", tmp_path / "model", "--without", "there")
+    assert code == 0, err
+    assert "without labels: 1 images, 0 slumps, sites: there" in err
+    code, _, err = rtsmap(*words, "-o", tmp_path / "other")
+    assert code == 2
+    assert "the labels of all its images are learned; leave some out with --without" in err
+
+
+def test_labels_of_other_images_are_not_looked_at(tmp_path, dataset):
+    told, untold = one_image(tmp_path / "told", "there"), one_image(tmp_path / "untold", "there", slumps=())
+    config = TAUGHT.updated(pasted_slumps=0)
+    one, other = (
+        Sampler(unlabelled_part(images, dataset), config, labelled=False).views(5) for images in (told, untold)
+    )
+    assert [len(view.masks) for view in (*one, *other)] == [0] * 4
+    assert all(view.valid.all() for view in one)
+
+
+def test_images_without_labels_need_the_same_bands(tmp_path, dataset):
+    other = one_image(tmp_path / "other", "there", slumps=(), bands=("blue", "green", "red"))
+    with pytest.raises(DatasetError, match="its images have no bands for ndvi, nir"):
+        train(dataset, TAUGHT, tmp_path / "model", unlabelled=other)
+
+
 def test_bf16_trains(dataset, tmp_path):
     seen = []
     train(dataset, TINY_TRAINING.updated(precision="bf16"), tmp_path / "half", progress=seen.append)
@@ -281,6 +410,8 @@ def test_the_command_trains_a_model_that_evaluate_and_predict_take(rtsmap, tmp_p
         (("--set", "itrations=3"), "itrations: is not a setting; check its spelling"),
         (("--set", "iterations"), "iterations: needs the form NAME=VALUE"),
         (("--set", "network.depht=3"), "network.depht: is not a setting"),
+        (("--set", "doubtful_score=0.9"), "doubtful_score: must not be above pseudo_score"),
+        (("--unlabelled", "nowhere"), "nowhere"),
         (("--set", "batch_size=0"), "batch_size: Input should be greater than 0"),
         (("--without", "here"), "no slump is left to train on"),
     ],

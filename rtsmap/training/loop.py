@@ -17,12 +17,13 @@ from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
 from rtsmap.models import CARD
-from rtsmap.training.batches import Batch, Examples, batches
+from rtsmap.training.batches import Batch, Examples, Views, batches
 from rtsmap.training.distributed import processes
 from rtsmap.training.log import Log
 from rtsmap.training.publishing import draft_card, publish
 from rtsmap.training.run import Run
 from rtsmap.training.samples import Sampler
+from rtsmap.training.teacher import Teacher, unlabelled_part
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -54,6 +55,7 @@ def train(
     folder: Path,
     *,
     validation: Dataset | None = None,
+    unlabelled: Dataset | None = None,
     device: str = "cpu",
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> ModelCard:
@@ -67,11 +69,13 @@ def train(
         folder: receives `model.toml`, the weights, `card.md`, `training.toml`, `losses.csv`, TensorBoard's curves and,
             until the end, a checkpoint.
         validation: images that decide which weights are published; without them the last ones are.
+        unlabelled: images that are learned from too, without their labels; those that `dataset` has are left out.
         device: `auto`, `cpu` or `cuda`.
         progress: called after each step, in the first process.
 
     Raises:
-        DatasetError: there is no slump, or the losses are no longer finite.
+        DatasetError: there is no slump, images lack bands, no image without labels is left, or the losses are no
+            longer finite.
         InputError: `folder` holds a finished model, or a checkpoint of other settings or images.
         ModelError: the weights to start from cannot be read, or are of another network.
         OutputError: the disk is full.
@@ -85,14 +89,16 @@ def train(
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
     with processes(device) as group:
-        sampler = Sampler(dataset, config)
         inputs = input_config(dataset, config)
+        examples = Examples(Sampler(dataset, config), inputs)
+        untold = unlabelled_part(unlabelled, dataset) if unlabelled else None
+        views = _views(untold, config, inputs) if untold else None
         steps = config.iterations or math.ceil(config.epochs * steps_per_epoch(dataset, config, group.count))
-        run = Run(config, steps, group, _fingerprint(dataset, validation))
+        run = Run(config, steps, group, _fingerprint(dataset, validation, untold))
         run.resume(folder / CHECKPOINT)
-        _advance(run, Examples(sampler, inputs), validation, folder, progress)
+        _advance(run, examples, views, validation, folder, progress)
         group.wait()
-        card = publish(run, inputs, dataset, validation, folder) if group.first else None
+        card = publish(run, inputs, dataset, validation, untold, folder) if group.first else None
         group.wait()
         if group.first:
             (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -118,8 +124,7 @@ def input_config(dataset: Dataset, config: TrainConfig) -> InputConfig:
     Raises:
         DatasetError: the images lack bands of a modality.
     """
-    if lacking := sorted(set(config.modalities) - set(dataset.modalities)):
-        raise DatasetError(f"{dataset.folder}: its images have no bands for {', '.join(lacking)}; leave that out")
+    _check_bands(dataset, config)
     if config.backbones:
         taken = [ModelCard.from_toml(Path(folder) / CARD).input for folder in config.backbones]
         mean = {channel: value for one in taken for channel, value in one.mean.items()}
@@ -129,9 +134,20 @@ def input_config(dataset: Dataset, config: TrainConfig) -> InputConfig:
     return InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, deviation=deviation)
 
 
+def _check_bands(dataset: Dataset, config: TrainConfig) -> None:
+    if lacking := sorted(set(config.modalities) - set(dataset.modalities)):
+        raise DatasetError(f"{dataset.folder}: its images have no bands for {', '.join(lacking)}; leave that out")
+
+
+def _views(unlabelled: Dataset, config: TrainConfig, inputs: InputConfig) -> Views:
+    _check_bands(unlabelled, config)
+    return Views(Sampler(unlabelled, config, labelled=False), inputs)
+
+
 def _advance(
     run: Run,
     examples: Examples,
+    views: Views | None,
     validation: Dataset | None,
     folder: Path,
     progress: Callable[[Progress], None],
@@ -140,16 +156,18 @@ def _advance(
     config, first = run.config, run.processes.first
     per_epoch = steps_per_epoch(examples.sampler.dataset, config, run.processes.count)
     every = max(1, round(config.validate_every * per_epoch))
-    source, began = _Timed(batches(examples, run.step, run.steps, run.processes)), time.perf_counter()
+    card = draft_card(config, examples.inputs)
+    teacher = Teacher(run.average, card, config, run.processes.device) if views else None
+    source, began = _Timed(batches(examples, run.step, run.steps, run.processes, views)), time.perf_counter()
     with EventStorage(run.step) as storage, Log(folder, run.step, writes=first) as log:
         while run.step < run.steps:
             rate, score = run.learning_rate, None
-            losses = run.advance(source)
+            losses = run.advance(source, teacher)
             storage.step()
             log.write(run.step, losses, rate)
             last = run.step == run.steps
             if first and validation is not None and (run.step % every == 0 or last):
-                score = _validate(run, examples.inputs, validation)
+                score = _validate(run, card, validation)
                 log.write_validation(run.step, score)
             if run.step % config.checkpoint_every == 0 or last:
                 log.flush()
@@ -159,9 +177,8 @@ def _advance(
                 progress(Progress(run.step, run.steps, losses, score, seconds, source.seconds))
 
 
-def _validate(run: Run, inputs: InputConfig, validation: Dataset) -> float:
+def _validate(run: Run, card: ModelCard, validation: Dataset) -> float:
     """AP50 of the averaged weights, 0..1; the best weights are remembered."""
-    card = draft_card(run.config, inputs)
     detector = TorchDetector.of(run.average, card, device=run.processes.device, min_score=LOWEST_SCORE)
     found = detect_images(validation, card, detector, score=LOWEST_SCORE)
     score = score_chips(validation, found, resamples=0, groups=False).overall.average_precision
@@ -183,10 +200,10 @@ class _Timed(Iterator[Batch]):
             self.seconds += time.perf_counter() - start
 
 
-def _fingerprint(dataset: Dataset, validation: Dataset | None) -> str:
+def _fingerprint(dataset: Dataset, validation: Dataset | None, unlabelled: Dataset | None) -> str:
     """Of the images and their labels."""
     digest = hashlib.sha256()
-    for one in (dataset, validation):
+    for one in (dataset, validation, *([unlabelled] if unlabelled else [])):
         for image in one.images if one else ():
             digest.update(f"{image.name} {len(image.slumps)} {sum(s.outline.area for s in image.slumps):.3f}".encode())
         digest.update(b"|")

@@ -31,7 +31,14 @@ def draft_card(config: TrainConfig, inputs: InputConfig, name: str = "draft") ->
     )
 
 
-def publish(run: Run, inputs: InputConfig, dataset: Dataset, validation: Dataset | None, folder: Path) -> ModelCard:
+def publish(
+    run: Run,
+    inputs: InputConfig,
+    dataset: Dataset,
+    validation: Dataset | None,
+    unlabelled: Dataset | None,
+    folder: Path,
+) -> ModelCard:
     """Write weights, cards and settings; `licence` and `attribution` are for the author to complete."""
     step, ap50, weights = run.best or (run.step, None, run.average.state_dict())
     save_weights(dict(weights), folder / WEIGHTS)
@@ -48,12 +55,14 @@ def publish(run: Run, inputs: InputConfig, dataset: Dataset, validation: Dataset
                 validation_images=len(validation.images) if validation else 0,
                 validation_slumps=validation.slumps if validation else 0,
                 validation_ap50=None if ap50 is None else round(ap50, 4),
+                unlabelled_sites=unlabelled.sites if unlabelled else (),
+                unlabelled_images=len(unlabelled.images) if unlabelled else 0,
             ),
         }
     )
     run.config.to_toml(folder / SETTINGS)
     with replacing(folder / "card.md") as temporary:
-        temporary.write_text(_page(card, dataset, validation), encoding="utf-8")
+        temporary.write_text(_page(card, dataset, validation, unlabelled), encoding="utf-8")
     card.to_toml(folder / CARD)
     return card
 
@@ -66,11 +75,12 @@ def _summary(network: NetworkConfig, modalities: tuple[str, ...]) -> str:
     return f"{kind}, {network.backbone}{size}, {'+'.join(modalities)}{fusion}"
 
 
-def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None) -> str:
+def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None, unlabelled: Dataset | None) -> str:
     """A page about the model, for people."""
     record = card.training
     assert record is not None
-    rows = [*_rows(dataset, "training"), *(_rows(validation, "validation") if validation else ())]
+    parts = ((dataset, "training"), (validation, "validation"), (unlabelled, "without labels"))
+    rows = [row for part, role in parts if part for row in _rows(part, role)]
     chosen = (
         "the last weights; nothing was validated"
         if record.validation_ap50 is None

@@ -19,6 +19,7 @@ from rtsmap.network.importing import start_from, take_backbones
 from rtsmap.training.batches import Batch
 from rtsmap.training.distributed import Processes
 from rtsmap.training.optimiser import learning_rate, parameter_groups
+from rtsmap.training.teacher import Teacher
 
 #: Settings that may change while a run is stopped: they have no influence on the weights.
 CHANGEABLE = {"workers", "checkpoint_every"}
@@ -68,8 +69,13 @@ class Run:
         """Of the next step, of what is not slowed by `layer_decay`."""
         return learning_rate(self.config, self.step, self.steps, self.processes.count)
 
-    def advance(self, batches: Iterator[Batch]) -> dict[str, float]:
+    def advance(self, batches: Iterator[Batch], teacher: Teacher | None = None) -> dict[str, float]:
         """One step, on `accumulate` batches; returns the mean losses.
+
+        Args:
+            batches: of `batches`.
+            teacher: labels the batch without labels that follows from step `teacher_from` on; what is learned from it
+                is one more loss.
 
         Raises:
             DatasetError: the loss is not finite.
@@ -77,16 +83,26 @@ class Run:
         for group in self._optimiser.param_groups:
             group["lr"] = self.learning_rate * group["scale"]
         self._optimiser.zero_grad()
-        number = self.config.accumulate
-        parts = [self._learn(next(batches), last=part == number - 1) for part in range(number)]
+        number, taught = self.config.accumulate, teacher is not None and self.step >= self.config.teacher_from
+        parts = [
+            self._learn(next(batches), 1 / number, last=part == number - 1 and not taught) for part in range(number)
+        ]
+        losses = {name: sum(part[name] for part in parts) / number for name in parts[0]}
+        if teacher is not None:
+            losses["loss_unlabelled"] = self._learn_from(teacher, next(batches)) if taught else 0.0
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         self._optimiser.step()
         self.step += 1
         self._move_average()
-        return {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
+        return losses
 
-    def _learn(self, batch: Batch, *, last: bool) -> dict[str, float]:
-        """Add a batch's gradients; processes exchange them with the last batch of a step."""
+    def _learn_from(self, teacher: Teacher, batch: Batch) -> float:
+        """Add the gradients of a batch that the teacher labels; returns its weighted loss."""
+        weight = self.config.unlabelled_weight
+        return weight * sum(self._learn(teacher.label(batch), weight, last=True).values())
+
+    def _learn(self, batch: Batch, weight: float, *, last: bool) -> dict[str, float]:
+        """Add a batch's gradients times a weight; processes exchange them with the last batch of a step."""
         exchange = (
             self._shared.no_sync() if isinstance(self._shared, DistributedDataParallel) and not last else nullcontext()
         )
@@ -99,7 +115,7 @@ class Run:
                 total = torch.stack([value.float() for value in losses.values()]).sum()
             if not torch.isfinite(total):
                 raise DatasetError(f"the loss is not finite after {self.step} iterations; try a lower learning_rate")
-            (total / self.config.accumulate).backward()
+            (total * weight).backward()
         return {name: float(value.detach()) for name, value in losses.items()}
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ terrain is the same in any light: it is cut, pasted and turned with the rest, an
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import rasterio.features
@@ -19,6 +19,7 @@ from rtsmap.config import TrainConfig
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
+from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste
 from rtsmap.training.store import PixelStore
@@ -42,6 +43,12 @@ class Sample:
     masks: BoolArray
     terrain: FloatArray | None = None
 
+    def turned(self, quarter_turns: int, flip: bool) -> "Sample":
+        """The same ground, turned by quarters, then mirrored."""
+        how = quarter_turns, flip
+        land = None if self.terrain is None else turn(self.terrain, *how)
+        return Sample(turn(self.reflectance, *how), turn(self.valid, *how), turn(self.masks, *how), land)
+
 
 class Sampler:
     """Draws training chips; sample i depends on nothing but the data set, the settings and i.
@@ -49,20 +56,21 @@ class Sampler:
     Args:
         dataset: what to draw from.
         config: how.
+        labelled: false for images without labels, of which chips are cut anywhere.
 
     Raises:
-        DatasetError: there is no slump.
+        DatasetError: there should be labels, and there is no slump.
     """
 
-    def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
+    def __init__(self, dataset: Dataset, config: TrainConfig, *, labelled: bool = True) -> None:
         self.dataset, self.config = dataset, config
         self._pixels = PixelStore(dataset)
         self._sees_terrain = "dem" in config.modalities
         images = dataset.images
         slumps = [(which, number) for which, one in enumerate(images) for number in range(len(one.slumps))]
-        if not slumps:
+        if labelled and not slumps:
             raise DatasetError(f"{dataset.folder}: no slump is left to train on")
-        self._slumps = slumps
+        self._slumps, self._slump_share = slumps, config.slump_share if labelled else 0.0
         visible = np.array([images[which].slumps[number].visible_fraction for which, number in slumps])
         self._slump_shares = visible / visible.sum()  # one that two images show counts once
         self._pasted = [pair for pair, share in zip(slumps, visible, strict=True) if share >= MIN_PASTED_SHARE]
@@ -75,9 +83,29 @@ class Sampler:
 
     def sample(self, index: int) -> Sample:
         """The chip of number `index`."""
+        _, lit, how = self._draw(index)
+        return lit.turned(*how)
+
+    def views(self, index: int) -> tuple[Sample, Sample]:
+        """The chip of number `index` as its image shows it, and as `sample` does: the same ground in another light."""
+        plain, lit, how = self._draw(index)
+        return plain.turned(*how), lit.turned(*how)
+
+    def _draw(self, index: int) -> tuple[Sample, Sample, tuple[int, bool]]:
+        """Both views of a chip, and how it is to be turned."""
         rng = np.random.default_rng((self.config.seed, index))
         which, center = self._place(rng)
         gsd_m = self.config.gsd_m * float(np.exp(rng.uniform(*np.log(self.config.scale_range))))
+        plain = self._chip(which, center, gsd_m, rng)
+        reflectance = plain.reflectance
+        if coarse_m := draw_gsd(self.dataset.images[which].gsd_m, self.config.coarsest_m, rng):
+            reflectance = coarsened(reflectance, plain.valid, coarse_m / gsd_m, rng)
+        reflectance = jitter(reflectance, rng, self.config.jitter)
+        lit = replace(plain, reflectance=reflectance * plain.valid)
+        return plain, lit, (int(rng.integers(4)), bool(rng.integers(2)))
+
+    def _chip(self, which: int, center: NDArray[np.float64], gsd_m: float, rng: Generator) -> Sample:
+        """A chip round a point of an image, with slumps of other places."""
         step = gsd_m / self.dataset.images[which].gsd_m
         size = self.config.training_chip_size
         origin = self._origin(which, center, size * step, rng)
@@ -86,17 +114,12 @@ class Sampler:
         masks, blank = self._masks(which, origin, step)
         valid &= ~blank
         reflectance *= valid
-        pieces = self._pieces(gsd_m, rng)
-        reflectance, masks = paste(reflectance, valid, masks, pieces, rng, terrain)
-        reflectance = jitter(reflectance, rng, self.config.jitter)
-        reflectance *= valid
-        how = int(rng.integers(4)), bool(rng.integers(2))
-        land = None if terrain is None else turn(terrain * valid, *how)
-        return Sample(turn(reflectance, *how), turn(valid, *how), turn(masks, *how), land)
+        reflectance, masks = paste(reflectance, valid, masks, self._pieces(gsd_m, rng), rng, terrain)
+        return Sample(reflectance * valid, valid, masks, None if terrain is None else terrain * valid)
 
     def _place(self, rng: Generator) -> tuple[int, NDArray[np.float64]]:
         """An image and a point in it, `(column, row)`: on a slump, on a hard negative, or anywhere."""
-        if rng.random() < self.config.slump_share:
+        if rng.random() < self._slump_share:
             which, number = self._slumps[rng.choice(len(self._slumps), p=self._slump_shares)]
             center = self.dataset.images[which].slumps[number].outline.centroid
             return which, np.array([center.x, center.y])

@@ -38,6 +38,12 @@ def training_options(command: Command) -> Command:
                 metavar="SITE|FOLD",
                 help="Do not learn from it, but publish the weights that are best there; repeatable.",
             ),
+            click.option(
+                "--unlabelled",
+                type=options.input_path,
+                metavar="DATASET",
+                help="Learn from its images too, not from its labels; the same one again for what is left out of it.",
+            ),
             click.option("--config", type=options.input_path, help="Settings in TOML; see rtsmap train template."),
             set_,
             options.device,
@@ -73,6 +79,7 @@ def run(
     output: Path,
     without: Sequence[str],
     validate: Sequence[str],
+    unlabelled: Path | None,
     device: str,
 ) -> None:
     """Train, telling how far it is; arguments other than the settings are those of `training_options`."""
@@ -81,13 +88,15 @@ def run(
 
     try:
         from rtsmap.training.loop import train
+        from rtsmap.training.teacher import unlabelled_part
     except ImportError as error:
         raise ModelError(f"training needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
     whole = read_dataset(dataset).without(without)
     held = whole.subset(validate) if validate else None
     learned = whole.without(validate)
+    untold = unlabelled_part(read_dataset(unlabelled), learned) if unlabelled else None
     speaks = os.environ.get("RANK", "0") == "0"  # of several processes the first
-    for role, one in (("training", learned), ("validation", held)):
+    for role, one in (("training", learned), ("validation", held), ("without labels", untold)):
         if one is not None and speaks:
             sites = ", ".join(one.sites)
             click.echo(f"{role}: {len(one.images)} images, {one.slumps} slumps, sites: {sites}", err=True)
@@ -98,7 +107,7 @@ def run(
             last[:] = [now]
             progress(now)
 
-        card = train(learned, settings, output, validation=held, device=device, progress=remember)
+        card = train(learned, settings, output, validation=held, unlabelled=untold, device=device, progress=remember)
     if not speaks:
         return
     if last:
