@@ -36,11 +36,14 @@ def to_reflectance(numbers: NDArray[np.generic], scale: Sequence[float] | float,
         `(bands, rows, columns)` in 0..1; brighter pixels (snow, glint) are cut to 1, pixels that are not valid are 0.
     """
     factors = np.broadcast_to(np.asarray(scale, dtype=np.float32), len(numbers))
-    reflectance = numbers.astype(np.float32) * factors[:, None, None]
+    reflectance = np.empty(numbers.shape, dtype=np.float32)
+    # In one pass into one array: memory costs more here than arithmetic.
+    np.multiply(numbers, factors[:, None, None], out=reflectance, dtype=np.float32)
     if numbers.dtype.kind == "f":
         np.nan_to_num(reflectance, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
     np.clip(reflectance, 0.0, 1.0, out=reflectance)
-    reflectance *= valid
+    if not valid.all():
+        reflectance *= valid
     return reflectance
 
 

@@ -1,0 +1,131 @@
+"""From linked instances to slumps: steps 3 to 5 of the rule."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import shapely
+from shapely import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.merge.links import Links, components
+from rtsmap.merge.views import Booleans, Floats, Geometries, Indices, Views
+from rtsmap.records import PRECISION_PX, MergedInstance
+
+#: A hole that the union of two outlines leaves between them is an artefact below this area (px²).
+MIN_HOLE_PX = 1.0
+
+#: A quarter of half an overlap: see steps 3 and 4 of the rule.
+WHOLE = 0.25
+
+
+def resolve(views: Views, links: Links) -> list[MergedInstance]:
+    """The slumps of all groups of instances that agree, without those that others make superfluous."""
+    if not len(views):
+        return []
+    labels = components(len(views), links.pairs[links.agree])
+    slumps = _unions(views, labels)
+    left_over = labels[links.pairs[~links.agree]]
+    gone = _superfluous(slumps, left_over[left_over[:, 0] != left_over[:, 1]])
+    return [
+        MergedInstance(geometry, score, n_chips)
+        for k, (geometry, score, n_chips) in enumerate(
+            zip(slumps.geometries, slumps.scores.tolist(), slumps.n_chips.tolist(), strict=True)
+        )
+        if geometry is not None and k not in gone
+    ]
+
+
+@dataclass(frozen=True)
+class _Unions:
+    """Slumps as arrays with one entry per group of instances that agree.
+
+    Attributes:
+        geometries: valid, on the lattice, each starting at the same vertex whatever the order of the input; None where
+            step 3 of the rule leaves the slump out.
+        scores: that of the best view where it is whole, else the highest.
+        n_chips: distinct chips that see it.
+        partial: seen by one chip, whose border cuts it.
+        windows: bounds of the windows of its views, px.
+    """
+
+    geometries: Geometries
+    scores: Floats
+    n_chips: Indices
+    partial: Booleans
+    windows: Sequence[Floats]
+
+    def lies_in(self, index: int, area: BaseGeometry, share: float) -> bool:
+        geometry = self.geometries[index]
+        return bool(geometry.intersection(area).area > share * geometry.area)
+
+
+def _unions(views: Views, labels: Indices) -> _Unions:
+    """Steps 3 and 4 of the rule; group k holds the instances of label k."""
+    clearance, centre = views.clearance()
+    order = np.lexsort((-views.scores, -clearance, labels))
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    best = order[starts]  # of each group
+    sizes = np.diff(starts, append=len(order))
+    in_best_chip = (views.chips == views.chips[best][labels]).all(axis=1)
+    whole = (clearance[best] >= WHOLE) & (np.bincount(labels[in_best_chip]) == 1)
+    geometries = shapely.normalize(views.polygons[best])
+    members = np.split(order, starts[1:])
+    for k in np.flatnonzero(~whole & (sizes > 1)):
+        geometries[k] = _unite(views.polygons[np.sort(members[k])])
+    geometries[whole & (centre[best] < 1 - WHOLE)] = None
+    cut = (views.bounds[best] == views.windows[best]).any(axis=1)
+    return _Unions(
+        geometries,
+        np.where(whole, views.scores[best], np.maximum.reduceat(views.scores[order], starts)),
+        _distinct_chips(views, labels),
+        ~whole & (sizes == 1) & cut,
+        [views.windows[group] for group in members],
+    )
+
+
+def _distinct_chips(views: Views, labels: Indices) -> Indices:
+    keys = np.column_stack([labels, views.chips])
+    keys = keys[np.lexsort(keys.T)]
+    first = np.append(True, (keys[1:] != keys[:-1]).any(axis=1))
+    return np.bincount(keys[first, 0])
+
+
+def _unite(polygons: Geometries) -> BaseGeometry:
+    united = shapely.set_precision(shapely.union_all(polygons), PRECISION_PX)
+    parts = [_without_gaps(part) for part in shapely.get_parts(united)]
+    return cast(BaseGeometry, shapely.normalize(parts[0] if len(parts) == 1 else MultiPolygon(parts)))
+
+
+def _without_gaps(part: Polygon) -> Polygon:
+    """The holes that two outlines leave between them, filled."""
+    if not part.interiors:
+        return part
+    return Polygon(part.exterior, [hole for hole in part.interiors if Polygon(hole).area >= MIN_HOLE_PX])
+
+
+def _superfluous(slumps: _Unions, overlaps: Indices) -> set[int]:
+    """Which slumps lie mostly within another, or glue others: step 5 of the rule."""
+    neighbours: dict[int, set[int]] = {}
+    for a, b in np.concatenate([overlaps, overlaps[:, ::-1]]).tolist():
+        if slumps.geometries[a] is not None and slumps.geometries[b] is not None:
+            neighbours.setdefault(a, set()).add(b)
+    area = {index: slumps.geometries[index].area for index in neighbours}
+    gone: set[int] = set()
+    for large in sorted(neighbours, key=lambda index: (-area[index], index)):
+        if large in gone:
+            continue
+        others = {k for k in neighbours[large] - gone if area[k] <= area[large]}
+        outline = slumps.geometries[large]
+        inside = {k for k in others if slumps.lies_in(k, outline, 0.25 if slumps.partial[k] else 0.5)}
+        gone |= {large} if _glues(slumps, large, inside) else inside
+    return gone
+
+
+def _glues(slumps: _Unions, large: int, inside: set[int]) -> bool:
+    """Whether one chip sees most of `large`, and in it two or more slumps that it is surer of."""
+    surer = (k for k in inside if slumps.scores[k] > slumps.scores[large])
+    seen = Counter(window for k in surer for window in {tuple(window) for window in slumps.windows[k].tolist()})
+    return any(n > 1 and slumps.lies_in(large, shapely.box(*window), 0.5) for window, n in seen.items())

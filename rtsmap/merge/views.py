@@ -1,0 +1,130 @@
+"""What the chips see, as arrays: Python objects one by one would cost more than the geometry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from rtsmap.records import Instance
+
+Geometries = NDArray[np.object_]
+Indices = NDArray[np.intp]
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Instances of chips.
+
+    Attributes:
+        polygons: `(n,)`.
+        scores: `(n,)`, 0..1.
+        chips: `(n, 2)`, row and column of the chip in the lattice.
+        windows: `(n, 4)`, bounds of the chip's window, px.
+        cores: `(n, 4)`, bounds of its core, px.
+    """
+
+    polygons: Geometries
+    scores: Floats
+    chips: Indices
+    windows: Floats
+    cores: Floats
+
+    @classmethod
+    def of(cls, instances: Sequence[Instance]) -> Self:
+        """The arrays of some instances."""
+        # Instances of one chip share their place as a rule, so it is taken apart once.
+        places = {id(one.place): one.place for one in instances}
+        numbers = {key: number for number, key in enumerate(places)}
+        chip = np.array([numbers[id(one.place)] for one in instances], dtype=np.intp)
+        rows = [(one.row, one.column, *one.window.bounds, *one.core.bounds) for one in places.values()]
+        table = np.array(rows, dtype=np.intp).reshape(-1, 10)[chip]
+        return cls(
+            np.fromiter((one.polygon for one in instances), dtype=np.object_, count=len(instances)),
+            np.array([one.score for one in instances], dtype=np.float64),
+            table[:, :2],
+            table[:, 2:6].astype(np.float64),
+            table[:, 6:].astype(np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.polygons)
+
+    def among(self, chosen: Booleans | Indices) -> Self:
+        """Some of them, by a mask or by index."""
+        return type(self)(*(values[chosen] for values in self._arrays))
+
+    def and_then(self, others: Self) -> Self:
+        """These, and others after them."""
+        return type(self)(*(np.concatenate(both) for both in zip(self._arrays, others._arrays, strict=True)))
+
+    @property
+    def _arrays(self) -> tuple[Any, ...]:
+        return self.polygons, self.scores, self.chips, self.windows, self.cores
+
+    @property
+    def bounds(self) -> Floats:
+        """`(n, 4)`, of the outlines."""
+        return cast(Floats, shapely.bounds(self.polygons).reshape(-1, 4))
+
+    def last_rows(self) -> Floats:
+        """The last row of chips whose windows each instance may reach.
+
+        The lattice follows from one chip: its core ends half an overlap before its window, and the next window starts
+        half an overlap before the next core. In the last row, whose core may end with the scene long before its window,
+        this gives too short a stride; slumps are then held until the end.
+        """
+        top, bottom = self.windows[:, 1], self.windows[:, 3]
+        stride = 2 * self.cores[:, 3] - bottom - top
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beyond = np.ceil((self.bounds[:, 3] - top) / stride) - 1
+        return cast(Floats, np.where(stride > 0, self.chips[:, 0] + np.maximum(beyond, 0), np.inf))
+
+    def clearance(self) -> tuple[Floats, Floats]:
+        """How far each outline, and the centre of its bounds, keep from the window's border, in half overlaps.
+
+        Borders count beyond which other chips see more. An outline that touches one has 0; a centre below 1 lies in the
+        core of another chip.
+        """
+        inwards = np.array([1, 1, -1, -1])
+        margin = (self.cores - self.windows) * inwards  # half an overlap; 0 where the scene ends
+        bounds = self.bounds
+        centres = np.tile((bounds[:, :2] + bounds[:, 2:]) / 2, 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            outline, centre = (
+                np.where(margin > 0, (sides - self.windows) * inwards / margin, np.inf).min(axis=1)
+                for sides in (bounds, centres)
+            )
+        return outline, centre
+
+
+def in_core(views: Views) -> Views:
+    """Those that share area with their core, sorted so that nothing after this depends on the order of the input."""
+    views = views.among(clipped_area(views.polygons, views.cores) > 0)
+    keys = np.column_stack([views.chips, views.bounds, views.scores])
+    return views.among(sorted_order(keys, views.polygons))
+
+
+def sorted_order(keys: Floats, geometries: Geometries) -> Indices:
+    """The order of rows of keys, first column first; where two are equal, of the outlines as bytes."""
+    order = np.lexsort(keys.T[::-1])
+    if not (keys[order[1:]] == keys[order[:-1]]).all(axis=1).any():
+        return order
+    outlines = np.unique(shapely.to_wkb(geometries), return_inverse=True)[1]
+    return np.lexsort([outlines, *keys.T[::-1]])
+
+
+def clipped_area(polygons: Geometries, boxes: Floats) -> Floats:
+    """Area of each polygon within its box, px2."""
+    bounds = shapely.bounds(polygons).reshape(-1, 4)
+    over = (bounds[:, :2] < boxes[:, :2]).any(axis=1) | (bounds[:, 2:] > boxes[:, 2:]).any(axis=1)
+    pieces = polygons.copy()
+    # A piece may not be valid where its outline runs along the border; its area is right.
+    for k, box in zip(np.flatnonzero(over), boxes[over].tolist(), strict=True):
+        pieces[k] = shapely.clip_by_rect(polygons[k], *box)
+    areas: Floats = shapely.area(pieces)
+    return areas
