@@ -17,6 +17,8 @@ from scipy import ndimage
 
 from rtsmap import bands
 from rtsmap.detector import load_detector
+from rtsmap.detector.calibrated import calibrated
+from rtsmap.evaluation.detections import LOWEST_SCORE
 from rtsmap.evaluation.maps import score_map
 from rtsmap.evaluation.precision import Score
 from rtsmap.layer import SceneResult
@@ -25,7 +27,6 @@ from rtsmap.polygons import read_polygons
 from rtsmap.predict import MIN_AREA_M2, Options, predict_scene
 from rtsmap.scene import open_scene
 
-LOWEST_SCORE = 0.05
 DRAWS = 20
 
 
@@ -39,8 +40,9 @@ def main() -> None:
     numbers = {name: int(n) for name, n in (part.split("=") for part in (arguments.bands or "").split(",") if part)}
     folder, card = find_model(arguments.model)
     verify(folder, card)
-    options = Options(score=LOWEST_SCORE, bands=numbers or None)
-    detector = load_detector(folder, card, "cpu", min_score=LOWEST_SCORE)
+    lowest = float(calibrated(LOWEST_SCORE, card.calibration))
+    options = Options(score=lowest, bands=numbers or None)
+    detector = load_detector(folder, card, "cpu", min_score=lowest)
     result = predict_scene(arguments.scene, card, detector, options)
     found = geopandas.GeoDataFrame(
         {"score": [slump.attributes["score"] for slump in result.slumps]},

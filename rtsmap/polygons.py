@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import shapely
+from numpy.typing import NDArray
+from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.errors import InputError
 
 POLYGONS = ["Polygon", "MultiPolygon"]
+_GEOD = Geod(ellps="WGS84")
 
 
 def read_polygons(path: Path, crs: object | None = None, layer: str | None = None) -> geopandas.GeoDataFrame:
@@ -45,3 +49,9 @@ def read_area(path: Path, crs: object) -> BaseGeometry:
         raise InputError(f"{path}: holds no polygon")
     area: BaseGeometry = frame.union_all()
     return area
+
+
+def geodesic_m2(shapes: geopandas.GeoSeries) -> NDArray[np.float64]:
+    """Areas on the WGS 84 ellipsoid, m2, whatever the sense of the rings."""
+    on_earth = shapely.orient_polygons(shapes.to_crs("EPSG:4326").to_numpy())
+    return np.array([abs(_GEOD.geometry_area_perimeter(shape)[0]) for shape in on_earth], dtype=np.float64)

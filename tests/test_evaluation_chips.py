@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from rtsmap.errors import DatasetError, InputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import Detection, detect_images, read_all, read_detections, write_detections
 from rtsmap.files import sha256
-from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset
+from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset, write_images
 from tests.detectors import BareGround, card
 
 FIRST, SECOND = SLUMPS
@@ -84,6 +85,72 @@ def test_a_model_is_scored_on_a_data_set(rtsmap, dataset, model, tmp_path):
         points = list(csv.DictReader(file))
     assert len(points) == 6
     assert float(points[-1]["recall"]) == pytest.approx(5 / 6)
+
+
+def test_false_slumps_are_counted_on_the_ground_that_was_observed(rtsmap, dataset, model, tmp_path):
+    _, out, _ = rtsmap("evaluate", "chips", dataset.folder, "--model", model, "-o", tmp_path / "scores")
+    image_km2, unknown_km2 = 0.64**2, 0.0408  # within 3 px of SECOND, by the centres of pixels
+    assert "false      62.6 per 100 km2 (1 in 1.6 km2 observed), 95 % interval 0.0 to" in out
+    found = rows(tmp_path / "scores" / "scores.csv")
+    assert float(found["north"]["observed_km2"]) == pytest.approx(2 * image_km2)
+    assert float(found["south"]["observed_km2"]) == pytest.approx(2 * image_km2 - unknown_km2, abs=0.003)
+    assert float(found["north"]["false_per_100km2"]) == 0
+    assert float(found["south"]["false_per_100km2"]) == pytest.approx(100 / (2 * image_km2 - unknown_km2), rel=0.01)
+    assert float(found["south"]["false_low"]) == 0
+    assert float(found["south"]["false_high"]) > float(found["south"]["false_per_100km2"])
+    assert 0 < float(found["all"]["recall_low"]) < 5 / 6 < float(found["all"]["recall_high"]) <= 1
+    lines = (tmp_path / "scores" / "scores.md").read_text().splitlines()
+    assert lines[0].startswith("|  | images | slumps | found |")
+    assert len(lines) == 8  # all, two sites, three sizes
+    assert "(mean of 2 sites)" in out
+
+
+def overlapping(folder, **changes):
+    """Two images of one scene, the second half an image to the right of the first: ground of 1.5 images."""
+    images = [labelled_image(f"here-{number}", x=500_000 + 320 * number, scene="one") for number in range(2)]
+    return write_images(folder, [replace(image, slumps=labels(FIRST), **changes) for image in images])
+
+
+def test_what_two_images_of_a_scene_show_counts_once(tmp_path):
+    dataset = overlapping(tmp_path / "data")
+    wrong = shapely.box(34, 2, 44, 12)
+    found = {
+        "here-0": [Detection(wrong, 0.9)],
+        "here-1": [Detection(shapely.affinity.translate(wrong, -32), 0.8), Detection(wrong, 0.7)],
+    }
+    report = score_chips(dataset, found, threshold=0.5, ground=True)
+    assert report.rows[0].rates.km2 == pytest.approx(1.5 * 0.64**2)
+    assert report.rows[0].rates.false == 2
+    assert report.overall.predictions - report.overall.matched == 3
+    elsewhere = replace(dataset, images=tuple(replace(one, scene=one.name) for one in dataset.images))
+    assert score_chips(elsewhere, found, threshold=0.5, ground=True).rows[0].rates.false == 3
+
+
+def test_images_without_a_place_count_wholly_and_pixels_without_data_not_at_all(tmp_path):
+    placeless = overlapping(tmp_path / "placeless", crs=None, transform=None)
+    nothing = {image.name: [] for image in placeless.images}
+    assert score_chips(placeless, nothing, ground=True).rows[0].rates.km2 == pytest.approx(2 * 0.64**2)
+    image = labelled_image("half-0")
+    pixels = pixels_with(image)
+    pixels.reflectance[:, :, :32] = 0
+    pixels.valid[:, :32] = False
+    with writing_dataset(tmp_path / "half", "a test") as writer:
+        writer.add(image, pixels)
+    half = score_chips(read_dataset(tmp_path / "half"), {"half-0": []}, ground=True).rows[0].rates
+    assert half.km2 == pytest.approx(0.64**2 / 2)
+    assert half.false_per_100km2 == 0
+    assert not np.isfinite(score_chips(placeless, nothing).rows[0].rates.false_per_100km2)  # pixels are not read
+
+
+def test_flips_are_asked_of_the_detector(rtsmap, dataset, model, monkeypatch):
+    asked = []
+    monkeypatch.setattr("rtsmap.detector.load_detector", lambda *_, **options: asked.append(options) or BareGround())
+    assert rtsmap("evaluate", "chips", dataset.folder, "--model", model, "--flips", 4)[0] == 0
+    assert rtsmap("evaluate", "chips", dataset.folder, "--model", model)[0] == 0
+    assert [options["flips"] for options in asked] == [4, 1]
+    code, _, err = rtsmap("evaluate", "chips", dataset.folder, "--model", model, "--flips", 3)
+    assert code == 2
+    assert "'3' is not one of '1', '4', '8'" in err
 
 
 def test_detections_are_scored_later_and_by_fold(rtsmap, dataset, model, tmp_path):
@@ -204,6 +271,17 @@ def test_a_file_that_holds_no_detections_is_named(dataset, tmp_path, text, messa
         path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_all([path], dataset)
+
+
+def test_the_table_of_images_is_read_once_for_all_files(dataset, tmp_path, monkeypatch):
+    files = [tmp_path / f"{name}.json" for name in IMAGES]
+    for file, name in zip(files, IMAGES, strict=True):
+        write_detections(file, dataset, {name: [Detection(FIRST, 0.5)]})
+    read = []
+    text = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda self, **options: read.append(self.name) or text(self, **options))
+    assert set(read_all(files, dataset)) == set(IMAGES)
+    assert read.count("annotations.json") == 1
 
 
 def test_detections_of_another_data_set_are_refused(rtsmap, dataset, tmp_path):

@@ -1,6 +1,6 @@
 """Scores of detections in the images of a data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +8,10 @@ import numpy as np
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 from rtsmap.evaluation.detections import Detection
+from rtsmap.evaluation.ground import ground_of
 from rtsmap.evaluation.matching import Bools, Comparison, compare, joined
 from rtsmap.evaluation.precision import RESAMPLES, best_threshold
+from rtsmap.evaluation.rates import Ground
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
 
 #: Images of one scene are not independent, so the bootstrap draws scenes. Of sites with fewer than this the draws would
@@ -48,7 +50,7 @@ def best_score(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -> fl
 
 def compare_images(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -> Comparison:
     """Compare the detections of every image with its slumps, image by image."""
-    units = _units(dataset)
+    units = units_of(dataset)
     parts = []
     for unit, image in zip(units, dataset.images, strict=True):
         detections = found[image.name]
@@ -65,7 +67,7 @@ def compare_images(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -
     return joined(parts)
 
 
-def _units(dataset: Dataset) -> list[int]:
+def units_of(dataset: Dataset) -> list[int]:
     """What the bootstrap draws together, for each image."""
     scenes_of: dict[str, set[str]] = {}
     for image in dataset.images:
@@ -86,6 +88,7 @@ def score_chips(
     min_area_m2: float = 0.0,
     resamples: int = RESAMPLES,
     groups: bool = True,
+    ground: bool = False,
 ) -> Report:
     """Score detections in images, by COCO's rules.
 
@@ -96,28 +99,36 @@ def score_chips(
         min_area_m2: smaller detections are left out.
         resamples: draws of the bootstrap; 0: no intervals.
         groups: false leaves out sites, sizes and the means over IoU, as for validation in training.
+        ground: also tell how many are false on 100 km2, for which the pixels of the images are read.
+
+    Raises:
+        DatasetError: pixels are needed and cannot be read.
     """
     comparison = compare_images(dataset, found)
     large = comparison.prediction_m2 >= min_area_m2
-    sites = list(_sites(dataset, found, large)) if groups else []
     comparison = comparison.where(large)
-    units = len(set(_units(dataset)))
+    units = units_of(dataset)
+    observed = ground_of(dataset, found, np.array(units, dtype=np.intp)).where(large) if ground else None
+    sites = list(_sites(dataset, found, large, observed)) if groups else []
     return report_of(
         comparison,
         [*sites, *by_size(comparison)] if groups else [],
         threshold=best_threshold(comparison.scores, comparison.match(0.5))[0] if threshold is None else threshold,
         images=len(dataset.images),
-        drawn=f"{units} scenes or images",
+        drawn=f"{len(set(units))} scenes or images",
         resamples=resamples,
         over_ious=groups,
+        ground=observed,
     )
 
 
-def _sites(dataset: Dataset, found: Mapping[str, Sequence[Detection]], large: Bools) -> list[Group]:
+def _sites(
+    dataset: Dataset, found: Mapping[str, Sequence[Detection]], large: Bools, ground: Ground | None
+) -> Iterator[Group]:
     names = np.array([image.site for image in dataset.images])
     of_label = names.repeat([len(image.slumps) for image in dataset.images])
     of_prediction = names.repeat([len(found[image.name]) for image in dataset.images])[large]
-    return [
-        Group("site", site, of_label == site, of_prediction == site, int((names == site).sum()))
-        for site in sorted(set(names.tolist()))
-    ]
+    for site in sorted(set(names.tolist())):
+        here = names == site
+        seen = ground.of(here) if ground else None
+        yield Group("site", site, of_label == site, of_prediction == site, int(here.sum()), seen)

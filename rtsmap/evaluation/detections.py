@@ -66,13 +66,14 @@ def detect_images(
         raise DatasetError(f"{dataset.folder}: has no bands for {', '.join(missing)}, which {card.name} needs")
     found: Found = {}
     for image in dataset.images:
-        found[image.name] = _detect(ImagePixels(dataset.folder, image), card, detector, score)
+        found[image.name] = detect_pixels(ImagePixels(dataset.folder, image), card, detector, score)
         progress(len(found), len(dataset.images))
     return found
 
 
-def _detect(pixels: ImagePixels, card: ModelCard, detector: Detector, score: float) -> list[Detection]:
-    source: PixelSource = pixels
+def detect_pixels(pixels: PixelSource, card: ModelCard, detector: Detector, score: float) -> list[Detection]:
+    """What `detect_images` does with an image: detections in pixel coordinates of whatever gives pixels."""
+    source = pixels
     lowest, highest = card.input.gsd_range_m
     if not all(lowest <= size <= highest for size in pixel_size_m(pixels.grid)):
         source = ResampledSource(pixels, card.input.gsd_m)
@@ -125,7 +126,11 @@ def read_detections(path: Path, dataset: Dataset) -> Found:
         InputError: the file cannot be read, or is no list of detections.
         DatasetError: it belongs to another data set.
     """
-    names = {number: name for name, number in _image_ids(dataset).items()}
+    return _read(path, dataset, _image_ids(dataset))
+
+
+def _read(path: Path, dataset: Dataset, numbers: Mapping[str, int]) -> Found:
+    names = {number: name for name, number in numbers.items()}
     wanted = {image.name for image in dataset.images}
     found: Found = {}
     try:
@@ -154,8 +159,8 @@ def read_all(paths: Iterable[Path], dataset: Dataset) -> Found:
     Raises:
         InputError: see `read_detections`; or two files hold the same image.
     """
-    paths = list(paths)
-    parts = [read_detections(path, dataset) for path in paths]
+    paths, numbers = list(paths), _image_ids(dataset)
+    parts = [_read(path, dataset, numbers) for path in paths]
     times = Counter(name for part in parts for name in part)
     if twice := [name for name, number in times.items() if number > 1]:
         both = [str(path) for path, part in zip(paths, parts, strict=True) if twice[0] in part]

@@ -9,19 +9,16 @@ import geopandas
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.errors import InputError
-from rtsmap.evaluation.matching import Comparison, Floats, Indices, compare
+from rtsmap.evaluation.matching import Comparison, Indices, compare
 from rtsmap.evaluation.precision import RESAMPLES, Score, score_of
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
-from rtsmap.polygons import read_polygons
+from rtsmap.polygons import geodesic_m2, read_polygons
 
 #: The bootstrap draws blocks of the map of this side, because neighbouring slumps are not independent.
 BLOCK_M = 2000.0
-
-_GEOD = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
@@ -118,8 +115,8 @@ def compare_layers(
     units = np.unique(blocks, axis=0, return_inverse=True)[1].ravel().astype(np.intp)
     return replace(
         planar,
-        prediction_m2=geodesic_m2(predictions),
-        label_m2=geodesic_m2(labels),
+        prediction_m2=geodesic_m2(predictions.geometry),
+        label_m2=geodesic_m2(labels.geometry),
         prediction_unit=units[: len(predictions)],
         label_unit=units[len(predictions) :],
     )
@@ -156,12 +153,6 @@ def _regions(layers: LabelledMap, field: str) -> list[Group]:
     nearest: Indices = np.zeros(len(shapes), dtype=np.intp)
     nearest[which] = label
     return [Group(field, name, region == name, region[nearest] == name) for name in np.unique(region).tolist()]
-
-
-def geodesic_m2(frame: geopandas.GeoDataFrame) -> Floats:
-    """Areas on the WGS 84 ellipsoid, m2."""
-    on_earth = shapely.orient_polygons(frame.geometry.to_crs("EPSG:4326").to_numpy())
-    return np.array([abs(_GEOD.geometry_area_perimeter(shape)[0]) for shape in on_earth], dtype=np.float64)
 
 
 def _blocks(frame: geopandas.GeoDataFrame, block_m: float) -> NDArray[np.int64]:

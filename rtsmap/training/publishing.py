@@ -101,7 +101,8 @@ def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None, unlabel
             f"Weights: {chosen}. {record.iterations} iterations; all settings are in `training.toml`.",
             "",
             "Licence and attribution: to be completed, here and in `model.toml`. Scores are not calibrated;",
-            "`rtsmap evaluate chips --tune` sets the threshold from images that were not trained on.",
+            "`rtsmap evaluate chips --calibrate --tune` makes them probabilities and sets the threshold, from images",
+            "that were not trained on.",
             "",
         ]
     )

@@ -57,8 +57,9 @@ def maps(
     """
     from rtsmap.evaluation.maps import read_map, report_map
     from rtsmap.evaluation.matches import write_matches
-    from rtsmap.evaluation.report import headline, table, write_report
+    from rtsmap.evaluation.tables import headline, table
     from rtsmap.evaluation.tuning import check_tunable
+    from rtsmap.evaluation.writing import write_report
     from rtsmap.files import check_writable
     from rtsmap.models import find_model
 
@@ -79,7 +80,7 @@ def maps(
         click.echo("\n" + "\n".join(_thresholds(layers, matching)))
     if output:
         write_report(output, report, predicted.stem)
-        click.echo(f"scores.csv, precision_recall.csv, precision_recall.png -> {output}")
+        click.echo(f"scores.csv, scores.md, precision_recall.csv, precision_recall.png -> {output}")
     if matches:
         write_matches(matches, layers, matching, threshold)
         click.echo(f"matches -> {matches}")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtsmap.cli import options
+
 if TYPE_CHECKING:
     from rtsmap.config import ModelCard
     from rtsmap.evaluation.matching import Comparison
@@ -18,6 +20,17 @@ output_folder = click.option(
 )
 tune = click.option(
     "--tune", is_flag=True, help="Write the threshold and smallest area of best F1 to the model's card."
+)
+
+
+calibrate = click.option(
+    "--calibrate", is_flag=True, help="Write what turns scores into probabilities to the model's card."
+)
+reliability = click.option(
+    "--reliability",
+    type=options.output_path,
+    metavar="PNG",
+    help="Draw how often detections of a score are slumps; with --calibrate before and after.",
 )
 
 

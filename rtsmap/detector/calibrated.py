@@ -1,0 +1,57 @@
+"""Scores that are probabilities: the one place where a card's calibration is applied."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from rtsmap.config import Calibration
+from rtsmap.records import Detections, FloatArray
+
+if TYPE_CHECKING:
+    from rtsmap.detector.base import Detector
+
+Floats = NDArray[np.float64]
+
+#: Scores nearer to 0 or 1 are taken as this near, for their logit is infinite at the ends.
+_EDGE = 1e-6
+
+
+def logits(scores: FloatArray | Floats | float) -> Floats:
+    """Logarithm of the odds of scores within 0..1; finite."""
+    return cast(Floats, logit(np.clip(np.asarray(scores, dtype=np.float64), _EDGE, 1 - _EDGE)))
+
+
+def calibrated(scores: FloatArray | Floats | float, calibration: Calibration | None) -> Floats:
+    """Probabilities of the network's scores, 0..1, in the same order; the scores themselves without a calibration."""
+    if calibration is None:
+        return np.asarray(scores, dtype=np.float64)
+    return cast(Floats, expit(calibration.slope * logits(scores) + calibration.intercept))
+
+
+def raw_score(probability: float, calibration: Calibration | None) -> float:
+    """The network's score that has this probability; 0 and 1 stay, so that nothing or all passes as without."""
+    if calibration is None or probability in (0.0, 1.0):
+        return probability
+    return float(expit((logits(probability) - calibration.intercept) / calibration.slope))
+
+
+class CalibratedDetector:
+    """A detector whose scores are probabilities.
+
+    Args:
+        detector: what finds slumps.
+        calibration: of its scores.
+    """
+
+    def __init__(self, detector: "Detector", calibration: Calibration) -> None:
+        self._detector, self._calibration = detector, calibration
+
+    def detect(self, chips: FloatArray) -> list[Detections]:
+        """See `Detector.detect`."""
+        return [self._with_probabilities(found) for found in self._detector.detect(chips)]
+
+    def _with_probabilities(self, found: Detections) -> Detections:
+        return replace(found, scores=calibrated(found.scores, self._calibration).astype(np.float32))

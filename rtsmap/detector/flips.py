@@ -1,0 +1,182 @@
+"""A detector that looks at a chip several times: as it is, mirrored and turned.
+
+What the views find is joined as in weighted boxes fusion (Solovyev et al. 2021): boxes and masks of one slump are
+averaged, weighted by their scores; its score is the sum over the views' scores divided by their number, so that what
+only one of them sees counts little.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsmap.records import Detections, FloatArray
+
+if TYPE_CHECKING:
+    from rtsmap.detector.base import Detector
+
+Floats = NDArray[np.float64]
+
+#: Numbers of views: the chip; with its mirror images and the half turn; with the transposed of these four.
+VIEWS = (1, 4, 8)
+
+#: Boxes of two views that overlap by at least this IoU are of the same slump: the value of Solovyev et al.
+SAME_IOU = 0.55
+
+#: What a view is less sure of does not count, unless the joined scores may be lower still. Were the floor that of the
+#: joined scores, a higher `--score` would change the scores of what stays.
+LOWEST_OF_VIEW = 0.05
+
+_TINY = 1e-12  # no weights are all 0
+
+
+@dataclass(frozen=True)
+class _View:
+    """A symmetry of the square: transposed first, then mirrored."""
+
+    transposed: bool
+    mirrored: bool  # left to right
+    upended: bool  # top to bottom
+
+    def of(self, chips: FloatArray) -> FloatArray:
+        """The view of arrays whose last two axes are rows and columns."""
+        turned = chips.swapaxes(-1, -2) if self.transposed else chips
+        turned = turned[..., ::-1] if self.mirrored else turned
+        return np.ascontiguousarray(turned[..., ::-1, :] if self.upended else turned)
+
+    def undone(self, found: Detections, height: int, width: int) -> Detections:
+        """Detections in a view of a chip of this size, in coordinates of the chip."""
+        left, top, right, bottom = found.boxes.T
+        masks = found.masks
+        tall, wide = (width, height) if self.transposed else (height, width)
+        if self.mirrored:
+            left, right, masks = wide - right, wide - left, masks[..., ::-1]
+        if self.upended:
+            top, bottom, masks = tall - bottom, tall - top, masks[..., ::-1, :]
+        sides = (top, left, bottom, right) if self.transposed else (left, top, right, bottom)
+        masks = masks.swapaxes(-1, -2) if self.transposed else masks
+        return Detections(np.stack(sides, axis=1), found.scores, np.ascontiguousarray(masks))
+
+
+_ALL_VIEWS = [
+    _View(transposed, mirrored, upended)
+    for transposed in (False, True)
+    for mirrored in (False, True)
+    for upended in (False, True)
+]
+
+
+class FlippedDetector:
+    """Runs a detector on several views of each chip and joins what they show.
+
+    Args:
+        detector: what finds slumps, from the score `LOWEST_OF_VIEW` or lower on.
+        views: 4 or 8; 1 gives what the detector gives.
+        min_score: joined detections below are not returned.
+
+    Raises:
+        ValueError: another number of views.
+    """
+
+    def __init__(self, detector: "Detector", views: int, *, min_score: float = 0.0) -> None:
+        if views not in VIEWS:
+            raise ValueError(f"views must be one of {VIEWS}, not {views}")
+        self._detector, self._views, self._min_score = detector, _ALL_VIEWS[:views], min_score
+
+    def detect(self, chips: FloatArray) -> list[Detections]:
+        """See `Detector.detect`."""
+        height, width = chips.shape[-2:]
+        seen = [
+            [view.undone(found, height, width) for found in self._detector.detect(view.of(chips))]
+            for view in self._views
+        ]
+        return [_above(joined(of_chip), self._min_score) for of_chip in zip(*seen, strict=True)]
+
+
+def _above(found: Detections, score: float) -> Detections:
+    kept = found.scores >= score
+    return Detections(found.boxes[kept], found.scores[kept], found.masks[kept])
+
+
+def joined(views: Sequence[Detections]) -> Detections:
+    """Join the detections of several views of a chip, in coordinates of the chip; best first."""
+    boxes = np.concatenate([one.boxes for one in views]).astype(np.float64)
+    scores = np.concatenate([one.scores for one in views]).astype(np.float64)
+    masks = np.concatenate([one.masks for one in views])
+    view = np.repeat(np.arange(len(views)), [len(one.scores) for one in views])
+    clusters = _clusters(boxes, scores, view)
+    sums = np.array([scores[members].sum() / len(views) for members in clusters])
+    order = np.argsort(-sums, kind="stable")
+    means = np.array([_mean_box(boxes, scores, clusters[k]) for k in order]).reshape(-1, 4)
+    grids = np.empty((len(order), *masks.shape[1:]), dtype=np.float32)
+    for grid, box, k in zip(grids, means, order, strict=True):
+        grid[:] = _mean_mask(masks, boxes, scores, clusters[k], box)
+    return Detections(means.astype(np.float32), sums[order].astype(np.float32), grids)
+
+
+def _clusters(boxes: Floats, scores: Floats, view: NDArray[np.intp]) -> list[list[int]]:
+    """Which detections are of one slump, at most one of each view.
+
+    From the surest on, each joins the cluster whose mean box it overlaps most, by at least `SAME_IOU`, if that has
+    none of its view; else it begins a new one.
+    """
+    clusters: list[list[int]] = []
+    means, full = np.empty_like(boxes), np.zeros((len(boxes), view.max(initial=0) + 1), dtype=np.bool_)
+    for index in np.argsort(-scores, kind="stable").tolist():
+        overlap = _iou(boxes[index], means[: len(clusters)])
+        overlap[full[: len(clusters), view[index]]] = 0.0
+        best = int(np.argmax(overlap)) if len(overlap) else 0
+        if not len(overlap) or overlap[best] < SAME_IOU:
+            best = len(clusters)
+            clusters.append([])
+        clusters[best].append(index)
+        full[best, view[index]] = True
+        means[best] = _mean_box(boxes, scores, clusters[best])
+    return clusters
+
+
+def _mean_box(boxes: Floats, scores: Floats, members: list[int]) -> Floats:
+    mean: Floats = np.average(boxes[members], axis=0, weights=scores[members] + _TINY)
+    return mean
+
+
+def _iou(box: Floats, others: Floats) -> Floats:
+    """Intersection over union of a box with each of others, 0..1."""
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=1)
+    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - shared
+    iou: Floats = shared / np.maximum(union, 1e-12)
+    return iou
+
+
+def _mean_mask(
+    masks: FloatArray,
+    boxes: Floats,
+    scores: Floats,
+    members: list[int],
+    box: Floats,
+) -> Floats:
+    """The mean of masks that are stretched over boxes of their own, on the grid of another box."""
+    grids = [
+        _taps(box[[1, 3]], boxes[k][[1, 3]], masks.shape[1])
+        @ masks[k]
+        @ _taps(box[[0, 2]], boxes[k][[0, 2]], masks.shape[2]).T
+        for k in members
+    ]
+    mean: Floats = np.average(grids, axis=0, weights=scores[members] + _TINY)
+    return mean
+
+
+def _taps(wanted: Floats, given: Floats, cells: int) -> Floats:
+    """Weights `(cells, cells)` that interpolate the cells of one stretch of an axis at the cell centres of another.
+
+    Within half a cell of its ends a stretch holds the value of its last cell, beyond them nothing.
+    """
+    centres = wanted[0] + (np.arange(cells) + 0.5) / cells * (wanted[1] - wanted[0])
+    place = (centres - given[0]) / max(given[1] - given[0], 1e-6) * cells - 0.5
+    inside = (place > -0.5 - 1e-9) & (place < cells - 0.5 + 1e-9)
+    weights = np.clip(1 - np.abs(np.clip(place, 0, cells - 1)[:, None] - np.arange(cells)), 0, None)
+    taps: Floats = weights * inside[:, None]
+    return taps

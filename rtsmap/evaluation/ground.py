@@ -1,0 +1,66 @@
+"""The ground that the images of a data set observed, each place of a scene once."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import rasterio.features
+import shapely
+from shapely.affinity import affine_transform
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.dataset.images import Dataset, LabelledImage
+from rtsmap.dataset.pixels import pixels_of
+from rtsmap.evaluation.detections import Detection
+from rtsmap.evaluation.matching import Indices
+from rtsmap.evaluation.rates import Ground
+
+
+def ground_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], units: Indices) -> Ground:
+    """What the images observed: valid pixels in no ignored area, in a scene each place by its first image only.
+
+    A place in two scenes counts twice, as do its slumps and what is false there. Of images without a place on the
+    Earth nothing is known of what they share, so each counts wholly.
+
+    Args:
+        dataset: the images; their pixels are read.
+        found: detections of every image by its name, in the order of the comparison.
+        units: `(k,)`, what the bootstrap draws, of each image.
+
+    Raises:
+        DatasetError: an image cannot be read.
+    """
+    earlier: dict[tuple[str, str | None], list[LabelledImage]] = {}
+    km2, once = [], []
+    for image in dataset.images:
+        before = earlier.setdefault((image.scene, image.crs), [])
+        own = _own_part(image, before)
+        km2.append(_observed_km2(dataset, image, own))
+        points = shapely.point_on_surface([one.outline for one in found[image.name]])
+        once.append(shapely.intersects(points, own))
+        before.append(image)
+    return Ground(np.array(km2), units, np.concatenate([np.empty(0, dtype=np.bool_), *once]))
+
+
+def _own_part(image: LabelledImage, before: Sequence[LabelledImage]) -> BaseGeometry:
+    """The part of an image, in its pixel coordinates, that none of the images before it shows."""
+    whole = shapely.box(0, 0, image.width, image.height)
+    if image.transform is None:
+        return whole
+    back = ~image.transform
+    others = [
+        affine_transform(shapely.box(0, 0, one.width, one.height), (back @ one.transform).to_shapely())
+        for one in before
+        if one.transform is not None
+    ]
+    own: BaseGeometry = whole.difference(shapely.union_all([one for one in others if one.intersects(whole)]))
+    return own
+
+
+def _observed_km2(dataset: Dataset, image: LabelledImage, own: BaseGeometry) -> float:
+    """Area of the valid pixels of a part of an image in no ignored area."""
+    part = own.difference(shapely.union_all(list(image.ignored)))
+    if part.is_empty:
+        return 0.0
+    inside = rasterio.features.rasterize([part], out_shape=(image.height, image.width), dtype="uint8")
+    seen = pixels_of(dataset.folder, image).valid & inside.astype(np.bool_)
+    return float(np.count_nonzero(seen)) * image.gsd_m**2 / 1e6

@@ -1,0 +1,165 @@
+"""How true scores are: how often detections of about one score are right, as numbers and as a figure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rtsmap.config import Calibration
+from rtsmap.detector.calibrated import calibrated
+from rtsmap.errors import INSTALL_TORCH, DatasetError
+from rtsmap.evaluation.calibration import LOWER_IOUS, MIN_IOU, Evidence, expected_by_site, left_out
+from rtsmap.evaluation.matching import Floats
+from rtsmap.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Slumps that a bin is to expect, at least, by its scores; and the most bins. Most detections have low scores, so bins
+#: of as many detections each would tell next to nothing of the high ones. Nor may bins depend on what is right.
+PER_BIN, MOST_BINS = 5, 10
+
+_Z = 1.959964  # of 95 %
+_COLOURS = ("#8c8c8c", "#1f77b4", "#d95f02")
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Detections of about one score.
+
+    Attributes:
+        detections: their number.
+        score: their mean score, 0..1.
+        right: share that finds a label at `MIN_IOU`.
+        interval: its 95 % interval (Wilson 1927), as if detections were independent; those of one place in several
+            scenes are not, so it is rather too narrow.
+        near: shares at the overlaps of `LOWER_IOUS`.
+    """
+
+    detections: int
+    score: float
+    right: float
+    interval: tuple[float, float]
+    near: tuple[float, ...]
+
+
+def bins_of(scores: Floats, evidence: Evidence) -> list[Bin]:
+    """Bins of about the same sum of scores, which is the number of slumps expected there, from the lowest on.
+
+    Args:
+        scores: `(n,)`, as they are to be judged, 0..1; NaN are left out.
+        evidence: of n detections.
+    """
+    order = np.argsort(scores, kind="stable")
+    order = order[~np.isnan(scores[order])]
+    if not len(order):
+        return []
+    sums = np.cumsum(scores[order])
+    count = min(max(int(sums[-1] // PER_BIN), 1), MOST_BINS)
+    ends = np.searchsorted(sums, sums[-1] * np.arange(1, count) / count)
+    return [_bin(scores[part], evidence.where(part)) for part in np.split(order, ends) if len(part)]
+
+
+def curves_of(evidence: Evidence, before: Calibration | None, after: Calibration | None) -> dict[str, list[Bin]]:
+    """Bins of the scores by what they are: as they were, as they become, and as they would be at unknown sites.
+
+    Args:
+        evidence: with the network's own scores.
+        before: the calibration that the model's card has, if it has one.
+        after: one fitted to the evidence, if there is one.
+    """
+    curves = {"before" if after else "scores": bins_of(calibrated(evidence.scores, before), evidence)}
+    if after:
+        curves["after"] = bins_of(calibrated(evidence.scores, after), evidence)
+        if unknown := bins_of(left_out(evidence), evidence):
+            curves["after, by the other sites"] = unknown
+    return curves
+
+
+def _bin(scores: Floats, evidence: Evidence) -> Bin:
+    number, right = len(scores), int(evidence.right.sum())
+    near = tuple(evidence.near.mean(axis=1).tolist())
+    return Bin(number, float(scores.mean()), right / number, wilson(right, number), near)
+
+
+def wilson(right: int, number: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927), 0..1."""
+    share, z2 = right / number, _Z**2
+    middle = share + z2 / (2 * number)
+    half = _Z * float(np.sqrt(share * (1 - share) / number + z2 / (4 * number**2)))
+    scale = 1 + z2 / number
+    return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """Expected calibration error, 0..1: mean distance between score and share that is right, over detections."""
+    number = sum(one.detections for one in bins)
+    return sum(one.detections * abs(one.score - one.right) for one in bins) / number if number else float("nan")
+
+
+def reliability_lines(evidence: Evidence, curves: Mapping[str, Sequence[Bin]]) -> list[str]:
+    """How far off scores are, what to expect of them at unknown sites, and what they mean at each overlap."""
+    errors = ", ".join(f"{calibration_error(bins) * 100:.1f} % {name}" for name, bins in curves.items())
+    right, number = int(evidence.right.sum()), len(evidence.right)
+    lines = [f"{number} detections, {right} of them slumps; calibration error {errors}"]
+    if "after" in curves:
+        lines += [
+            f"{site}: {number} detections, {right} slumps; {expected:.1f} expected by the other sites"
+            for site, number, right, expected in expected_by_site(evidence)
+            if not np.isnan(expected)
+        ]
+    return [*lines, "", *_table(curves.get("after", next(iter(curves.values()))))]
+
+
+def _table(bins: Sequence[Bin]) -> list[str]:
+    heads = [f"IoU {iou:g}" for iou in (MIN_IOU, *LOWER_IOUS)]
+    lines = ["".join(f"{head:>12}" for head in ("mean score", "detections", *heads)) + f"{'95 % of ' + heads[0]:>18}"]
+    for one in bins:
+        shares = "".join(f"{share * 100:>10.1f} %" for share in (one.right, *one.near))
+        low, high = (f"{value * 100:.1f}" for value in one.interval)
+        lines.append(f"{one.score:>12.3f}{one.detections:>12}{shares}{f'{low} to {high}':>18}")
+    return lines
+
+
+def write_reliability(path: Path, curves: Mapping[str, Sequence[Bin]], title: str) -> None:
+    """Draw the share that is right against the score, with intervals, and below it the numbers of detections.
+
+    Args:
+        path: of the PNG.
+        curves: bins by what they are, such as `before` and `after`; at most three.
+        title: of the figure.
+
+    Raises:
+        DatasetError: matplotlib is not installed.
+        OutputError: the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only needed here)
+    except ImportError as error:
+        raise DatasetError(f"{path}: needs matplotlib, which comes with rtsmap[train]; {INSTALL_TORCH}") from error
+    figure = Figure(figsize=(5, 6.2), layout="constrained")
+    shares, numbers = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    top = max((value for bins in curves.values() for one in bins for value in (one.score, one.interval[1])), default=1)
+    limit = min(1.0, 1.05 * top)
+    shares.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+    for (name, bins), colour in zip(curves.items(), _COLOURS, strict=False):
+        _draw(shares, bins, f"{name} (error {calibration_error(bins) * 100:.1f} %)", colour)
+        numbers.plot([one.score for one in bins], [one.detections for one in bins], "o", color=colour, markersize=4)
+    shares.set(xlim=(0, limit), ylim=(0, limit), ylabel=f"share that is a slump (IoU {MIN_IOU:g})")
+    shares.set_title(title, fontsize=10)
+    shares.legend(loc="upper left", fontsize=8)
+    shares.grid(alpha=0.3)
+    numbers.set(xlabel="score", ylabel="detections", yscale="log", ylim=(0.8, None))
+    numbers.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def _draw(axes: "Axes", bins: Sequence[Bin], label: str, colour: str) -> None:
+    right = np.array([one.right for one in bins])
+    limits = np.array([one.interval for one in bins]).reshape(-1, 2)
+    errors = np.abs(limits.T - right)
+    scores = [one.score for one in bins]
+    axes.errorbar(scores, right, yerr=errors, fmt="o-", color=colour, markersize=4, linewidth=1, capsize=2, label=label)
