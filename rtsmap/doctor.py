@@ -1,6 +1,7 @@
 """What this machine offers to rtsmap, and what to do where something is missing."""
 
 import importlib.metadata
+import importlib.util
 import platform
 import shutil
 from collections.abc import Iterator
@@ -8,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtsmap import __version__
+from rtsmap.detector.base import chosen_runtime
 from rtsmap.errors import INSTALL_TORCH
+from rtsmap.machine import network_threads
+from rtsmap.models import DEFAULT_MODEL, find_model
 
 REQUIRED = ("numpy", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "click", "pydantic")
 
@@ -28,6 +32,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("packages", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in REQUIRED))
     yield _torch()
     yield _onnxruntime()
+    yield _prediction()
     yield _gdal()
     yield _disk()
 
@@ -38,7 +43,7 @@ def _torch() -> Finding:
 
         from rtsmap.network import cascade  # noqa: F401, PLC0415  (shows that detectron2 works here)
     except ImportError as error:
-        return Finding("torch", f"not usable ({error})", INSTALL_TORCH)
+        return Finding("torch", f"not usable ({error}); training and export need it: {INSTALL_TORCH}")
     found = (
         f"{torch.__version__}, detectron2 {_version('detectron2', 'pb1-detectron2')}, {torch.get_num_threads()} threads"
     )
@@ -54,6 +59,21 @@ def _onnxruntime() -> Finding:
     except ImportError as error:
         return Finding("onnxruntime", f"not usable ({error})", "pip install onnxruntime")
     return Finding("onnxruntime", f"{onnxruntime.__version__}, {', '.join(onnxruntime.get_available_providers())}")
+
+
+def _prediction() -> Finding:
+    """What will compute the network of the default model."""
+    folder, card = find_model(DEFAULT_MODEL)
+    if chosen_runtime(folder, card, chip_size=card.input.chip_size) == "torch":
+        missing = [name for name in ("torch", "detectron2") if importlib.util.find_spec(name) is None]
+        advice = f"{', '.join(missing)} missing; {INSTALL_TORCH}" if missing else ""
+        return Finding("predict", f"{card.name} runs on torch", advice)
+    try:
+        from rtsmap.detector.onnx import CUDA, resolve_provider  # noqa: PLC0415  (slow to import)
+    except ImportError as error:
+        return Finding("predict", f"{card.name} cannot run ({error})", "pip install onnxruntime")
+    place = "the GPU" if resolve_provider("auto") == CUDA else f"the CPU, {network_threads()} threads"
+    return Finding("predict", f"{card.name} runs on ONNX Runtime, {place}")
 
 
 def _gdal() -> Finding:

@@ -53,16 +53,21 @@ def find_model(name: str) -> tuple[Path, ModelCard]:
 
 
 def verify(folder: Path, card: ModelCard) -> None:
-    """Check that the weights are those that the card speaks of.
+    """Check that the weights, and the ONNX file where there is one, are those that the card speaks of.
 
     Raises:
         ModelError: they are missing or different.
     """
-    weights = folder / card.weights
-    if not weights.is_file():
-        raise ModelError(f"{weights}: is missing; fetch the model again")
-    if (found := sha256(weights)) != card.sha256:
+    _verify_file(folder / card.weights, card.sha256, "fetch the model again")
+    if card.onnx:
+        again = f"make it again: rtsmap export onnx {folder} --overwrite"
+        _verify_file(folder / card.onnx.file, card.onnx.sha256, again)
+
+
+def _verify_file(file: Path, expected: str, advice: str) -> None:
+    if not file.is_file():
+        raise ModelError(f"{file}: is missing; {advice}")
+    if (found := sha256(file)) != expected:
         raise ModelError(
-            f"{weights}: is not what {CARD} describes (SHA-256 {found[:12]}..., expected {card.sha256[:12]}...); "
-            "fetch the model again"
+            f"{file}: is not what {CARD} describes (SHA-256 {found[:12]}..., expected {expected[:12]}...); {advice}"
         )

@@ -1,3 +1,4 @@
+import json
 import re
 import resource
 import signal
@@ -53,6 +54,26 @@ def test_a_scene_becomes_a_layer(rtsmap, scene, model, tmp_path):
     assert observed.observed_km2[0] == pytest.approx(SHAPE[0] * SHAPE[1] * 9 / 1e6, rel=0.01)
     assert f"{len(slumps)} slumps" in out.splitlines()[-1]
     assert str(output) in out
+
+
+def test_the_profile_says_where_the_time_went(rtsmap, scene, model, tmp_path):
+    profile = tmp_path / "profile.json"
+    code, _, err = rtsmap("predict", scene, "-o", tmp_path / "slumps.gpkg", "--model", model, "--profile", profile)
+    assert code == 0
+    report = json.loads(profile.read_text())
+    assert report["command"].startswith("rtsmap predict")
+    assert report["chips"]["computed"] > 0
+    assert all(report["stages"][stage]["calls"] for stage in ("load", "read", "prepare", "network", "merge", "write"))
+    assert re.search(rf"profile: .* chips/s; network \d+% of the time.* -> {profile}", err)
+
+
+def test_an_existing_profile_is_kept_without_overwrite(rtsmap, scene, model, tmp_path):
+    (tmp_path / "profile.json").write_text("precious")
+    output = tmp_path / "slumps.gpkg"
+    code, _, err = rtsmap("predict", scene, "-o", output, "--model", model, "--profile", tmp_path / "profile.json")
+    assert code == 2
+    assert "--overwrite" in err
+    assert not output.exists()
 
 
 def test_an_order_folder_is_a_scene(rtsmap, scene, model, tmp_path):

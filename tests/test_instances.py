@@ -3,6 +3,7 @@ import pytest
 import shapely
 from shapely import Polygon, box
 
+from rtsmap import instances
 from rtsmap.instances import outlines
 from rtsmap.records import PRECISION_PX, ChipWindow, Detections, Instance, Window
 
@@ -127,3 +128,11 @@ def test_a_large_doubtful_outline_does_not_swallow_surer_small_ones():
     full = np.ones((SIZE, SIZE))
     found = outlines(detections(full, full, full, boxes=[BOX, *small], scores=[0.6, 0.9, 0.8]), PLACE, score=0.5)
     assert [one.polygon.bounds for one in found] == small
+
+
+def test_low_scores_are_never_contoured(monkeypatch: pytest.MonkeyPatch):
+    drawn = []
+    draw = instances.contour_generator
+    monkeypatch.setattr(instances, "contour_generator", lambda *a, **k: drawn.append(a) or draw(*a, **k))
+    found = outlines(detections(disc(0.4), disc(0.4), disc(0.4), scores=[0.2, 0.9, 0.3]), PLACE, score=0.5)
+    assert len(found) == len(drawn) == 1

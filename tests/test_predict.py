@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import geopandas
@@ -10,9 +11,10 @@ from rtsmap.chips import read_chips
 from rtsmap.errors import InputError, SceneError
 from rtsmap.layer import write_layer
 from rtsmap.predict import Options, plan_scene, predict_scene
+from rtsmap.profile import Profile
 from rtsmap.scene import open_scene
 from tests.detectors import BareGround, card, tundra
-from tests.scenes import TRANSFORM, clear_udm2, write_planetscope
+from tests.scenes import TRANSFORM, clear_udm2, truncate, write_planetscope, write_raster
 
 #: In chips of 128 px that share 32: inside one, across two, at a corner of four, longer than two, and a small one.
 SLUMPS = [(20, 20, 20, 24), (40, 95, 18, 30), (180, 180, 40, 30), (290, 30, 20, 260), (250, 250, 3, 3)]
@@ -78,24 +80,25 @@ def test_another_lattice_gives_the_same_slumps(scene, chip_size, overlap):
     assert boxes(other) == boxes(first)
 
 
-def test_batches_and_order_of_chips_change_no_byte(scene, tmp_path, monkeypatch):
+def test_batches_threads_and_order_of_chips_change_no_byte(scene, tmp_path, monkeypatch):
     monkeypatch.setenv("OGR_CURRENT_DATE", "2026-01-01T00:00:00.000Z")
 
-    def layer(name, batch_size):
-        result = predict_scene(scene, card(), BareGround(), Options(), batch_size=batch_size)
+    def layer(name, batch_size, ahead):
+        result = predict_scene(scene, card(), BareGround(), Options(), batch_size=batch_size, ahead=ahead)
         write_layer(tmp_path / name / "slumps.gpkg", [result], {"command": "test"})
         return (tmp_path / name / "slumps.gpkg").read_bytes()
 
-    for name in ("one", "many", "backwards"):
+    for name in ("one", "many", "sequential", "far", "backwards"):
         (tmp_path / name).mkdir()
-    one, many = layer("one", 1), layer("many", 7)
+    one, many = layer("one", 1, 2), layer("many", 7, 2)
+    sequential, far = layer("sequential", 1, 0), layer("far", 2, 50)
 
     def backwards(*arguments, **keywords):
         for block in read_chips(*arguments, **keywords):
             yield replace(block, chips=block.chips[::-1])
 
     monkeypatch.setattr(predict, "read_chips", backwards)
-    assert one == many == layer("backwards", 4)
+    assert one == many == sequential == far == layer("backwards", 4, 2)
 
 
 def test_progress_ends_with_all_chips_done(scene):
@@ -110,6 +113,67 @@ def test_the_detector_gets_no_more_chips_than_a_batch(scene):
     predict_scene(scene, card(), detector, Options(), batch_size=3)
     assert sum(detector.batches) == 25
     assert max(detector.batches) <= 3
+
+
+def test_batches_are_filled_across_rows_of_chips(scene):
+    detector = BareGround()
+    predict_scene(scene, card(), detector, Options(), batch_size=7)
+    assert detector.batches == [7, 7, 7, 4]
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+@pytest.mark.parametrize("error", [SceneError, KeyboardInterrupt])
+def test_what_goes_wrong_in_the_network_passes_and_no_thread_is_left(scene, ahead, error):
+    class Broken(BareGround):
+        def detect(self, chips):
+            if len(self.batches) == 3:
+                raise error("broken")
+            return super().detect(chips)
+
+    before = threading.active_count()
+    with pytest.raises(error, match="broken"):
+        predict_scene(scene, card(), Broken(), Options(), ahead=ahead)
+    assert threading.active_count() == before
+
+
+def test_an_interrupt_in_the_calling_thread_ends_the_others(scene):
+    def interrupt(_done, _total):
+        raise KeyboardInterrupt
+
+    detector, before = BareGround(), threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        predict_scene(scene, card(), detector, Options(), progress=interrupt)
+    assert threading.active_count() == before
+    assert len(detector.batches) < 25
+
+
+def test_a_scene_that_fails_half_way_is_named(tmp_path):
+    image = write_raster(tmp_path / "scene.tif", tundra(*SHAPE, SLUMPS))
+    truncate(image)
+    before = threading.active_count()
+    with pytest.raises(SceneError, match=r"scene\.tif: "):
+        predict_scene(str(image), card(), BareGround(), Options())
+    assert threading.active_count() == before
+
+
+def test_only_chips_with_a_clear_pixel_reach_the_network(tmp_path):
+    numbers, udm2 = tundra(*SHAPE, SLUMPS), clear_udm2(*SHAPE)
+    numbers[:, :, 200:] = 0  # no data in the east
+    udm2[0, 170:], udm2[5, 170:] = 0, 1  # a cloud over the south
+    image = str(write_planetscope(tmp_path, numbers, udm2=udm2))
+    detector, profile = BareGround(), Profile()
+    predict_scene(image, card(), detector, Options(), profile=profile)
+    assert sum(detector.batches) == 9  # cores begin at 0, 96, 160, 224 and 288 px
+    assert (len(profile.chip_s), profile.places) == (9, 25)
+
+
+def test_every_stage_is_timed(scene):
+    profile = Profile()
+    predict_scene(scene, card(), BareGround(), Options(), profile=profile)
+    calls = {name: stage.calls for name, stage in profile.stages.items()}
+    assert calls["prepare"] == calls["network"] == calls["outlines"] == len(profile.chip_s) == 25
+    assert min(calls[name] for name in ("read", "merge", "describe")) > 0
+    assert calls["load"] == calls["write"] == 0
 
 
 def test_a_scene_smaller_than_a_chip(tmp_path):

@@ -15,7 +15,7 @@ from rtsmap.cli.commands import Commands
 from rtsmap.errors import InterruptedRunError, RtsmapError
 
 #: Command to module; the order is that of `rtsmap --help`.
-COMMANDS = ("demo", "predict", "models", "simulate", "doctor", "dataset", "train", "evaluate")
+COMMANDS = ("demo", "predict", "models", "export", "simulate", "doctor", "dataset", "train", "evaluate")
 
 
 @click.group(

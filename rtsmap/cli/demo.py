@@ -1,10 +1,14 @@
 """`rtsmap demo`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rtsmap.cli import options
+
+if TYPE_CHECKING:
+    from rtsmap.detector import Runtime
 
 
 @click.command()
@@ -18,8 +22,9 @@ from rtsmap.cli import options
 )
 @options.model
 @options.device
+@options.runtime
 @options.overwrite
-def demo(output: Path, model: str, device: str, overwrite: bool) -> None:
+def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: bool) -> None:
     """Map slumps on a real scene that comes with rtsmap.
 
     The scene is Sentinel-2, 39 km2 in western Taimyr; the slumps found are compared with those published for it.
@@ -39,7 +44,7 @@ def demo(output: Path, model: str, device: str, overwrite: bool) -> None:
     layer, preview = output / "slumps.gpkg", output / "preview.png"
     predict.check_outputs((layer,), preview, overwrite=overwrite)
     settings = Options()
-    detector = predict.load(folder, card, settings, device)
+    detector = predict.load(folder, card, settings, device, runtime=runtime)
     scene = example_folder() / "taimyr.tif"
     predict.run((str(scene),), card, detector, settings, output=layer, preview=preview, command="rtsmap demo")
     result = evaluate_files(layer, example_folder() / "published_slumps.gpkg")

@@ -15,6 +15,21 @@ device = click.option(
     show_default=True,
     help="Where the network runs; auto takes a GPU when there is one.",
 )
+runtime = click.option(
+    "--runtime",
+    type=click.Choice(["auto", "onnx", "torch"]),
+    default="auto",
+    show_default=True,
+    help="What computes the network; auto takes the model's ONNX file where there is one for these chips.",
+)
+flips = click.option(
+    "--flips",
+    type=click.Choice(["1", "4", "8"]),
+    default="1",
+    show_default=True,
+    callback=lambda _context, _parameter, value: int(value),
+    help="Look at each chip as it is (1), also mirrored (4), also turned (8), and join what is seen; slower as often.",
+)
 dem = click.option(
     "--dem", metavar="FILE", help="Elevation model in metres (ArcticDEM, Copernicus DEM), for models that see terrain."
 )

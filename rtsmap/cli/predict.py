@@ -12,9 +12,10 @@ from rtsmap.cli import options
 
 if TYPE_CHECKING:
     from rtsmap.config import ModelCard
-    from rtsmap.detector import Detector
+    from rtsmap.detector import Detector, Runtime
     from rtsmap.layer import SceneResult
     from rtsmap.predict import Options
+    from rtsmap.profile import Profile
 
 
 @click.command()
@@ -22,22 +23,21 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=options.output_path, help="Layer to write: .gpkg, or .parquet for GeoParquet.")
 @options.model
 @options.device
-@click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True, help="Chips at a time on a GPU.")
+@options.runtime
+@options.flips
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Chips at a time on a GPU.  [default: what half of its memory takes]"
+)
+@click.option(
+    "--threads", type=click.IntRange(1), help="Threads of the network on a CPU.  [default: one for each core]"
+)
 @click.option("--score", type=click.FloatRange(0, 1), help="Lowest score that is kept.  [default: the model's]")
 @click.option(
     "--min-area", type=click.FloatRange(0), help="Smallest slump that is kept, m2.  [default: the model's, or 300]"
 )
-@click.option(
-    "--mask",
-    type=options.MaskClasses(),
-    default=("cloud", "heavy_haze", "shadow"),
-    help="UDM2 classes that count as not observed: snow, shadow, light_haze, heavy_haze, cloud, or none."
-    "  [default: cloud,heavy_haze,shadow]",
-)
-@click.option(
-    "--bands", type=options.BandNumbers(), help="Band numbers of a scene that does not name them, counted from 1."
-)
-@click.option("--scale", type=float, help="Reflectance per digital number, such as 1e-4.  [default: the product's]")
+@options.mask
+@options.bands
+@options.scale
 @click.option("--chip-size", type=click.IntRange(32), help="Side of a chip, px.  [default: the model's]")
 @click.option("--overlap", type=click.IntRange(0), help="Pixels that chips share.  [default: the model's]")
 @click.option("--aoi", type=options.input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
@@ -45,12 +45,16 @@ if TYPE_CHECKING:
 @options.overwrite
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it might take; write nothing.")
 @click.option("--preview", type=options.output_path, metavar="PNG", help="Also draw the outlines over the scene.")
+@click.option("--profile", type=options.output_path, metavar="JSON", help="Also write where the time went.")
 def predict(
     scenes: tuple[str, ...],
     output: Path | None,
     model: str,
     device: str,
-    batch_size: int,
+    runtime: "Runtime",
+    flips: int,
+    batch_size: int | None,
+    threads: int | None,
     score: float | None,
     min_area: float | None,
     mask: tuple[str, ...],
@@ -63,6 +67,7 @@ def predict(
     overwrite: bool,
     dry_run: bool,
     preview: Path | None,
+    profile: Path | None,
 ) -> None:
     """Map the slumps of one or more scenes into one GIS layer.
 
@@ -78,9 +83,14 @@ def predict(
       rtsmap predict sentinel2.tif -o slumps.gpkg --bands blue=1,green=2,red=3,nir=4 --scale 1e-4
       rtsmap predict *_SR.tif -o slumps.parquet --aoi peninsula.geojson --dry-run
     """
+    from rtsmap.machine import share_cores
+
+    share_cores(threads)  # before any library that counts them is imported
+    from rtsmap.batching import fitting
     from rtsmap.layer import output_files
     from rtsmap.models import find_model, verify
     from rtsmap.predict import Options, dem_for
+    from rtsmap.profile import Profile
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
@@ -92,13 +102,25 @@ def predict(
     if dem_for(card, settings) is None and dem is not None:
         click.echo(f"rtsmap: {card.name} does not see the terrain; --dem changes nothing", err=True)
         settings = replace(settings, dem=None)
+    if card.calibration and card.calibration.views != flips:
+        views = card.calibration.views
+        click.echo(f"rtsmap: scores of {card.name} are probabilities with --flips {views}, not with {flips}", err=True)
     if output is None or dry_run:
-        _plan(scenes, folder, card, settings, device)
+        _plan(scenes, folder, card, settings, device, flips, runtime)
         return
-    check_outputs(output_files(output), preview, overwrite=overwrite)
-    detector = load(folder, card, settings, device)
-    command = _command(scenes, model, settings, card)
-    run(scenes, card, detector, settings, output=output, preview=preview, batch_size=batch_size, command=command)
+    check_outputs((*output_files(output), *filter(None, [profile])), preview, overwrite=overwrite)
+    times = Profile()
+    with times.stage("load"):
+        detector = load(folder, card, settings, device, flips, runtime)
+    command = _command(scenes, model, settings, card, flips, runtime)
+    batch_size = batch_size or fitting(device, settings.for_model(card).chip_size)
+    run(
+        scenes, card, detector, settings,
+        output=output, preview=preview, batch_size=batch_size, command=command, profile=times,
+    )  # fmt: skip
+    if profile:
+        times.write(profile, command=command, model=card.name, model_sha256=card.sha256)
+        click.echo(f"profile: {times.summary()} -> {profile}", err=True)
 
 
 def check_outputs(outputs: tuple[Path, ...], preview: Path | None, *, overwrite: bool) -> None:
@@ -109,11 +131,21 @@ def check_outputs(outputs: tuple[Path, ...], preview: Path | None, *, overwrite:
         check_writable(path, overwrite=overwrite)
 
 
-def load(folder: Path, card: "ModelCard", settings: "Options", device: str) -> "Detector":
-    """The model on the device asked for."""
+def load(
+    folder: Path,
+    card: "ModelCard",
+    settings: "Options",
+    device: str,
+    flips: int = 1,
+    runtime: "Runtime" = "auto",
+) -> "Detector":
+    """The model on the device asked for, looking at as many views of each chip."""
     from rtsmap.detector import load_detector
 
-    return load_detector(folder, card, device, min_score=settings.for_model(card).score)
+    resolved = settings.for_model(card)
+    return load_detector(
+        folder, card, device, min_score=resolved.score, flips=flips, runtime=runtime, chip_size=resolved.chip_size
+    )
 
 
 def run(
@@ -125,19 +157,21 @@ def run(
     output: Path,
     preview: Path | None,
     command: str,
-    batch_size: int = 4,
+    batch_size: int = 1,
+    profile: "Profile | None" = None,
 ) -> list["SceneResult"]:
     """Predict, write, and print the summary; what `rtsmap demo` does too."""
     from rtsmap.errors import RtsmapError, SomeScenesFailedError
     from rtsmap.layer import write_layer
     from rtsmap.predict import draw, provenance
+    from rtsmap.profile import Profile
 
-    start = time.perf_counter()
+    start, profile = time.perf_counter(), profile or Profile()
     results: list[SceneResult] = []
     done: list[str] = []
     for scene in scenes:
         try:
-            results.append(_predict_one(scene, card, detector, settings, batch_size))
+            results.append(_predict_one(scene, card, detector, settings, batch_size, profile))
             done.append(scene)
         except RtsmapError as error:
             if len(scenes) == 1:
@@ -145,7 +179,8 @@ def run(
             click.echo(f"rtsmap: {error}", err=True)
     if not results:
         raise RtsmapError(f"none of the {len(scenes)} scenes could be mapped")
-    write_layer(output, results, provenance(done, card, settings, command))
+    with profile.stage("write"):
+        write_layer(output, results, provenance(done, card, settings, command))
     if preview:
         draw(preview, scenes[0], results[0], settings)
     _summarise(results, output, preview, time.perf_counter() - start)
@@ -155,7 +190,7 @@ def run(
 
 
 def _predict_one(
-    scene: str, card: "ModelCard", detector: "Detector", settings: "Options", batch_size: int
+    scene: str, card: "ModelCard", detector: "Detector", settings: "Options", batch_size: int, profile: "Profile"
 ) -> "SceneResult":
     from tqdm import tqdm
 
@@ -167,7 +202,7 @@ def _predict_one(
             bar.total = total
             bar.update(done - bar.n)
 
-        return predict_scene(scene, card, detector, settings, batch_size=batch_size, progress=progress)
+        return predict_scene(scene, card, detector, settings, batch_size=batch_size, progress=progress, profile=profile)
 
 
 def _summarise(results: list["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:
@@ -183,11 +218,19 @@ def _summarise(results: list["SceneResult"], output: Path, preview: Path | None,
         click.echo(f"preview -> {preview}")
 
 
-def _plan(scenes: tuple[str, ...], folder: Path, card: "ModelCard", settings: "Options", device: str) -> None:
+def _plan(
+    scenes: tuple[str, ...],
+    folder: Path,
+    card: "ModelCard",
+    settings: "Options",
+    device: str,
+    flips: int,
+    runtime: "Runtime",
+) -> None:
     from rtsmap.predict import plan_scene, seconds_per_chip
 
     plans = [plan_scene(scene, card, settings) for scene in scenes]
-    each = seconds_per_chip(load(folder, card, settings, device), card, settings) if plans else 0.0
+    each = seconds_per_chip(load(folder, card, settings, device, flips, runtime), card, settings) if plans else 0.0
     for plan in plans:
         how = f"resampled to {plan.gsd_m:g} m" if plan.resampled else f"at {plan.gsd_m:g} m"
         click.echo(f"{plan.scene_id}: at most {plan.chips} chips, {plan.area_km2:.1f} km2 {how}")
@@ -195,12 +238,16 @@ def _plan(scenes: tuple[str, ...], folder: Path, card: "ModelCard", settings: "O
     click.echo(f"{chips} chips, about {chips * each:.0f} s on this machine ({each:.2f} s a chip); nothing was written")
 
 
-def _command(scenes: tuple[str, ...], model: str, settings: "Options", card: "ModelCard") -> str:
+def _command(
+    scenes: tuple[str, ...], model: str, settings: "Options", card: "ModelCard", flips: int, runtime: "Runtime"
+) -> str:
     """The command that gives the same layer again, without what does not change it."""
     words = ["rtsmap", "predict", *scenes, "--model", model, "--min-area", f"{settings.for_model(card).min_area_m2:g}"]
     words += ["--mask", ",".join(settings.mask) or "none"]
     if settings.bands:
         words += ["--bands", ",".join(f"{name}={number}" for name, number in settings.bands.items())]
+    words += ["--flips", str(flips)] if flips > 1 else []
+    words += ["--runtime", runtime] if runtime != "auto" else []
     for name in ("score", "scale", "chip_size", "overlap", "aoi", "dem"):
         if (value := getattr(settings, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]

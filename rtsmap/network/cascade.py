@@ -18,7 +18,6 @@ from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.proposal_generator import RPN, StandardRPNHead
 from detectron2.modeling.roi_heads import (
-    CascadeROIHeads,
     FastRCNNConvFCHead,
     FastRCNNOutputLayers,
     MaskRCNNConvUpsampleHead,
@@ -32,6 +31,7 @@ from rtsmap.config import NetworkConfig
 from rtsmap.network.efficientnet import EfficientNetLite
 from rtsmap.network.fusion import FusedBackbone, Fusion
 from rtsmap.network.mvitv2 import MViT
+from rtsmap.network.refining import SureCascadeHeads
 
 #: IoU with a label that makes a box positive in each stage of the cascade, and the deviations of its box deltas
 #: (Cai and Vasconcelos 2018, "Cascade R-CNN", section 4).
@@ -226,7 +226,8 @@ def _heads(config: NetworkConfig) -> StandardROIHeads:
     }
     if config.decoder == "cascade":
         heads = [_box_head(config) for _ in CASCADE_IOUS]
-        return CascadeROIHeads(
+        return SureCascadeHeads(
+            min_score=config.stage_score,
             box_heads=heads,
             box_predictors=[
                 _box_predictor(config, head, weights) for head, weights in zip(heads, CASCADE_BOX_WEIGHTS, strict=True)

@@ -57,7 +57,7 @@ class Attention(nn.Module):
     def _attend(self, query: Tensor, other: Tensor) -> Tensor:
         height, width = query.shape[-2:]
         if self.kv_grid and max(height, width) > self.kv_grid:
-            other = functional.adaptive_avg_pool2d(other, (min(height, self.kv_grid), min(width, self.kv_grid)))
+            other = averaged(other, min(height, self.kv_grid), min(width, self.kv_grid))
         tokens = query.flatten(2).transpose(1, 2)
         q = self._split(self.q(self.norm_q(tokens)))
         k, v = (self._split(part) for part in self.kv(self.norm_kv(other.flatten(2).transpose(1, 2))).chunk(2, dim=-1))
@@ -67,6 +67,22 @@ class Attention(nn.Module):
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+def averaged(maps: Tensor, rows: int, columns: int) -> Tensor:
+    """Maps `(n, c, h, w)` averaged to `(n, c, rows, columns)`.
+
+    ONNX has means over cells of one size alone: exported graphs are for maps that rows and columns divide.
+
+    Raises:
+        ValueError: the network is exported, and they do not.
+    """
+    if not torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return functional.adaptive_avg_pool2d(maps, (rows, columns))
+    height, width = maps.shape[-2:]
+    if height % rows or width % columns:
+        raise ValueError(f"maps of {height} x {width} tokens cannot be cut into {rows} x {columns} equal cells")
+    return functional.avg_pool2d(maps, (height // rows, width // columns))
 
 
 class ConvolutionMix(nn.Module):

@@ -29,10 +29,14 @@ def project(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`torch.nn.functional.linear` of tokens `(n, h, w, c)` or `(n, tokens, c)`.
 
     On the CPU as a 1 x 1 convolution of rows of tokens: that is oneDNN's, twice as fast as MKL's product on AMD's
-    processors. Few rows are left to MKL, lest the last bits of the result depend on the number of threads.
+    processors. Few rows are left to MKL, lest the last bits of the result depend on the number of threads. An exported
+    graph has the product: its runtime chooses by itself.
     """
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if traced or tokens.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return functional.linear(tokens, weight, bias)
     rows = tokens.flatten(0, -3)
-    if tokens.device.type != "cpu" or len(rows) < ONEDNN_ROWS or not torch.backends.mkldnn.is_available():
+    if len(rows) < ONEDNN_ROWS:
         return functional.linear(tokens, weight, bias)
     out = functional.conv2d(rows.transpose(1, 2).unsqueeze(2), weight[:, :, None, None], bias)
     return out.squeeze(2).transpose(1, 2).reshape(*tokens.shape[:-1], -1)
@@ -81,13 +85,13 @@ def partition(tokens: Tensor, window: int, heads: int = 1) -> tuple[Tensor, tupl
     Returns:
         The windows, and height and width after padding.
     """
-    count, height, width, channels = tokens.shape
+    _, height, width, channels = tokens.shape
     rows, columns = (window, window) if window else (height, width)
     below, right = -height % rows, -width % columns
     if below or right:
         tokens = functional.pad(tokens, (0, 0, 0, right, 0, below))
     padded = (height + below, width + right)
-    windows = tokens.view(count, padded[0] // rows, rows, padded[1] // columns, columns, heads, channels // heads)
+    windows = tokens.view(-1, padded[0] // rows, rows, padded[1] // columns, columns, heads, channels // heads)
     return windows.permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, rows, columns, channels // heads), padded
 
 
@@ -119,7 +123,7 @@ def attend_with_matrix(query: Tensor, key: Tensor, value: Tensor, bias_h: Tensor
 
     Those are of each query and row of keys, `(n, q_height, q_width, k_height)`, and each query and column of keys.
     """
-    logits = (bias_h[..., None] + bias_w[..., None, :]).reshape(len(query), query.shape[1], key.shape[1])
+    logits = (bias_h[..., None] + bias_w[..., None, :]).reshape(-1, query.shape[1], key.shape[1])
     logits.baddbmm_(query, key.transpose(1, 2), alpha=query.shape[-1] ** -0.5)
     return torch.bmm(logits.softmax(dim=-1), value)
 
@@ -202,7 +206,7 @@ class MultiScaleAttention(nn.Module):
         bias_w = torch.einsum("nhwc,wkc->nhwk", query, along_w)
         attend = attend_with_matrix if query.device.type == "cpu" else attend_without_matrix
         attended = attend(query.flatten(1, 2), key.flatten(1, 2), value.flatten(1, 2), bias_h, bias_w)
-        return attended.view(query.shape)
+        return attended.unflatten(1, query.shape[1:3])
 
 
 class MultiScaleBlock(nn.Module):

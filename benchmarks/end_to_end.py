@@ -1,0 +1,76 @@
+"""Wall time of a prediction over that of the network alone, on the same chips.
+
+    python -m benchmarks.end_to_end SCENE [--model NAME|DIR] [--bands ...] [--rounds N] [--threads N]
+
+Each round measures, in turn in one process: the network alone, on the very inputs that a prediction gives it; the
+prediction from opening the scene to the written GeoPackage, its stages side by side; and the same with one stage after
+another. Loading libraries and weights is measured once and given apart. The ratios are medians over the rounds.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rtsmap.machine import cpu_model, share_cores
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scene")
+    parser.add_argument("--model", default="rts-mini")
+    parser.add_argument("--bands", help="such as blue=1,green=2,red=3,nir=4")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="of the network; as many as cores without it")
+    arguments = parser.parse_args()
+    threads = share_cores(arguments.threads)
+    start = time.perf_counter()
+    # imported here, once the number of threads is set, and because importing is part of what is measured
+    from benchmarks.recording import NetworkAlone, Recorder  # noqa: PLC0415
+    from rtsmap.detector import load_detector  # noqa: PLC0415
+    from rtsmap.layer import write_layer  # noqa: PLC0415
+    from rtsmap.models import find_model  # noqa: PLC0415
+    from rtsmap.predict import Options, predict_scene, provenance  # noqa: PLC0415
+
+    numbers = {name: int(n) for name, n in (part.split("=") for part in (arguments.bands or "").split(",") if part)}
+    options = Options(bands=numbers or None)
+    folder, card = find_model(arguments.model)
+    resolved = options.for_model(card)
+    detector = load_detector(folder, card, "cpu", min_score=resolved.score, chip_size=resolved.chip_size)
+    loaded_s = time.perf_counter() - start
+
+    with tempfile.TemporaryDirectory() as scratch:
+        layer = Path(scratch) / "slumps.gpkg"
+
+        def predict(ahead: int) -> None:
+            result = predict_scene(arguments.scene, card, detector, options, ahead=ahead)
+            write_layer(layer, [result], provenance([arguments.scene], card, options, "benchmark"))
+
+        inputs = Path(scratch) / "inputs"
+        recorder = Recorder(detector, inputs)
+        predict_scene(arguments.scene, card, recorder, options)  # also sets everything up
+        alone = NetworkAlone(detector, inputs)
+        seconds = [
+            (alone.seconds(), wall(lambda: predict(2)), wall(lambda: predict(0))) for _ in range(arguments.rounds)
+        ]
+    side_by_side, in_turn = ([row[k] / row[0] for row in seconds] for k in (1, 2))
+    print(f"{card.name} {card.version}, {recorder.chips} chips, {threads} threads, {cpu_model()}\n")
+    print("| | seconds | over the network |\n|---|---|---|")
+    medians = [statistics.median(column) for column in zip(*seconds, strict=True)]
+    print(f"| network alone | {medians[0]:.2f} | 1 |")
+    print(f"| predict and write, stages side by side | {medians[1]:.2f} | {statistics.median(side_by_side):.3f} |")
+    print(f"| predict and write, one stage after another | {medians[2]:.2f} | {statistics.median(in_turn):.3f} |")
+    print(f"| loading libraries and weights, once | {loaded_s:.2f} | |")
+
+
+def wall(work: Callable[[], None]) -> float:
+    """Seconds that it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

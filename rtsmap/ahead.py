@@ -1,0 +1,104 @@
+"""Work ahead: a thread makes the items that another will ask for."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import Generic, TypeVar
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Waits:
+    """Seconds that the two sides of `ahead` waited for each other.
+
+    Attributes:
+        for_room_s: the maker had all its items ready, and the taker was busy.
+        for_items_s: the taker had nothing to take.
+    """
+
+    for_room_s: float = 0.0
+    for_items_s: float = 0.0
+
+
+@contextmanager
+def ahead(items: Iterable[_T], size: int, *, name: str = "ahead", waits: Waits | None = None) -> Iterator[Iterator[_T]]:
+    """Make items in a thread of its own, a few before they are asked for.
+
+    Items come in their own order, so that nothing but time depends on `size`. What goes wrong in the thread is raised
+    where the item would have been taken. However the `with` block ends, the thread has ended after it: it finishes the
+    item that it is at, and takes up no other.
+
+    Args:
+        items: taken by the thread alone until the block ends.
+        size: items that are ready or being made at a time, which bounds memory; 0 for no thread.
+        name: of the thread.
+        waits: is added to.
+
+    Yields:
+        The items.
+    """
+    if not size:
+        yield iter(items)
+        return
+    maker = _Maker(items, size, waits or Waits())
+    thread = Thread(target=maker.run, name=name)
+    thread.start()
+    try:
+        yield maker.taken()
+    finally:
+        maker.stop()
+        thread.join()
+
+
+@dataclass
+class _End:
+    """Comes after the last item."""
+
+    error: BaseException | None = None
+
+
+class _Maker(Generic[_T]):
+    """The two sides of `ahead`: `run` in the thread, `taken` and `stop` outside."""
+
+    def __init__(self, items: Iterable[_T], size: int, waits: Waits) -> None:
+        self._items = iter(items)
+        self._room = Semaphore(size)
+        self._made: SimpleQueue[_T | _End] = SimpleQueue()
+        self._stopped = False
+        self._waits = waits
+
+    def run(self) -> None:
+        end = _End()
+        try:
+            # room first: an item that is made and may not be put down would take memory all the same
+            while self._has_room() and not isinstance(item := next(self._items, end), _End):
+                self._made.put(item)
+        except BaseException as error:  # whatever it is, it belongs to who waits for the item
+            end.error = error
+        self._made.put(end)
+
+    def taken(self) -> Iterator[_T]:
+        while True:
+            start = time.perf_counter()
+            item = self._made.get()
+            self._waits.for_items_s += time.perf_counter() - start
+            if isinstance(item, _End):
+                break
+            self._room.release()
+            yield item
+        if item.error is not None:
+            raise item.error
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._room.release()
+
+    def _has_room(self) -> bool:
+        start = time.perf_counter()
+        self._room.acquire()
+        self._waits.for_room_s += time.perf_counter() - start
+        return not self._stopped

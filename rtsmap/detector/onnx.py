@@ -1,0 +1,127 @@
+"""The detector on ONNX Runtime: no torch, the same slumps."""
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from rtsmap.config import ModelCard
+from rtsmap.errors import InputError, ModelError
+from rtsmap.machine import network_threads
+from rtsmap.records import Detections, FloatArray
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+#: The number of proposals differs from chip to chip. A search for the fastest convolution would begin anew for each,
+#: and its choice, by time, would change the last bits from run to run. TF32 would cost three digits.
+CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+
+_ERRORS_ONLY = 3
+
+
+class OnnxDetector:
+    """Runs the file that `rtsmap export onnx` writes.
+
+    On the CPU chips go through one at a time, as in `TorchDetector` and for the same reasons. As many threads run as
+    `OMP_NUM_THREADS` says, else one for each core that the process may use.
+
+    Args:
+        card: of the model.
+        file: the model as ONNX.
+        device: `auto`, `cpu` or `cuda`.
+        min_score: detections below are not returned.
+
+    Raises:
+        ModelError: the file is damaged, or was made of other weights.
+        InputError: CUDA is asked for and ONNX Runtime cannot use it.
+    """
+
+    def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float) -> None:
+        self._file, self._min_score = file, np.array(min_score, dtype=np.float32)
+        self._session = _session(file, resolve_provider(device))
+        self.provider: str = self._session.get_providers()[0]
+        if device == "cuda" and self.provider != CUDA:
+            raise InputError(
+                "--device cuda: ONNX Runtime cannot start CUDA here; use --device cpu, or see rtsmap doctor"
+            )
+        made_of = self._session.get_modelmeta().custom_metadata_map.get("weights_sha256")
+        if made_of != card.sha256:
+            raise ModelError(
+                f"{file}: was made of other weights; make it again: rtsmap export onnx {file.parent} --overwrite"
+            )
+        size = self._session.get_inputs()[0].shape[-1]
+        self._size = size if isinstance(size, int) else None
+
+    def detect(self, chips: FloatArray) -> list[Detections]:
+        """See `Detector.detect`.
+
+        Raises:
+            InputError: the file is for chips of another size.
+        """
+        if self._size and chips.shape[2:] != (self._size, self._size):
+            height, width = chips.shape[2:]
+            raise InputError(
+                f"{self._file}: takes chips of {self._size} px, not of {height} x {width}; "
+                "leave out --chip-size, or use --runtime torch"
+            )
+        step = 1 if self.provider == CPU else len(chips)
+        return [found for start in range(0, len(chips), step) for found in self._detect(chips[start : start + step])]
+
+    def _detect(self, chips: FloatArray) -> list[Detections]:
+        boxes, scores, masks, chip_indices = self._run(np.ascontiguousarray(chips))
+        of_chips = (chip_indices == index for index in range(len(chips)))
+        return [Detections(boxes[mine], scores[mine], masks[mine]) for mine in of_chips]
+
+    def _run(self, chips: FloatArray) -> list[Any]:
+        inputs = {"chips": chips, "min_score": self._min_score}
+        if self.provider == CPU:
+            results: list[Any] = self._session.run(None, inputs)
+            return results
+        binding = self._session.io_binding()  # one copy to the GPU and one back, none in between
+        for name, values in inputs.items():
+            binding.bind_cpu_input(name, values)
+        for output in self._session.get_outputs():
+            binding.bind_output(output.name, "cuda")
+        self._session.run_with_iobinding(binding)
+        copied: list[Any] = binding.copy_outputs_to_cpu()
+        return copied
+
+
+def resolve_provider(device: str) -> str:
+    """ONNX Runtime's provider for `--device auto|cpu|cuda`.
+
+    Raises:
+        InputError: CUDA is asked for, and there is no GPU or ONNX Runtime was built without CUDA.
+    """
+    usable = CUDA in onnxruntime.get_available_providers() and gpus() > 0
+    if device == "cuda" and not usable:
+        raise InputError("--device cuda: ONNX Runtime sees no GPU; use --device cpu, or see rtsmap doctor")
+    return CUDA if device != "cpu" and usable else CPU
+
+
+def gpus() -> int:
+    """How many NVIDIA GPUs the driver shows, asked of it directly: a try of ONNX Runtime's would fill the terminal."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:  # no driver
+        return 0
+    count = ctypes.c_int()
+    return count.value if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
+
+
+def _session(file: Path, provider: str) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = network_threads()  # said outright, they are not tied to cores that others may use
+    options.inter_op_num_threads = 1
+    if provider == CUDA:
+        onnxruntime.preload_dlls()  # those of torch's wheels, where they are installed
+    providers = [(CUDA, CUDA_OPTIONS), CPU] if provider == CUDA else [CPU]
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise ModelError(
+            f"{file}: ONNX Runtime cannot load it ({str(error).splitlines()[0]}); export it again"
+        ) from error

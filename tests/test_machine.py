@@ -1,0 +1,84 @@
+import subprocess
+
+import pytest
+
+from rtsmap import batching, machine
+from rtsmap.batching import BYTES_PER_PIXEL, LARGEST, fitting
+from rtsmap.machine import cores, network_threads, share_cores
+
+GB = 10**9
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """An environment that says nothing of threads."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GDAL_NUM_THREADS"):
+        monkeypatch.setenv(name, "")  # so that monkeypatch puts the environment back afterwards
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("text", "expected"), [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("", 8)])
+def test_a_limit_of_the_container_counts(text, expected, tmp_path, monkeypatch):
+    (tmp_path / "cpu.max").write_text(text)
+    monkeypatch.setattr(machine, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(8)))
+    assert cores() == expected
+
+
+def test_the_network_has_the_cores_and_other_libraries_one_thread(bare):
+    assert share_cores() == cores() == network_threads()
+    assert machine.os.environ["GDAL_NUM_THREADS"] == machine.os.environ["OPENBLAS_NUM_THREADS"] == "1"
+
+
+def test_a_number_that_is_asked_for_goes_before_the_environment(bare):
+    bare.setenv("OMP_NUM_THREADS", "7")
+    assert share_cores() == 7
+    assert share_cores(3) == 3
+
+
+def test_what_the_user_has_set_for_another_library_stays(bare):
+    bare.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
+    share_cores()
+    assert machine.os.environ["GDAL_NUM_THREADS"] == "ALL_CPUS"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("5,1", 5), ("0", None), ("many", None)])
+def test_lists_and_nonsense_in_the_environment(text, expected, bare):
+    bare.setenv("OMP_NUM_THREADS", text)
+    assert network_threads() == (expected or cores())
+
+
+def test_one_chip_at_a_time_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(batching, "gpu_memory", lambda: 80 * GB)
+    assert fitting("cpu", 1024) == 1
+
+
+@pytest.mark.parametrize(("free", "expected"), [(None, 1), (GB, 1), (20 * GB, 2), (500 * GB, LARGEST)])
+def test_on_a_gpu_a_batch_takes_half_of_the_memory(free, expected, monkeypatch):
+    monkeypatch.setattr(batching, "gpu_memory", lambda: free)
+    assert fitting("auto", 1024) == expected
+    if free and 1 < expected < LARGEST:
+        assert expected * BYTES_PER_PIXEL * 1024**2 <= free / 2
+
+
+def test_the_driver_is_asked_of_the_gpu_that_is_visible(monkeypatch):
+    asked = []
+
+    def answer(command, **_):
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, 0, stdout="40960\n")
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr(batching.subprocess, "run", answer)
+    assert batching.gpu_memory() == 40960 << 20
+    assert asked[-2:] == ["-i", "2"]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(), subprocess.CalledProcessError(9, "nvidia-smi")])
+def test_without_a_gpu_there_is_no_memory(error, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(batching.subprocess, "run", fail)
+    assert batching.gpu_memory() is None
