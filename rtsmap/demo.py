@@ -1,4 +1,4 @@
-"""The demonstration: a real scene that comes with rtsmap, mapped by a model that never saw its site."""
+"""The demonstration: a real scene that comes with rtsmap."""
 
 from pathlib import Path
 
