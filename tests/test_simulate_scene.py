@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rasterio.windows import Window as RasterWindow
 
 from rtsmap.cli import main, rtsmap
-from rtsmap.cli.simulate.scene import REGIONS as NAMED
+from rtsmap.cli.simulate.options import REGIONS as NAMED
 from rtsmap.dataset.build import build
 from rtsmap.dataset.choosing import Cutting
 from rtsmap.dataset.labels import Fields

@@ -23,6 +23,7 @@ class Feature:
         down: unit vector `(east, north)` down the slope.
         vigour: 0..1; of a slump, how active (bare) it is.
         brightness: factor of its reflectance, around 1.
+        number: of a slump that is followed through years; 0 elsewhere.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Feature:
     down: tuple[float, float]
     vigour: float
     brightness: float
+    number: int = 0
 
 
 @dataclass(frozen=True)

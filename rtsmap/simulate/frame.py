@@ -1,13 +1,14 @@
 """Where and when a simulated scene was taken: its raster, its rotated footprint, the sun, its id."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from affine import Affine
 from pyproj import CRS, Transformer
 from shapely import Polygon
+from shapely.affinity import translate
 
 from rtsmap.errors import InputError
 from rtsmap.records import Grid
@@ -95,6 +96,14 @@ def make_frame(
         sun_azimuth_deg=round(azimuth, 1),
         sun_elevation_deg=round(elevation, 1),
     )
+
+
+def shifted(frame: Frame, columns: int, rows: int) -> Frame:
+    """The same acquisition, looking some pixels farther east (`columns`) and south (`rows`)."""
+    grid = frame.grid
+    moved = replace(grid, transform=grid.transform @ Affine.translation(columns, rows))
+    east, south = columns * frame.gsd_m, rows * frame.gsd_m
+    return replace(frame, grid=moved, footprint=translate(frame.footprint, east, -south))
 
 
 def _utm(lon: float, lat: float) -> CRS:

@@ -5,6 +5,7 @@ has the same numbers, whatever the order or the size of the windows.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -44,11 +45,21 @@ class Painted:
 class Painter:
     """Paints the tiles of one scene; safe to use from several threads.
 
-    A second painter with other scenery on the same ground is the same place in another year.
+    A second painter with other scenery on the same ground is the same place in another year. `gain` is by how much the
+    sensor's calibration is off, for each band.
     """
 
-    def __init__(self, frame: Frame, region: Region, ground: GroundPainter, scenery: Scenery, sky: skies.Sky) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        region: Region,
+        ground: GroundPainter,
+        scenery: Scenery,
+        sky: skies.Sky,
+        gain: Sequence[float] = (1, 1, 1, 1),
+    ) -> None:
         self.frame, self.ground, self.scenery, self.sky = frame, ground, scenery, sky
+        self._scale = (1e4 * np.array(gain, dtype=np.float32))[:, None, None]
         light = light_from(frame.sun_azimuth_deg, frame.sun_elevation_deg)
         self._maker = PatchPainter(frame.grid.transform, region, light, ground.fine, ground.patches)
         self._patches: OrderedDict[int, Patch] = OrderedDict()
@@ -80,7 +91,7 @@ class Painter:
         flagged = self._veil(bands, window, down, across)
         bands += grain * _SENSOR_NOISE[:, None, None]
         udm2 = skies.classes(valid, snow, flagged, grain[0])
-        return Painted(_digital(bands, valid), udm2)
+        return Painted(_digital(bands, valid, self._scale), udm2)
 
     def _seen(self, place: Affine) -> BoolArray:
         mask = burn([self.frame.footprint], (TILE_PX, TILE_PX), place)
@@ -194,10 +205,10 @@ def _lattice(place: Affine) -> tuple[Window12, FloatArray, FloatArray]:
     return window, spline_weights(rows - row, height), spline_weights(columns - column, width)
 
 
-def _digital(bands: FloatArray, valid: BoolArray) -> NDArray[np.uint16]:
-    """Reflectance x 10000, at least 1 where valid, 0 elsewhere."""
+def _digital(bands: FloatArray, valid: BoolArray, scale: FloatArray) -> NDArray[np.uint16]:
+    """Reflectance x 10000 (`scale`), at least 1 where valid, 0 elsewhere."""
     np.clip(bands, 1e-4, 1.6, out=bands)
-    bands *= 1e4
+    bands *= scale
     bands += 0.5
     numbers = bands.astype(np.uint16)
     numbers *= valid

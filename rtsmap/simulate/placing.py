@@ -1,22 +1,25 @@
 """Where slumps lie: on banks of lakes and streams, side by side, as far apart as measured."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from shapely import Point, Polygon, STRtree, affinity, get_coordinates, prepare
+from shapely import Point, Polygon, affinity, get_coordinates, prepare
 
 from rtsmap.records import FloatArray
 from rtsmap.simulate.features import Feature
 from rtsmap.simulate.landscape import STREAM_CATCHMENT_M2, Landscape
 from rtsmap.simulate.library import Library
+from rtsmap.simulate.occupied import Occupied
 from rtsmap.simulate.regions import Region
 from rtsmap.simulate.statistics import EMPTY_IMAGES, IMAGE_KM2, LABELS_PER_IMAGE, NEAREST_GAP, quantile
 
-_WIDER = 0.62
+#: The nearest of several neighbours is nearer than each: gaps are drawn at this power of an even share, so larger.
+WIDER = 0.62
 _ALONE = 0.93  # gaps of this quantile (some 800 m) and beyond are new places rather than neighbours
-_LEAST_AREA_M2, _LARGEST_AREA_M2 = 150.0, 800_000.0
+LEAST_AREA_M2, LARGEST_AREA_M2 = 150.0, 800_000.0
 _LARGEST_SHARE = 0.03  # of a small scene's footprint
 _TRIES = 25
 _TO_WATER_M = 260.0
@@ -84,8 +87,8 @@ def number_of_slumps(rng: np.random.Generator, area_km2: float, density: float) 
 
 def draw_area(rng: np.random.Generator, region: Region, footprint: Polygon) -> float:
     """Area of one slump, m2: lognormal, within what is mapped and what the footprint holds."""
-    largest = min(_LARGEST_AREA_M2, _LARGEST_SHARE * footprint.area)
-    while not _LEAST_AREA_M2 <= (area := float(np.exp(rng.normal(*region.log_area)))) <= largest:
+    largest = min(LARGEST_AREA_M2, _LARGEST_SHARE * footprint.area)
+    while not LEAST_AREA_M2 <= (area := float(np.exp(rng.normal(*region.log_area)))) <= largest:
         pass
     return area
 
@@ -96,35 +99,46 @@ def place_slumps(
     """Slumps that don't overlap, inside the footprint and out of the lakes, with the measured gaps between them."""
     inside = footprint.buffer(-25)
     prepare(inside)
-    apt = _apt_points(ground, inside)
+    apt, taken = _apt_points(ground, inside), Occupied()
     placed: list[Feature] = []
-    for _ in range(count if len(apt[0]) else 0):
+    for _ in range(count if len(apt.places) else 0):
         outline = library.draw(rng, draw_area(rng, region, footprint))
         for _ in range(_TRIES):
-            # The nearest of several neighbours is nearer than each: draw the gaps themselves larger.
-            share = rng.random() ** _WIDER
+            share = rng.random() ** WIDER
             if placed and share < _ALONE:
                 gap = float(quantile(NEAREST_GAP, np.array([share]))[0])
-                found = _beside(rng, ground, outline, placed, gap)
+                found = beside(rng, ground, outline, placed, gap)
             else:
                 found = _on_a_bank(rng, ground, outline, apt)
-            if found is not None and inside.contains(found[0]) and _free(found[0], placed):
+            if found is not None and inside.contains(found[0]) and taken.is_free(found[0]):
                 vigour = float(np.clip(rng.beta(2.2, 1.0) ** (1 / region.active), 0.05, 1))
                 brightness = float(np.exp(rng.normal(0, 0.13)))
                 placed.append(Feature("slump", found[0], found[1], vigour, brightness))
+                taken.add(found[0])
                 break
     return placed
 
 
-def _apt_points(ground: Ground, inside: Polygon) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """World coordinates of apt lattice points, and their shares of the chance."""
+class _AptPoints(NamedTuple):
+    """Lattice points where slumps may start: world coordinates `(n, 2)`, and the running sum of their weights."""
+
+    places: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """One of them, by its weight."""
+        drawn = np.searchsorted(self.weights, rng.random() * self.weights[-1], side="right")
+        place: NDArray[np.float64] = self.places[min(drawn, len(self.places) - 1)]
+        return place
+
+
+def _apt_points(ground: Ground, inside: Polygon) -> _AptPoints:
     rows, columns = np.nonzero(ground.weight)
     places = ground.land.world(rows, columns)
     left, bottom, right, top = inside.bounds
     x, y = places.T
     within = (x > left) & (x < right) & (y > bottom) & (y < top)
-    weight = ground.weight[rows, columns][within].astype(np.float64)
-    return places[within], weight / max(weight.sum(), 1e-9)
+    return _AptPoints(places[within], np.cumsum(ground.weight[rows, columns][within], dtype=np.float64))
 
 
 def _turned(rng: np.random.Generator, outline: Polygon, down: NDArray[np.float64]) -> Polygon:
@@ -135,12 +149,9 @@ def _turned(rng: np.random.Generator, outline: Polygon, down: NDArray[np.float64
 
 
 def _on_a_bank(
-    rng: np.random.Generator,
-    ground: Ground,
-    outline: Polygon,
-    apt: tuple[NDArray[np.float64], NDArray[np.float64]],
+    rng: np.random.Generator, ground: Ground, outline: Polygon, apt: _AptPoints
 ) -> tuple[Polygon, tuple[float, float]] | None:
-    x, y = apt[0][rng.choice(len(apt[0]), p=apt[1])] + rng.uniform(-12, 12, 2)
+    x, y = apt.draw(rng) + rng.uniform(-12, 12, 2)
     down = ground.down(x, y)
     moved = affinity.translate(_turned(rng, outline, down), x, y)
     return _to_the_shore(rng, ground, moved, down)
@@ -159,7 +170,7 @@ def _to_the_shore(
     return None
 
 
-def _beside(
+def beside(
     rng: np.random.Generator, ground: Ground, outline: Polygon, placed: list[Feature], gap: float
 ) -> tuple[Polygon, tuple[float, float]] | None:
     """Along the slope from a slump that stands already, at a distance from it."""
@@ -180,14 +191,6 @@ def _beside(
     moved = affinity.translate(outline, centre.x + along[0] * far, centre.y + along[1] * far)
     in_lake = float(ground.shore(get_coordinates(moved.exterior)).min()) < 0
     return None if in_lake else (moved, (float(down[0]), float(down[1])))
-
-
-def _free(outline: Polygon, placed: list[Feature]) -> bool:
-    """Whether an outline overlaps none of the others."""
-    if not placed:
-        return True
-    tree = STRtree([other.outline for other in placed])
-    return len(tree.query(outline, predicate="intersects")) == 0
 
 
 def sample_point(rng: np.random.Generator, area: Polygon) -> Point:

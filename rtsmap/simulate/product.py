@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from rtsmap.errors import OutputError
 from rtsmap.files import check_writable, replacing
 from rtsmap.simulate import metadata, truth
+from rtsmap.simulate.frame import Frame
 from rtsmap.simulate.painter import TILE_PX, Painted
 from rtsmap.simulate.world import World
 
@@ -49,9 +50,9 @@ class Written:
     clear_fraction: float
 
 
-def paths(folder: Path, world: World) -> dict[str, Path]:
+def paths(folder: Path, frame: Frame, bands: int) -> dict[str, Path]:
     """The files of a product by what they hold."""
-    item, eight = world.frame.item_id, "_8b" if world.options.bands == 8 else ""
+    item, eight = frame.item_id, "_8b" if bands == 8 else ""
     return {
         "image": folder / f"{item}_3B_AnalyticMS_SR{eight}.tif",
         "udm2": folder / f"{item}_3B_udm2.tif",
@@ -82,7 +83,7 @@ def write_product(
         InputError: a file exists, or the folder cannot be written.
         OutputError: the disk is full.
     """
-    files = paths(folder, world)
+    files = paths(folder, world.frame, world.options.bands)
     for path in files.values():
         check_writable(path, overwrite=overwrite)
     with replacing(files["image"]) as image, replacing(files["udm2"]) as udm2:
@@ -93,8 +94,8 @@ def write_product(
         with replacing(files["xml"]) as path:
             metadata.write_xml(path, world.frame, world.options.bands, shares)
         with replacing(files["truth"]) as path:
-            truth.write_truth(path, world)
-    return Written(files["image"], files["truth"], len(world.scenery.slumps), shares["clear"])
+            n_slumps = truth.write_truth(path, world)
+    return Written(files["image"], files["truth"], n_slumps, shares["clear"])
 
 
 def _write_rasters(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+from shapely import Polygon
 
 from rtsmap.errors import InputError
 from rtsmap.simulate import lines, lookalikes
@@ -14,7 +15,7 @@ from rtsmap.simulate.ground import GroundPainter
 from rtsmap.simulate.landscape import Landscape, make_landscape
 from rtsmap.simulate.library import load_library
 from rtsmap.simulate.painter import Painter
-from rtsmap.simulate.placing import number_of_slumps, place_slumps, survey
+from rtsmap.simulate.placing import Ground, number_of_slumps, place_slumps, survey
 from rtsmap.simulate.regions import Region, region_named
 from rtsmap.simulate.sky import Sky, draw_cover
 
@@ -52,7 +53,7 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class World:
-    """A place at one moment."""
+    """A place at one moment; `drawing` tells apart who drew the labels of one year and of another."""
 
     options: SceneOptions
     region: Region
@@ -60,6 +61,17 @@ class World:
     land: Landscape
     scenery: Scenery
     painter: Painter
+    drawing: tuple[int, ...] = ()
+
+
+#: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
+PARTS = ("frame", "land", "slumps", "others", "paint", "sky", "succession", "look")
+
+
+def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
+    """Random numbers of one of `PARTS`; in a series, also of one year."""
+    region = zlib.crc32(options.region.encode())
+    return np.random.default_rng([options.seed, PARTS.index(part), *year, region])
 
 
 def make_world(options: SceneOptions) -> World:
@@ -69,15 +81,26 @@ def make_world(options: SceneOptions) -> World:
         InputError: an unknown region, or a place or size out of range.
     """
     region = region_named(options.region)
+    frame = frame_of(options, stream(options, "frame"))
+    land = make_landscape(stream(options, "land"), frame.grid, region)
+    scenery = make_scenery(options, survey(land), frame.footprint, late_snow(frame))
+    ground = GroundPainter(stream(options, "paint"), land, region, frame)
+    painter = Painter(frame, region, ground, scenery, sky_of(options, stream(options, "sky"), frame))
+    return World(options, region, frame, land, scenery, painter)
+
+
+def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
+    """The acquisition that the options ask for.
+
+    Raises:
+        InputError: an unknown region, or a place or size out of range.
+    """
     if options.size_km is not None and options.pixels is not None:
         raise InputError("--size-km and --pixels both say how large the scene is; give one of them")
+    region = region_named(options.region)
     lon, lat = options.at or (region.lon, region.lat)
-    # One stream of random numbers for each part: another sky leaves ground and slumps as they are.
-    when, land_rng, slump_rng, other_rng, paint_rng, sky_rng = (
-        np.random.default_rng([options.seed, part, zlib.crc32(options.region.encode())]) for part in range(6)
-    )
-    frame = make_frame(
-        when,
+    return make_frame(
+        rng,
         lon=lon,
         lat=lat,
         day=options.day,
@@ -86,36 +109,36 @@ def make_world(options: SceneOptions) -> World:
         pixels=options.pixels,
         bands=options.bands,
     )
-    land = make_landscape(land_rng, frame.grid, region)
-    scenery = _scenery(slump_rng, other_rng, land, region, frame, options)
-    drawn = draw_cover(sky_rng)
-    sky = Sky(sky_rng, frame, drawn if options.clouds is None else options.clouds)
-    painter = Painter(frame, region, GroundPainter(paint_rng, land, region, frame), scenery, sky)
-    return World(options, region, frame, land, scenery, painter)
 
 
-def _scenery(
-    slump_rng: np.random.Generator,
-    other_rng: np.random.Generator,
-    land: Landscape,
-    region: Region,
-    frame: Frame,
-    options: SceneOptions,
-) -> Scenery:
-    library, ground = load_library(), survey(land)
-    drawn = number_of_slumps(slump_rng, frame.footprint.area / 1e6, options.density)
+def sky_of(options: SceneOptions, rng: np.random.Generator, frame: Frame) -> Sky:
+    """Clouds over a frame: as many as wanted, or drawn."""
+    drawn = draw_cover(rng)
+    return Sky(rng, frame, drawn if options.clouds is None else options.clouds)
+
+
+def make_scenery(options: SceneOptions, ground: Ground, footprint: Polygon, snow: float) -> Scenery:
+    """Slumps and all else that lies on the ground.
+
+    Args:
+        options: the region, the number of slumps, the seed.
+        ground: surveyed.
+        footprint: where the features lie.
+        snow: as of `late_snow`.
+    """
+    region, library = region_named(options.region), load_library()
+    slump_rng, other_rng = stream(options, "slumps"), stream(options, "others")
+    drawn = number_of_slumps(slump_rng, footprint.area / 1e6, options.density)
     count = drawn if options.slumps is None else options.slumps
-    slumps = place_slumps(slump_rng, ground, region, library, frame.footprint, count)
-    paths, sizes = lines.stream_lines(other_rng, land)
-    others = lookalikes.place_lookalikes(
-        other_rng, ground, region, library, frame.footprint, slumps, paths, _late_snow(frame)
-    )
+    slumps = place_slumps(slump_rng, ground, region, library, footprint, count)
+    paths, sizes = lines.stream_lines(other_rng, ground.land)
+    others = lookalikes.place_lookalikes(other_rng, ground, region, library, footprint, slumps, paths, snow)
     features: list[Feature] = [*others, *slumps]
-    beds, tracks = lines.stream_beds(paths, sizes), lines.roads(other_rng, region, frame.footprint)
+    beds, tracks = lines.stream_beds(paths, sizes), lines.roads(other_rng, region, footprint)
     return Scenery(in_order(features), tuple(beds), tuple(tracks))
 
 
-def _late_snow(frame: Frame) -> float:
+def late_snow(frame: Frame) -> float:
     """Snow patches by the day: 1 in the middle of July, doubled three weeks before, halved three weeks later."""
     days = frame.acquired.timetuple().tm_yday - 196
     return float(2.0 ** (-days / 21))

@@ -5,7 +5,7 @@ import click
 from rtsmap.cli.commands import Commands
 
 
-@click.group(cls=Commands, package="rtsmap.cli.simulate", names=("scene",))
+@click.group(cls=Commands, package="rtsmap.cli.simulate", names=("scene", "series"))
 def simulate() -> None:
     """Make realistic scenes whose slumps are known, to try, test and train with.
 

@@ -1,0 +1,131 @@
+"""Options of every simulation, and what they say of a scene."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rtsmap.cli import options
+
+if TYPE_CHECKING:
+    from rtsmap.simulate.world import SceneOptions
+
+# The names of rtsmap.simulate.regions.REGIONS; a test compares them.
+REGIONS = ("banks-island", "taimyr", "chukotka", "lena", "tuktoyaktuk", "herschel", "west-siberia")
+
+
+class Place(click.ParamType[tuple[float, float]]):
+    """`LON,LAT` in degrees."""
+
+    name = "LON,LAT"
+
+    def convert(
+        self, value: str | tuple[float, float], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        """Parse two numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            lon, lat = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} does not look like -119.5,72.8", param, ctx)
+        return lon, lat
+
+
+class Day(click.ParamType[date]):
+    """`YYYY-MM-DD`."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Parse a date."""
+        if isinstance(value, date):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is no date such as 2021-07-14", param, ctx)
+
+
+class Years(click.ParamType[tuple[int, ...]]):
+    """`2018,2019,2021`."""
+
+    name = "YEAR,YEAR[,...]"
+
+    def convert(
+        self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Parse whole numbers; their order is checked where they are used."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} does not look like 2018,2019,2021", param, ctx)
+
+
+_SCENE = (
+    click.option("-o", "--output", type=options.input_path, required=True, metavar="FOLDER", help="Where files go."),
+    click.option("--region", type=click.Choice(REGIONS), default="banks-island", show_default=True, help="Its look."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same scene."),
+    click.option(
+        "--size-km",
+        type=(click.FloatRange(0, min_open=True), click.FloatRange(0, min_open=True)),
+        metavar="L W",
+        help="Length and width of the footprint.  [default: 25 11.5]",
+    ),
+    click.option(
+        "--pixels", type=(click.IntRange(1), click.IntRange(1)), metavar="W H", help="Size of the raster instead."
+    ),
+    click.option(
+        "--gsd", type=click.FloatRange(0.5, 30), default=3.0, show_default=True, metavar="M", help="Pixel, m."
+    ),
+    click.option("--bands", type=click.Choice(["4", "8"]), default="4", show_default=True, help="8: as of SuperDoves."),
+    click.option("--at", type=Place(), help="Middle of the scene.  [default: a place in the region]"),
+    click.option("--clouds", type=click.FloatRange(0, 0.9), metavar="SHARE", help="Under clouds.  [default: drawn]"),
+    click.option("--no-clouds", is_flag=True, help="A clear sky."),
+    click.option(
+        "--slumps", type=click.IntRange(0), metavar="N", help="How many.  [default: drawn, as often as mapped]"
+    ),
+    click.option(
+        "--density", type=click.FloatRange(0), default=1.0, show_default=True, help="Factor of the slumps per area."
+    ),
+    options.overwrite,
+)
+
+
+def scene_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a scene; it is called with `settings` (`SceneOptions`), output and overwrite."""
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        command(settings=_settings(given), **given)
+
+    for option in reversed(_SCENE):
+        called = option(called)
+    return called
+
+
+def _settings(given: dict[str, Any]) -> "SceneOptions":
+    """Take what says how a scene looks out of a command's arguments."""
+    from rtsmap.simulate.world import SceneOptions
+
+    size_km, pixels, clouds = given.pop("size_km"), given.pop("pixels"), given.pop("clouds")
+    if (is_clear := given.pop("no_clouds")) and clouds:
+        raise click.UsageError("--no-clouds and --clouds contradict each other; give one of them.")
+    if size_km is not None and pixels is not None:
+        raise click.UsageError("--size-km and --pixels both say how large the scene is; give one of them.")
+    return SceneOptions(
+        region=given.pop("region"),
+        seed=given.pop("seed"),
+        at=given.pop("at"),
+        gsd_m=given.pop("gsd"),
+        size_km=size_km,
+        pixels=pixels,
+        bands=int(given.pop("bands")),
+        clouds=0.0 if is_clear else clouds,
+        density=given.pop("density"),
+        slumps=given.pop("slumps"),
+    )
