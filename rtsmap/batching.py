@@ -3,8 +3,8 @@
 import os
 import subprocess
 
-#: Memory that a network may need for a pixel of a chip, bytes: four times what rts-mini's took on a CPU. Whether a batch
-#: fits hangs on it, not the result.
+#: Memory that a network may need for a pixel of a chip, bytes: four times what rts-mini's took on a CPU. Only whether a
+#: batch fits hangs on it, not the result.
 BYTES_PER_PIXEL = 4000
 
 #: Larger batches fill no GPU better, and take memory on the way there.
