@@ -271,13 +271,20 @@ def test_a_full_disk_leaves_nothing_behind(scene, model, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing_and_exits_75(model, tmp_path, number):
     large = write_planetscope(tmp_path / "large", tundra(2500, 2500, []))
-    process = run_in_background(large, model, tmp_path / "out" / "slumps.gpkg")
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "out").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(3)  # well inside the network's work, which takes minutes here
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+
+    def heed():  # a shell's background job, as these tests may be, is born with SIGINT ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = run_in_background(large, model, tmp_path / "out" / "slumps.gpkg", preexec_fn=heed)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(3)  # well inside the network's work, which takes minutes here
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 75
     assert "interrupted" in err
     assert list((tmp_path / "out").iterdir()) == []
