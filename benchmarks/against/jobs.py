@@ -33,6 +33,7 @@ from rasterio.vrt import WarpedVRT
 
 from rtsmap import bands
 from rtsmap.config import ModelCard
+from rtsmap.detector.calibrated import raw_score
 from rtsmap.detector.torch import TorchDetector
 from rtsmap.models import find_model
 
@@ -46,7 +47,8 @@ class Predictor:
 
     def __init__(self, folder: Path, card: ModelCard) -> None:
         self.card = card
-        detector = TorchDetector(card, folder / card.weights, device="cpu", min_score=card.score_threshold)
+        self.threshold = raw_score(card.score_threshold, card.calibration)  # peers see no calibration
+        detector = TorchDetector(card, folder / card.weights, device="cpu", min_score=self.threshold)
         self._network = detector.network
 
     def __call__(self, image: NDArray[Any]) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def sahi(scene: Path, predictor: Predictor) -> geopandas.GeoDataFrame:
         image, transform, crs = np.moveaxis(dataset.read(), 0, -1), dataset.transform, dataset.crs
     model = Loaded(
         model=predictor,
-        confidence_threshold=card.score_threshold,
+        confidence_threshold=predictor.threshold,
         category_mapping={"0": "slump"},
         device="cpu",
     )
