@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsmap.dataset.stats import BINS, SiteStatistics, channel_range
-from rtsmap.errors import INSTALL_TORCH, DatasetError
-from rtsmap.files import replacing
+from rtsmap.drawing import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SLUMP, _GROUND = "#c0392b", "#4d7358"
-_WIDTH, _HEIGHT, _DPI = 2.6, 2.1, 110  # of one histogram, in inches
+_WIDTH, _HEIGHT = 2.6, 2.1  # of one histogram, in inches
 
 #: Share of the pixels that a histogram of reflectance leaves out at its bright end: snow and glint.
 _CUT = 0.002
@@ -32,29 +31,20 @@ def write_figure(sites: Sequence[SiteStatistics], path: Path) -> None:
         DatasetError: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    try:
-        # without pyplot, which would look for a display and keep every figure
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - only figures need it
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise DatasetError(f"{path}: needs matplotlib, which comes with rtsmap[train]; {INSTALL_TORCH}") from error
     channels = list(sites[0].histograms.slump)
     size = (_WIDTH * (len(channels) + 1), _HEIGHT * len(sites) + 0.4)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(len(sites), len(channels) + 1, squeeze=False)
-    limits = {name: _limits(sites, name) for name in channels}
-    bins = _area_bins(sites)
-    for row, site in zip(panels, sites, strict=True):
-        _draw_areas(row[0], site, bins)
-        for panel, name in zip(row[1:], channels, strict=True):
-            _draw_channel(panel, site, name, limits[name])
-    for panel, name in zip(panels[0], ["area, m²", *channels], strict=True):
-        panel.set_title(name)
-    if channels:
-        panels[0][1].legend(fontsize="x-small", frameon=False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    with drawing(path, size) as figure:
+        panels = figure.subplots(len(sites), len(channels) + 1, squeeze=False)
+        limits = {name: _limits(sites, name) for name in channels}
+        bins = _area_bins(sites)
+        for row, site in zip(panels, sites, strict=True):
+            _draw_areas(row[0], site, bins)
+            for panel, name in zip(row[1:], channels, strict=True):
+                _draw_channel(panel, site, name, limits[name])
+        for panel, name in zip(panels[0], ["area, m²", *channels], strict=True):
+            panel.set_title(name)
+        if channels:
+            panels[0][1].legend(fontsize="x-small", frameon=False)
 
 
 def _area_bins(sites: Sequence[SiteStatistics]) -> NDArray[np.float64]:

@@ -14,9 +14,9 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.pixels import pixels_of
+from rtsmap.drawing import drawing
 from rtsmap.errors import DatasetError
 from rtsmap.evaluation.detections import Detection
-from rtsmap.files import replacing
 from rtsmap.preview import natural_colours
 
 if TYPE_CHECKING:
@@ -65,26 +65,23 @@ def write_panels(
         DatasetError: an image cannot be read, or a model has not seen it.
         OutputError: the picture cannot be written.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only needed here)
-    from matplotlib.lines import Line2D  # noqa: PLC0415
-
     size = len(models) * _SIDE_INCHES + 0.5, len(images) * _SIDE_INCHES + 0.7
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(images), len(models), squeeze=False)
-    for row, image in zip(axes, images, strict=True):
-        picture = natural_colours(pixels_of(dataset.folder, image))
-        for place, (name, found) in zip(row, models.items(), strict=True):
-            outlines = [one.outline for one in _seen(name, found, image) if one.score >= scores[name]]
-            _panel(place, picture, [slump.outline for slump in image.slumps], outlines)
-            if image is images[0]:
-                place.set_title(f"{name}\n(score from {scores[name]:g})", fontsize=9)
-        row[0].set_ylabel(f"{_shortened(image.name)}\n{image.site}", fontsize=8)
-    handles = [Line2D([], [], color=colour) for colour in (_LABEL, _PREDICTION)]
-    figure.legend(
-        handles, ["ground truth", "prediction"], loc="outside lower center", ncols=2, fontsize=8, frameon=False
-    )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    with drawing(path, size) as figure:
+        from matplotlib.lines import Line2D  # noqa: PLC0415  (slow to import, and only needed here)
+
+        axes = figure.subplots(len(images), len(models), squeeze=False)
+        for row, image in zip(axes, images, strict=True):
+            picture = natural_colours(pixels_of(dataset.folder, image))
+            for place, (name, found) in zip(row, models.items(), strict=True):
+                outlines = [one.outline for one in _seen(name, found, image) if one.score >= scores[name]]
+                _panel(place, picture, [slump.outline for slump in image.slumps], outlines)
+                if image is images[0]:
+                    place.set_title(f"{name}\n(score from {scores[name]:g})", fontsize=9)
+            row[0].set_ylabel(f"{_shortened(image.name)}\n{image.site}", fontsize=8)
+        handles = [Line2D([], [], color=colour) for colour in (_LABEL, _PREDICTION)]
+        figure.legend(
+            handles, ["ground truth", "prediction"], loc="outside lower center", ncols=2, fontsize=8, frameon=False
+        )
 
 
 def covered_by_all(dataset: Dataset, models: Mapping[str, Mapping[str, object]]) -> Dataset:

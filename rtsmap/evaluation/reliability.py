@@ -9,10 +9,9 @@ import numpy as np
 
 from rtsmap.config import Calibration
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.errors import INSTALL_TORCH, DatasetError
+from rtsmap.drawing import drawing
 from rtsmap.evaluation.calibration import LOWER_IOUS, MIN_IOU, Evidence, expected_by_site, left_out
 from rtsmap.evaluation.matching import Floats
-from rtsmap.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,26 +134,22 @@ def write_reliability(path: Path, curves: Mapping[str, Sequence[Bin]], title: st
         DatasetError: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only needed here)
-    except ImportError as error:
-        raise DatasetError(f"{path}: needs matplotlib, which comes with rtsmap[train]; {INSTALL_TORCH}") from error
-    figure = Figure(figsize=(5, 6.2), layout="constrained")
-    shares, numbers = figure.subplots(2, sharex=True, height_ratios=(4, 1))
-    top = max((value for bins in curves.values() for one in bins for value in (one.score, one.interval[1])), default=1)
-    limit = min(1.0, 1.05 * top)
-    shares.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
-    for (name, bins), colour in zip(curves.items(), _COLOURS, strict=False):
-        _draw(shares, bins, f"{name} (error {calibration_error(bins) * 100:.1f} %)", colour)
-        numbers.plot([one.score for one in bins], [one.detections for one in bins], "o", color=colour, markersize=4)
-    shares.set(xlim=(0, limit), ylim=(0, limit), ylabel=f"share that is a slump (IoU {MIN_IOU:g})")
-    shares.set_title(title, fontsize=10)
-    shares.legend(loc="upper left", fontsize=8)
-    shares.grid(alpha=0.3)
-    numbers.set(xlabel="score", ylabel="detections", yscale="log", ylim=(0.8, None))
-    numbers.grid(alpha=0.3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    with drawing(path, (5, 6.2)) as figure:
+        shares, numbers = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+        top = max(
+            (value for bins in curves.values() for one in bins for value in (one.score, one.interval[1])), default=1
+        )
+        limit = min(1.0, 1.05 * top)
+        shares.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+        for (name, bins), colour in zip(curves.items(), _COLOURS, strict=False):
+            _draw(shares, bins, f"{name} (error {calibration_error(bins) * 100:.1f} %)", colour)
+            numbers.plot([one.score for one in bins], [one.detections for one in bins], "o", color=colour, markersize=4)
+        shares.set(xlim=(0, limit), ylim=(0, limit), ylabel=f"share that is a slump (IoU {MIN_IOU:g})")
+        shares.set_title(title, fontsize=10)
+        shares.legend(loc="upper left", fontsize=8)
+        shares.grid(alpha=0.3)
+        numbers.set(xlabel="score", ylabel="detections", yscale="log", ylim=(0.8, None))
+        numbers.grid(alpha=0.3)
 
 
 def _draw(axes: "Axes", bins: Sequence[Bin], label: str, colour: str) -> None:

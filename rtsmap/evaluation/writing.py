@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rtsmap.drawing import drawing
 from rtsmap.evaluation.report import Report, Row
 from rtsmap.evaluation.tables import markdown
 from rtsmap.files import replacing
@@ -47,17 +48,13 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterator[Sequence[object
 
 
 def _draw(path: Path, report: Report, title: str) -> None:
-    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only needed here)
-
     curve, score = report.curve, report.overall
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.subplots()
-    axes.step(curve.recall, curve.precision, where="post", color="tab:blue")
-    if score.predictions:
-        axes.plot(score.recall, score.precision, "o", color="tab:red", label=f"from score {score.threshold:g} on")
-        axes.legend(loc="upper right")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.set_title(f"{title}\nAP{score.min_iou * 100:.0f} {score.average_precision * 100:.1f} %", fontsize=10)
-    axes.grid(alpha=0.3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    with drawing(path, (5, 5)) as figure:
+        axes = figure.subplots()
+        axes.step(curve.recall, curve.precision, where="post", color="tab:blue")
+        if score.predictions:
+            axes.plot(score.recall, score.precision, "o", color="tab:red", label=f"from score {score.threshold:g} on")
+            axes.legend(loc="upper right")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        axes.set_title(f"{title}\nAP{score.min_iou * 100:.0f} {score.average_precision * 100:.1f} %", fontsize=10)
+        axes.grid(alpha=0.3)
