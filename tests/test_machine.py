@@ -31,6 +31,11 @@ def test_the_network_has_the_cores_and_other_libraries_one_thread(bare):
     assert machine.os.environ["GDAL_NUM_THREADS"] == machine.os.environ["OPENBLAS_NUM_THREADS"] == "1"
 
 
+def test_torch_s_other_library_is_left_alone(bare):
+    share_cores(2)
+    assert "MKL_NUM_THREADS" not in machine.os.environ  # with one thread for it torch would have one in all
+
+
 def test_a_number_that_is_asked_for_goes_before_the_environment(bare):
     bare.setenv("OMP_NUM_THREADS", "7")
     assert share_cores() == 7

@@ -89,8 +89,9 @@ def train(
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
     with processes(device) as group:
+        sampler = Sampler(dataset, config)
         inputs = input_config(dataset, config)
-        examples = Examples(Sampler(dataset, config), inputs)
+        examples = Examples(sampler, inputs)
         untold = unlabelled_part(unlabelled, dataset) if unlabelled else None
         views = _views(untold, config, inputs) if untold else None
         steps = config.iterations or math.ceil(config.epochs * steps_per_epoch(dataset, config, group.count))
