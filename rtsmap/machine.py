@@ -8,8 +8,9 @@ from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of containers and of SLURM jobs: microseconds of CPU per period, or max
 
-#: Threads of the libraries that compute. OpenMP's are torch's; MKL's too, so none are set: with one, torch has one. numpy's
-#: OpenBLAS has hardly anything to do beside the network, and GDAL decodes ahead of the network, which wants the cores.
+#: Threads of the libraries that compute. OpenMP's are torch's; MKL's too, so none are set: with one, torch has one.
+#: numpy's OpenBLAS has hardly anything to do beside the network, and GDAL decodes ahead of the network, which wants the
+#: cores for itself.
 _OF_THE_NETWORK = "OMP_NUM_THREADS"
 _OTHERS = ("OPENBLAS_NUM_THREADS", "GDAL_NUM_THREADS")
 
