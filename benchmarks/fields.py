@@ -63,7 +63,7 @@ def simulate(instances: int, diameter: float, rng: np.random.Generator) -> Field
     radii = diameter / 2 * np.clip(1 + waves(len(centres), 0.12, rng), 0.4, 1.4)
     size = int(np.ceil(side * step))
     chip_grid = ChipGrid(Grid(None, None, size, size), CHIP, OVERLAP)  # type: ignore[arg-type]
-    return Field(centres, radii, [place for row in range(chip_grid.rows) for place in chip_grid.places(row)])
+    return Field(centres, radii, list(chip_grid.all_places()))
 
 
 def detect(field: Field, noise: float, rng: np.random.Generator) -> list[Instance]:

@@ -78,6 +78,10 @@ class ChipGrid:
             for column, across in enumerate(self._across)
         ]
 
+    def all_places(self) -> Iterator[ChipWindow]:
+        """All chips, row by row."""
+        return (place for row in range(self.rows) for place in self.places(row))
+
     def _spans(self, size: int) -> list[_Span]:
         starts = range(0, max(size - self.overlap, 1), self.stride)
         borders = [0, *(start + self.overlap // 2 for start in starts[1:]), size]

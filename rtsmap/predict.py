@@ -62,7 +62,7 @@ def plan_scene(path: str, card: ModelCard, options: Options) -> Plan:
     with _open(path, options, dem_for(card, options)) as scene:
         source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
         lattice, wanted, _ = _layout(source, card, options)
-        cores = [place.core for row in range(lattice.rows) for place in lattice.places(row) if wanted(place)]
+        cores = [place.core for place in lattice.all_places() if wanted(place)]
         resampled = source is not scene
         gsd_m = card.input.gsd_m if resampled else scene.info.gsd_m
         area = sum(core.height * core.width for core in cores) * gsd_m**2
@@ -101,7 +101,7 @@ def predict_scene(
     with _open(path, options, dem_for(card, options)) as scene:
         source = Shared(scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m))
         lattice, wanted, area = _layout(source, card, options)
-        total = sum(wanted(place) for row in range(lattice.rows) for place in lattice.places(row))
+        total = sum(map(wanted, lattice.all_places()))
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _counted(read_chips(source, lattice, wanted=wanted), observed)

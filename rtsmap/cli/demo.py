@@ -42,7 +42,7 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     folder, card = find_model(model)
     verify(folder, card)
     layer, preview = output / "slumps.gpkg", output / "preview.png"
-    predict.check_outputs((layer,), preview, overwrite=overwrite)
+    predict.check_outputs(layer, preview, overwrite=overwrite)
     settings = Options()
     detector = predict.load(folder, card, settings, device, runtime=runtime)
     scene = example_folder() / "taimyr.tif"

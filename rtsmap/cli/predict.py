@@ -108,7 +108,7 @@ def predict(
     if output is None or dry_run:
         _plan(scenes, folder, card, settings, device, flips, runtime)
         return
-    check_outputs((*output_files(output), *filter(None, [profile])), preview, overwrite=overwrite)
+    check_outputs(*output_files(output), profile, preview, overwrite=overwrite)
     times = Profile()
     with times.stage("load"):
         detector = load(folder, card, settings, device, flips, runtime)
@@ -123,11 +123,11 @@ def predict(
         click.echo(f"profile: {times.summary()} -> {profile}", err=True)
 
 
-def check_outputs(outputs: tuple[Path, ...], preview: Path | None, *, overwrite: bool) -> None:
-    """Fail before any work when an output could not be written."""
+def check_outputs(*outputs: Path | None, overwrite: bool) -> None:
+    """Fail before any work when an output that is wanted could not be written."""
     from rtsmap.files import check_writable
 
-    for path in (*outputs, preview) if preview else outputs:
+    for path in filter(None, outputs):
         check_writable(path, overwrite=overwrite)
 
 
