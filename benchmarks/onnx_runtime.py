@@ -25,7 +25,8 @@ import numpy as np
 import torch
 
 from rtsmap import bands
-from rtsmap.chips import ChipGrid, read_chips
+from rtsmap.blocks import read_chips
+from rtsmap.chips import ChipGrid
 from rtsmap.config import PRESETS, ModelCard
 from rtsmap.demo import example_folder
 from rtsmap.detector import load_detector

@@ -6,8 +6,9 @@ perimeter by more than a half, and a geographic grid has no metres at all.
 
 import math
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import TypeVar
 
 import numpy as np
@@ -124,11 +125,11 @@ class Describer:
         }
 
     def _quality(self, geometry: BaseGeometry, window: Window, pixels: Pixels) -> dict[str, object]:
-        inside = _burn(geometry, window, all_touched=False)
-        touched = _burn(geometry, window, all_touched=True)
+        touched = _burn([geometry], window, all_touched=True) > 0
+        zones = _burn([self._widened(geometry), geometry], window)
+        inside, ring = zones == 2, (zones == 1) & ~touched
         if not inside.any():  # a sliver between pixel centres
             inside = touched
-        ring = _burn(self._widened(geometry), window, all_touched=False) & ~touched
         index, nir = bands.ndvi(pixels.reflectance), pixels.reflectance[bands.BANDS.index("nir")]
         clear = pixels.clear & pixels.valid
         ndvi_mean, ndvi_around = _mean(index, inside & clear), _mean(index, ring & clear)
@@ -208,12 +209,13 @@ def _extent(parts: Iterable[BaseGeometry], longitude: float, latitude: float) ->
     return float(lengths.max()), float(lengths.min()), math.degrees(math.atan2(east, north)) % 180.0
 
 
-def _burn(geometry: BaseGeometry, window: Window, *, all_touched: bool) -> BoolArray:
-    """The window's pixels whose centres lie in the geometry, or all that it touches; pixel coordinates."""
+def _burn(geometries: Sequence[BaseGeometry], window: Window, *, all_touched: bool = False) -> NDArray[np.uint8]:
+    """For each pixel of the window, which geometry its centre lies in, or that touches it: 1, 2, ..., the last one."""
     shape = window.height, window.width
     origin = Affine.translation(window.column, window.row)
-    burnt = rasterize([geometry], out_shape=shape, transform=origin, all_touched=all_touched, dtype="uint8")
-    return np.asarray(burnt, dtype=np.bool_)
+    numbered = zip(geometries, count(1), strict=False)
+    burnt: NDArray[np.uint8] = rasterize(numbered, shape, transform=origin, all_touched=all_touched, dtype="uint8")
+    return burnt
 
 
 def _mean(values: NDArray[np.float32], where: BoolArray) -> float | None:

@@ -54,9 +54,10 @@ def ndvi(reflectance: FloatArray) -> FloatArray:
         reflectance: `(4, rows, columns)` in the order of `BANDS`.
     """
     red, nir = reflectance[BANDS.index("red")], reflectance[BANDS.index("nir")]
+    index: FloatArray = nir - red
     total = nir + red
-    index: FloatArray = np.zeros_like(total)
-    np.divide(nir - red, total, out=index, where=total > 0)
+    np.maximum(total, np.finfo(np.float32).tiny, out=total)  # a mask of where to divide would cost more
+    index /= total
     return index
 
 
@@ -117,5 +118,6 @@ def network_input(
         band = channel(name, reflectance, terrain)
         np.subtract(band, np.float32(mean[name]), out=stacked[index])
         stacked[index] /= np.float32(deviation[name])
-    stacked *= valid
+    if not valid.all():
+        stacked *= valid
     return stacked

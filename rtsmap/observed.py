@@ -35,7 +35,7 @@ class ObservedArea:
         self._to_wgs84 = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
         self._step = max(1, round(cell_m / math.sqrt(self._pixel_m2(grid))))
         cells = math.ceil(grid.height / self._step), math.ceil(grid.width / self._step)
-        self._clear: NDArray[np.int64] = np.zeros(cells, dtype=np.int64)
+        self._clear: NDArray[np.unsignedinteger] = np.zeros(cells, dtype=np.min_scalar_type(self._step**2))
         self._aoi = None if aoi is None else affine_transform(aoi, (~grid.transform).to_shapely())
         self.valid_pixels = 0
         self.clear_pixels = 0
@@ -71,7 +71,7 @@ class ObservedArea:
         """Geodesic area of the clear pixels in km2: their number, block by block, times the area of a pixel there."""
         rows = np.arange(0, self._clear.shape[0], _BLOCK_CELLS)
         columns = np.arange(0, self._clear.shape[1], _BLOCK_CELLS)
-        counts = np.add.reduceat(np.add.reduceat(self._clear, rows, axis=0), columns, axis=1)
+        counts = np.add.reduceat(np.add.reduceat(self._clear, rows, axis=0, dtype=np.int64), columns, axis=1)
         total = 0.0
         side = self._step * _BLOCK_CELLS
         for row, column in np.argwhere(counts):
@@ -86,8 +86,8 @@ class ObservedArea:
             A valid MultiPolygon, empty where nothing was observed. Its outline follows cells, so its area differs
             from `observed_km2` by what is clear in cells that are mostly masked, and the other way round.
         """
-        mask = (self._clear > 0) & (2 * self._clear >= self._pixels_per_cell())
-        drawn = shapes(mask.astype(np.uint8), mask=mask, transform=Affine.scale(self._step))
+        mask = (self._clear >= self._half_of_cells()) & (self._clear > 0)
+        drawn = shapes(mask.view(np.uint8), mask=mask, transform=Affine.scale(self._step))
         # Joined by their sides only, the shapes neither overlap nor cross themselves: no union is needed, which would
         # take many times as long under scattered clouds.
         rings = (geometry["coordinates"] for geometry, _ in drawn)
@@ -112,11 +112,15 @@ class ObservedArea:
         rows = np.add.reduceat(seen, row_starts, axis=0, dtype=np.int64)
         sums = np.add.reduceat(rows, column_starts, axis=1)
         height, width = sums.shape
-        self._clear[first_row : first_row + height, first_column : first_column + width] += sums
+        cells = np.s_[first_row : first_row + height, first_column : first_column + width]
+        self._clear[cells] += sums.astype(self._clear.dtype)
 
-    def _pixels_per_cell(self) -> NDArray[np.int64]:
-        heights = _cell_sizes(self._grid.height, self._step)
-        return heights[:, None] * _cell_sizes(self._grid.width, self._step)[None, :]
+    def _half_of_cells(self) -> NDArray[np.unsignedinteger]:
+        """Half of the pixels of every cell, rounded up; of the type of the counts, for a mosaic has many."""
+        heights, widths = (_cell_sizes(size, self._step) for size in (self._grid.height, self._grid.width))
+        half = np.full(self._clear.shape, -(-(self._step**2) // 2), dtype=self._clear.dtype)
+        half[-1], half[:, -1] = -(-heights[-1] * widths // 2), -(-heights * widths[-1] // 2)  # the others are whole
+        return half
 
     def _pixel_m2(self, grid: Grid) -> float:
         return self._area_m2(Window(grid.height // 2, grid.width // 2, 1, 1))

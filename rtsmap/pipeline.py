@@ -15,7 +15,8 @@ import numpy as np
 
 from rtsmap import bands
 from rtsmap.ahead import ahead
-from rtsmap.chips import ChipBlock
+from rtsmap.blocks import ChipBlock
+from rtsmap.chips import ChipGrid
 from rtsmap.config import ModelCard
 from rtsmap.detector import Detector
 from rtsmap.instances import outlines
@@ -39,10 +40,6 @@ from rtsmap.records import (
 AHEAD = 2
 
 
-def no_progress(_done: int, _total: int) -> None:
-    """Progress for callers that want none."""
-
-
 @dataclass(frozen=True)
 class Flow:
     """How the work is done. It changes speed and memory, never the result on the CPU.
@@ -50,13 +47,13 @@ class Flow:
     Attributes:
         batch_size: chips per call of the detector.
         ahead: batches made before they are asked for; 0: one stage after another, in the calling thread.
-        progress: called with the chips of the lattice that are done, and their number.
+        progress: called with how many chips of the lattice are done.
         profile: takes the times.
     """
 
     batch_size: int = 1
     ahead: int = AHEAD
-    progress: Callable[[int, int], None] = no_progress
+    progress: Callable[[int], None] = lambda _done: None
     profile: Profile = field(default_factory=Profile)
 
 
@@ -86,7 +83,12 @@ class _Batch(NamedTuple):
 
 
 def merged_instances(
-    blocks: Iterable[ChipBlock], total: int, card: ModelCard, detector: Detector, score: float, flow: Flow
+    blocks: Iterable[ChipBlock],
+    lattice: ChipGrid,
+    card: ModelCard,
+    detector: Detector,
+    score: float,
+    flow: Flow,
 ) -> Generator[MergedInstance, None, None]:
     """Find the slumps in blocks of chips.
 
@@ -94,7 +96,7 @@ def merged_instances(
 
     Args:
         blocks: as `read_chips` gives them; with `flow.ahead` they are taken in another thread.
-        total: chips of the lattice, for `flow.progress`.
+        lattice: theirs.
         card: the model's card.
         detector: the model itself.
         score: the lowest that is kept, 0..1.
@@ -109,8 +111,7 @@ def merged_instances(
     with ahead(read, flow.ahead, name="reader", waits=profile.inputs) as batches:
         detected = _detected(batches, detector, profile)
         with ahead(detected, flow.ahead, name="network", waits=profile.detections) as found:
-            yield from _merged(_outlined(found, score, total, flow), profile)
-    flow.progress(total, total)
+            yield from _merged(_outlined(found, score, flow), lattice, profile)
 
 
 def _batches(blocks: Iterable[ChipBlock], card: ModelCard, flow: Flow) -> Iterator[_Batch]:
@@ -152,23 +153,26 @@ def _detected(
 
 
 def _outlined(
-    found: Iterable[tuple[tuple[ChipWindow, ...], list[Detections], int]], score: float, total: int, flow: Flow
-) -> Iterator[tuple[int, list[Instance]]]:
-    """Chip row and outlines of every chip."""
+    found: Iterable[tuple[tuple[ChipWindow, ...], list[Detections], int]], score: float, flow: Flow
+) -> Iterator[tuple[ChipWindow, list[Instance]]]:
+    """Place and outlines of every chip."""
     for places, results, done in found:
         for place, detections in zip(places, results, strict=True):
             with flow.profile.stage("outlines"):
                 instances = outlines(detections, place, score=score)
-            yield place.row, instances
-        flow.progress(done, total)
+            yield place, instances
+        flow.progress(done)
 
 
-def _merged(found: Iterable[tuple[int, list[Instance]]], profile: Profile) -> Iterator[MergedInstance]:
-    merger = Merger()
-    for row, chips in groupby(found, key=lambda pair: pair[0]):
+def _merged(
+    found: Iterable[tuple[ChipWindow, list[Instance]]], lattice: ChipGrid, profile: Profile
+) -> Iterator[MergedInstance]:
+    columns = lattice.strip_columns
+    merger = Merger(strip_columns=columns if lattice.strips > 1 else None)
+    for (strip, row), chips in groupby(found, key=lambda pair: (pair[0].column // columns, pair[0].row)):
         instances = [instance for _, one_chip in chips for instance in one_chip]
         with profile.stage("merge"):
-            slumps = merger.add_row(row, instances)
+            slumps = merger.add_row(row, instances, strip=strip)
         yield from slumps
     with profile.stage("merge"):
         slumps = merger.finish()

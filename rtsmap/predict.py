@@ -14,14 +14,15 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap import bands, preview
 from rtsmap.attributes import Describer
-from rtsmap.chips import ChipBlock, ChipGrid, read_chips
+from rtsmap.blocks import ChipBlock, read_chips
+from rtsmap.chips import ChipGrid
 from rtsmap.config import ModelCard
 from rtsmap.detector import Detector
 from rtsmap.errors import SceneError
 from rtsmap.layer import SceneResult
 from rtsmap.observed import ObservedArea
 from rtsmap.options import MIN_AREA_M2, Options, dem_for, provenance
-from rtsmap.pipeline import AHEAD, Flow, Shared, merged_instances, no_progress
+from rtsmap.pipeline import AHEAD, Flow, Shared, merged_instances
 from rtsmap.polygons import read_area
 from rtsmap.profile import Profile
 from rtsmap.records import PRECISION_PX, ChipWindow, Grid, MergedInstance, PixelSource, Slump
@@ -44,6 +45,10 @@ __all__ = [
     "provenance",
     "seconds_per_chip",
 ]
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """Progress for callers that want none."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,6 @@ def predict_scene(
         InputError: an option does not fit, or the model sees the terrain and there is no elevation model.
     """
     resolved, profile = options.for_model(card), profile or Profile()
-    flow = Flow(batch_size, ahead, progress, profile)
     with _open(path, options, dem_for(card, options)) as scene:
         source = Shared(scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m))
         lattice, wanted, area = _layout(source, card, options)
@@ -105,11 +109,13 @@ def predict_scene(
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _counted(read_chips(source, lattice, wanted=wanted), observed)
+        flow = Flow(batch_size, ahead, lambda done: progress(done, total), profile)
         with (
-            scene.read_cache(lattice.chip_size, source.grid),
-            closing(merged_instances(blocks, total, card, detector, resolved.score, flow)) as merged,
+            scene.read_cache(lattice.chip_size, lattice.strip_px, source.grid),
+            closing(merged_instances(blocks, lattice, card, detector, resolved.score, flow)) as merged,
         ):
             slumps = list(_described(merged, source, describer, resolved.min_area_m2, area, profile))
+        progress(total, total)
         if area is None and not observed.valid_pixels:
             raise SceneError(f"{path}: has no valid pixel; is the download complete?")
         with profile.stage("describe"):
@@ -155,7 +161,7 @@ def find(
     size = card.input.chip_size if chip_size is None else chip_size
     lattice = ChipGrid(source.grid, size, card.input.overlap if overlap is None else overlap, card.network.alignment)
     blocks, flow = read_chips(source, lattice), Flow(batch_size, ahead=0)
-    merged = merged_instances(blocks, len(lattice), card, detector, score, flow)
+    merged = merged_instances(blocks, lattice, card, detector, score, flow)
     inside = (_cut_to(source.grid, instance) for instance in merged)
     return [instance for instance in inside if instance.geometry.area > 0]
 

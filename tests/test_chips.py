@@ -1,7 +1,4 @@
-"""The lattice of chips tiles the grid, and reading it gives every pixel once."""
-
-import math
-import tracemalloc
+"""The lattice of chips tiles the grid."""
 
 import numpy as np
 import pytest
@@ -9,39 +6,13 @@ from affine import Affine
 from pyproj import CRS
 
 from rtsmap import chips
-from rtsmap.chips import ChipBlock, ChipGrid, read_chips
+from rtsmap.chips import ChipGrid
 from rtsmap.errors import InputError
-from rtsmap.records import Chip, ChipWindow, Grid, Pixels, Window
+from rtsmap.records import Grid, Window
 
 
 def grid(height: int, width: int) -> Grid:
     return Grid(CRS.from_epsg(32607), Affine(3, 0, 0, 0, -3, 0), height, width)
-
-
-class MemoryScene:
-    """Pixels held in memory that count how often each was read."""
-
-    def __init__(self, height: int, width: int, clear: np.ndarray | None = None) -> None:
-        self.grid = grid(height, width)
-        self.reads = np.zeros((height, width), dtype=np.int64)
-        self.valid = np.ones((height, width), dtype=np.bool_)
-        self.clear = self.valid.copy() if clear is None else clear
-        self.reflectance = np.random.default_rng(7).random((4, height, width), dtype=np.float32)
-
-    def read(self, window: Window) -> Pixels:
-        inside = window.intersection(self.grid.window)
-        result = Pixels(
-            np.zeros((4, window.height, window.width), dtype=np.float32),
-            np.zeros((window.height, window.width), dtype=np.bool_),
-            np.zeros((window.height, window.width), dtype=np.bool_),
-        )
-        here = np.s_[inside.row : inside.row + inside.height, inside.column : inside.column + inside.width]
-        row, column = inside.row - window.row, inside.column - window.column
-        there = np.s_[row : row + inside.height, column : column + inside.width]
-        self.reads[here] += 1
-        result.reflectance[:, *there] = self.reflectance[:, *here]
-        result.valid[there], result.clear[there] = self.valid[here], self.clear[here]
-        return result
 
 
 def slices(window: Window) -> tuple[slice, slice]:
@@ -56,7 +27,7 @@ SIZES = [(1, 1), (31, 500), (32, 32), (33, 32), (64, 64), (65, 90), (100, 257), 
 def test_cores_tile_the_grid_and_keep_their_margin(height: int, width: int, overlap: int) -> None:
     lattice = ChipGrid(grid(height, width), 32, overlap)
     covered = np.zeros((height, width), dtype=np.int64)
-    places = [place for row in range(lattice.rows) for place in lattice.places(row)]
+    places = list(lattice.all_places())
     assert len(places) == len(lattice)
     for place in places:
         covered[slices(place.core)] += 1
@@ -106,79 +77,19 @@ def test_an_overlap_that_makes_no_lattice_is_an_error(overlap: int) -> None:
         ChipGrid(grid(100, 100), 32, overlap)
 
 
-@pytest.mark.parametrize("overlap", [0, 8, 24])
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_reading_gives_every_chip_from_every_pixel_once(
-    height: int, width: int, overlap: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chips, "BLOCK_PIXELS", 32 * 80)  # so that rows are read in several blocks
-    scene = MemoryScene(height, width)
-    lattice = ChipGrid(scene.grid, 32, overlap)
-    blocks = list(read_chips(scene, lattice))
-    assert (scene.reads == 1).all()
-    whole = np.zeros((height, width), dtype=np.int64)
-    for block in blocks:
-        whole[slices(block.core)] += block.clear
-    assert (whole == 1).all()
-    found = [chip for block in blocks for chip in block.chips]
-    assert [chip.place for chip in found] == [place for row in range(lattice.rows) for place in lattice.places(row)]
-    for chip in found:
-        assert_same(chip, scene.read(chip.place.window))
+def test_a_wide_lattice_is_worked_through_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chips, "STRIP_PX", 80)  # three columns of chips
+    lattice = ChipGrid(grid(70, 170), 32, 8)
+    assert (lattice.strip_columns, lattice.strips, lattice.strip_px) == (3, 3, 80)
+    places = list(lattice.all_places())
+    assert sorted(places, key=lambda place: (place.column // 3, place.row, place.column)) == places
+    assert {place.column for place in lattice.places(0, 2)} == {6}
+    assert {(place.row, place.column) for place in places} == {(row, column) for row in range(3) for column in range(7)}
 
 
-def assert_same(chip: Chip, expected: Pixels) -> None:
-    np.testing.assert_array_equal(chip.pixels.reflectance, expected.reflectance)
-    np.testing.assert_array_equal(chip.pixels.valid, expected.valid)
-    np.testing.assert_array_equal(chip.pixels.clear, expected.clear)
-
-
-def test_chips_without_a_clear_pixel_in_their_core_are_left_out_but_counted() -> None:
-    clear = np.zeros((100, 100), dtype=np.bool_)
-    clear[50, 60] = True
-    scene = MemoryScene(100, 100, clear)
-    blocks = list(read_chips(scene, ChipGrid(scene.grid, 32, 8)))
-    [chip] = [chip for block in blocks for chip in block.chips]
-    assert (chip.place.row, chip.place.column) == (1, 2)
-    assert sum(int(block.valid.sum()) for block in blocks) == 100 * 100
-    assert sum(int(block.clear.sum()) for block in blocks) == 1
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_chips_that_are_not_wanted_are_not_read(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chips, "BLOCK_PIXELS", 32 * 80)
-    scene = MemoryScene(150, 260)
-    lattice = ChipGrid(scene.grid, 32, 8)
-    chosen = np.random.default_rng(seed).random((lattice.rows, len(lattice) // lattice.rows)) < 0.4
-
-    def wanted(place: ChipWindow) -> bool:
-        return bool(chosen[place.row, place.column])
-
-    blocks: list[ChipBlock] = list(read_chips(scene, lattice, wanted=wanted))
-    needed = np.zeros_like(scene.valid)
-    for row in range(lattice.rows):
-        for place in filter(wanted, lattice.places(row)):
-            needed[slices(place.window.intersection(scene.grid.window))] = True
-    assert not scene.reads[~needed].any()
-    found = [chip for block in blocks for chip in block.chips]
-    assert len(found) == chosen.sum()
-    for chip in found:
-        assert_same(chip, scene.read(chip.place.window))
-
-
-def test_memory_is_that_of_one_row_of_chips() -> None:
-    class Bright:
-        grid = grid(1_300, 20_000)
-
-        def read(self, window: Window) -> Pixels:
-            shape = window.height, window.width
-            mask = np.ones(shape, dtype=np.bool_)
-            return Pixels(np.ones((4, *shape), dtype=np.float32), mask, mask)
-
-    tracemalloc.start()
-    try:
-        number = sum(len(block.chips) for block in read_chips(Bright(), ChipGrid(Bright.grid, 512, 64)))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert number == math.ceil((1_300 - 64) / 448) * math.ceil((20_000 - 64) / 448)
-    assert peak < 180e6
+@pytest.mark.parametrize("width", [20, 32, 80])
+def test_a_narrow_lattice_is_one_strip(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chips, "STRIP_PX", 80)
+    lattice = ChipGrid(grid(70, width), 32, 8)
+    assert lattice.strips == 1
+    assert lattice.places(1, 0) == lattice.places(1)

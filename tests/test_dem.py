@@ -12,7 +12,8 @@ from affine import Affine
 from pyproj import Transformer
 
 from rtsmap import bands
-from rtsmap.chips import ChipGrid, read_chips
+from rtsmap.blocks import read_chips
+from rtsmap.chips import ChipGrid
 from rtsmap.config import InputConfig, ModelCard, NetworkConfig
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.checking import check_dataset

@@ -229,6 +229,20 @@ def test_row_by_row_gives_the_same_as_all_at_once_and_holds_only_what_may_change
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("strip_columns", [1, 3, 4, 9])
+def test_strip_by_strip_gives_the_same_as_all_at_once_and_holds_only_what_may_change(seed: int, strip_columns: int):
+    instances = blobs(seed)
+    merger, slumps, held = Merger(strip_columns=strip_columns), [], []
+    for strip, row in np.ndindex(-(-len(CHIPS.places(0)) // strip_columns), CHIPS.rows):
+        of_row = [one for one in instances if (one.place.column // strip_columns, one.place.row) == (strip, row)]
+        slumps += merger.add_row(row, of_row, strip=strip)
+        held.append(len(merger._held))
+    slumps += merger.finish()
+    assert as_bytes(in_order(slumps)) == as_bytes(merge(instances))
+    assert max(held[:-1]) < len(instances) / 3
+
+
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.2])
 def test_slumps_are_valid_polygons_and_none_is_written_twice(seed: int, noise: float):
     slumps = merge(blobs(seed, noise))
@@ -271,9 +285,10 @@ def test_rows_without_instances_may_be_left_out_and_no_instance_gives_no_slump()
 def test_wrong_calls_are_refused():
     merger = Merger()
     merger.add_row(1, [])
-    with pytest.raises(ValueError, match="rows must ascend: 1 after 1"):
+    with pytest.raises(ValueError, match="rows must ascend: 1 of strip 0 comes too late"):
         merger.add_row(1, [])
     with pytest.raises(ValueError, match="of row 2"):
         merger.add_row(2, [seen(disc(50, 50, 5), 0, 0)])
+    assert merger.add_row(0, [], strip=1) == []
     with pytest.raises(ValueError, match=r"within 0\.5\.\.1, not 0\.3"):
         Merger(agreement=0.3)

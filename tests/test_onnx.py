@@ -15,7 +15,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from rtsmap.chips import ChipGrid, read_chips
+from rtsmap.blocks import read_chips
+from rtsmap.chips import ChipGrid
 from rtsmap.cli import rtsmap as rtsmap_cli
 from rtsmap.config import ModelCard, NetworkConfig
 from rtsmap.demo import example_folder

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap import predict
-from rtsmap.chips import read_chips
+from rtsmap import chips, predict
+from rtsmap.blocks import read_chips
 from rtsmap.errors import InputError, SceneError
 from rtsmap.layer import write_layer
 from rtsmap.predict import Options, plan_scene, predict_scene
@@ -78,6 +78,15 @@ def test_another_lattice_gives_the_same_slumps(scene, chip_size, overlap):
     first = predict_scene(scene, card(), BareGround(), Options())
     other = predict_scene(scene, card(), BareGround(), Options(chip_size=chip_size, overlap=overlap))
     assert boxes(other) == boxes(first)
+
+
+def test_strips_give_the_same_slumps(scene, monkeypatch):
+    first = predict_scene(scene, card(), BareGround(), Options())
+    monkeypatch.setattr(chips, "STRIP_PX", 300)
+    other = predict_scene(scene, card(), BareGround(), Options())
+    assert boxes(other) == boxes(first)
+    assert sorted(slump.geometry.wkb for slump in other.slumps) == sorted(slump.geometry.wkb for slump in first.slumps)
+    assert (other.observed_km2, other.observed) == (first.observed_km2, first.observed)
 
 
 def test_batches_threads_and_order_of_chips_change_no_byte(scene, tmp_path, monkeypatch):

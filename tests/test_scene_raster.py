@@ -168,7 +168,7 @@ def test_block_cache_holds_a_stripe(tmp_path: Path) -> None:
         assert needed == (math.ceil(512 / 256) + 1) * 256 * math.ceil(9000 / 256) * 256 * 4 * 2
         assert scene.read_cache_bytes(10) == 36 * 256 * 256 * 2 * 4 * 2
         finer = scene.at_gsd(1.5, (1.4, 1.6)).grid
-        assert scene.read_cache_bytes(1000, finer) == needed
+        assert scene.read_cache_bytes(1000, grid=finer) == needed
         with scene.read_cache(512):
             assert get_gdal_config("GDAL_CACHEMAX") == needed
 

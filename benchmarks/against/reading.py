@@ -25,7 +25,8 @@ TORCHGEO_BATCH = 8
 
 
 def rtsmap(path: Path, chip: int, overlap: int) -> Iterator[Any]:
-    from rtsmap.chips import ChipGrid, read_chips
+    from rtsmap.blocks import read_chips
+    from rtsmap.chips import ChipGrid
     from rtsmap.scene import open_scene
 
     yield

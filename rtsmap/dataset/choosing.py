@@ -10,7 +10,8 @@ from affine import Affine
 from shapely.affinity import affine_transform
 
 from rtsmap.bands import BANDS, TERRAIN
-from rtsmap.chips import ChipGrid, read_chips
+from rtsmap.blocks import read_chips
+from rtsmap.chips import ChipGrid
 from rtsmap.dataset.cutting import ChipLabels, SceneLabels, chip_labels
 from rtsmap.dataset.images import LabelledImage
 from rtsmap.dataset.planning import ScenePlan
@@ -71,7 +72,7 @@ class SceneChips:
 
     def chips(self, wanted: Collection[tuple[int, int]] | None = None) -> Iterator[Chip]:
         """All chips with clear pixels, or those wanted."""
-        with self._scene.read_cache(self._cutting.chip_size, self._source.grid):
+        with self._scene.read_cache(self._cutting.chip_size, self._lattice.strip_px, self._source.grid):
             for block in read_chips(
                 self._source,
                 self._lattice,

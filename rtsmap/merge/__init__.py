@@ -35,7 +35,7 @@ import shapely
 
 from rtsmap.merge.links import Links, components, link
 from rtsmap.merge.slumps import WHOLE, resolve
-from rtsmap.merge.views import Views, in_core, sorted_order
+from rtsmap.merge.views import Views, in_core, sorted_order, turn
 from rtsmap.records import Instance, MergedInstance
 
 __all__ = ["WHOLE", "Merger", "in_order", "merge"]
@@ -44,57 +44,62 @@ __all__ = ["WHOLE", "Merger", "in_order", "merge"]
 class Merger:
     """Takes the instances of a scene row by row and gives back the slumps that can no longer change.
 
-    Only slumps that reach the windows of rows still to come are held, so memory does not grow with the scene.
+    Only slumps that reach the windows of rows and strips still to come are held, so memory does not grow with the
+    scene.
 
     Args:
         agreement: intersection over union in the common zone above which two instances are the same slump, 0.5..1.
+        strip_columns: columns of chips in a strip; without it all of a row comes at once.
 
     Raises:
         ValueError: `agreement` is outside its range.
     """
 
-    def __init__(self, *, agreement: float = 0.5) -> None:
+    def __init__(self, *, agreement: float = 0.5, strip_columns: int | None = None) -> None:
         if not 0.5 <= agreement <= 1.0:
             raise ValueError(f"agreement must be within 0.5..1, not {agreement}: below, one outline could match two")
         self._agreement = agreement
-        self._row: int | None = None
+        self._strip_columns = strip_columns
+        self._turn = -inf
         self._held = Views.of([])
         self._links = Links.none()
 
-    def add_row(self, row_index: int, instances: Sequence[Instance]) -> list[MergedInstance]:
-        """Add all instances of a row of chips; rows without any may be left out.
+    def add_row(self, row_index: int, instances: Sequence[Instance], *, strip: int = 0) -> list[MergedInstance]:
+        """Add all instances of a strip's row of chips; rows without any may be left out.
 
         Args:
-            row_index: of the chips, `ChipWindow.row`; larger than in the call before.
+            row_index: of the chips, `ChipWindow.row`; larger than in the call before, unless the strip is.
             instances: in any order, with valid polygons within their chips' windows.
+            strip: of the chips; no less than in the call before.
 
         Returns:
-            The slumps that no later row can change, in the order of `in_order`.
+            The slumps that nothing later can change, in the order of `in_order`.
 
         Raises:
             ValueError: rows do not ascend, or an instance is of another row.
         """
-        if self._row is not None and row_index <= self._row:
-            raise ValueError(f"rows must ascend: {row_index} after {self._row}")
+        now = turn(row_index, strip)
+        if now <= self._turn:
+            raise ValueError(f"rows must ascend: {row_index} of strip {strip} comes too late")
         if any(instance.place.row != row_index for instance in instances):
             raise ValueError(f"all instances must be of row {row_index}")
-        self._row = row_index
+        self._turn = now
         first = len(self._held)
         self._held = self._held.and_then(in_core(Views.of(instances)))
         self._links = self._links.and_then(link(self._held, first, self._agreement))
-        return self._release(row_index)
+        return self._release(now)
 
     def finish(self) -> list[MergedInstance]:
         """Give back the slumps that are still held, and start anew."""
-        self._row = None
-        return self._release(None)
+        self._turn = -inf
+        return self._release(inf)
 
-    def _release(self, row: int | None) -> list[MergedInstance]:
-        """Resolve the groups of linked instances that rows after `row` cannot reach; all of them for None."""
+    def _release(self, now: float) -> list[MergedInstance]:
+        """Resolve the groups of linked instances that nothing after the turn `now` can reach."""
         groups = components(len(self._held), self._links.pairs)
         latest = np.full(len(self._held), -np.inf)  # by group, of which there are no more than instances
-        np.maximum.at(latest, groups, self._held.last_rows())
-        done = latest[groups] <= (inf if row is None else row)
+        np.maximum.at(latest, groups, self._held.last_turns(self._strip_columns))
+        done = latest[groups] <= now
         slumps = resolve(self._held.among(done), self._links.among(done))
         self._held, self._links = self._held.among(~done), self._links.among(~done)
         return in_order(slumps)

@@ -15,6 +15,9 @@ Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
+#: More than the rows of any lattice.
+ROWS = 1e9
+
 
 @dataclass(frozen=True)
 class Views:
@@ -71,18 +74,24 @@ class Views:
         """`(n, 4)`, of the outlines."""
         return cast(Floats, shapely.bounds(self.polygons).reshape(-1, 4))
 
-    def last_rows(self) -> Floats:
-        """The last row of chips whose windows each instance may reach.
+    def last_turns(self, strip_columns: int | None) -> Floats:
+        """The turn of the last chips whose windows each instance may reach; see `turn`.
 
         The lattice follows from one chip: its core ends half an overlap before its window, and the next window starts
-        half an overlap before the next core. In the last row, whose core may end with the scene long before its window,
-        this gives too short a stride; slumps are then held until the end.
+        half an overlap before the next core. In the last row and column, whose cores may end with the scene long before
+        their windows, this gives too short a stride; slumps are then held until the end.
         """
-        top, bottom = self.windows[:, 1], self.windows[:, 3]
-        stride = 2 * self.cores[:, 3] - bottom - top
+        columns, rows = (self._last_chips(axis) for axis in (0, 1))
+        strips = np.zeros_like(columns) if strip_columns is None else np.floor(columns / strip_columns)
+        return strips * ROWS + rows
+
+    def _last_chips(self, axis: int) -> Floats:
+        """Column (axis 0) or row (axis 1) of the last chip that each instance may reach."""
+        near, far = self.windows[:, axis], self.windows[:, axis + 2]
+        stride = 2 * self.cores[:, axis + 2] - far - near
         with np.errstate(divide="ignore", invalid="ignore"):
-            beyond = np.ceil((self.bounds[:, 3] - top) / stride) - 1
-        return cast(Floats, np.where(stride > 0, self.chips[:, 0] + np.maximum(beyond, 0), np.inf))
+            beyond = np.ceil((self.bounds[:, axis + 2] - near) / stride) - 1
+        return cast(Floats, np.where(stride > 0, self.chips[:, 1 - axis] + np.maximum(beyond, 0), np.inf))
 
     def clearance(self) -> tuple[Floats, Floats]:
         """How far each outline, and the centre of its bounds, keep from the window's border, in half overlaps.
@@ -100,6 +109,11 @@ class Views:
                 for sides in (bounds, centres)
             )
         return outline, centre
+
+
+def turn(row: int, strip: int) -> float:
+    """A number that ascends as a lattice is worked through: strip by strip, and in each row by row."""
+    return strip * ROWS + row
 
 
 def in_core(views: Views) -> Views:

@@ -24,7 +24,7 @@ from rtsmap.scene.files import check_placed
 from rtsmap.scene.resample import ResampledSource, pixel_size_m
 
 _SMALLEST_CACHE = 32 << 20  # bytes
-_LARGEST_CACHE = 160 << 20  # enough for a frame; blocks of mosaics of 20 000 px and more are decoded more than once
+_LARGEST_CACHE = 160 << 20  # enough for a frame, and for a strip of a tiled mosaic
 
 
 def grid_of(path: str, dataset: Any) -> Grid:
@@ -154,24 +154,28 @@ class Scene:
             return self
         return ResampledSource(self, gsd_m)
 
-    def read_cache_bytes(self, rows: int, grid: Grid | None = None) -> int:
-        """Block cache with which GDAL decodes every block once for stripes of `rows` rows, but within 32 to 160 MiB.
+    def read_cache_bytes(self, rows: int, columns: int | None = None, grid: Grid | None = None) -> int:
+        """Block cache with which GDAL decodes every block once for rows of chips, but within 32 to 160 MiB.
 
         Args:
-            rows: height of a stripe, in px of `grid`.
+            rows: their height, in px of `grid`.
+            columns: their width, likewise; that of the scene without it.
             grid: the scene's own, or that of a view by `at_gsd`.
         """
         if grid is not None:
             rows = math.ceil(rows * grid.transform.e / self.grid.transform.e) + 2
-        needed = _stripe_bytes(self._dataset, rows, len(self._calibration.numbers))
+        if grid is not None and columns is not None:
+            columns = math.ceil(columns * grid.transform.a / self.grid.transform.a) + 2
+        needed = _stripe_bytes(self._dataset, rows, columns, len(self._calibration.numbers))
         if self._mask is not None:
-            needed += _stripe_bytes(self._mask, rows, len(self._mask_bands))
+            needed += _stripe_bytes(self._mask, rows, columns, len(self._mask_bands))
         return min(max(needed, _SMALLEST_CACHE), _LARGEST_CACHE)
 
     @contextmanager
-    def read_cache(self, rows: int, grid: Grid | None = None) -> Iterator[None]:
+    def read_cache(self, rows: int, columns: int | None = None, grid: Grid | None = None) -> Iterator[None]:
         """Give GDAL's block cache, one for the process, the size `read_cache_bytes` while the block runs."""
-        with rasterio.Env(GDAL_CACHEMAX=self.read_cache_bytes(rows, grid)):  # rasterio takes integers as bytes
+        cache = self.read_cache_bytes(rows, columns, grid)
+        with rasterio.Env(GDAL_CACHEMAX=cache):  # rasterio takes integers as bytes
             yield
 
     def _read(self, window: Window, shape: tuple[int, int]) -> Pixels:
@@ -242,11 +246,13 @@ def _nodata_of(dataset: Any, number: int) -> Any:
     return dtype.type(declared)
 
 
-def _stripe_bytes(dataset: Any, rows: int, bands: int) -> int:
+def _stripe_bytes(dataset: Any, rows: int, columns: int | None, bands: int) -> int:
     """Bytes of the blocks that a stripe touches, wherever it starts."""
-    height, width = dataset.block_shapes[0]
-    down = min(math.ceil(rows / height) + 1, math.ceil(dataset.height / height))
-    across = math.ceil(dataset.width / width)
+    sizes = (dataset.height, rows), (dataset.width, columns or dataset.width)
+    blocks = [
+        min(math.ceil(part / side) + 1, math.ceil(whole / side))
+        for side, (whole, part) in zip(dataset.block_shapes[0], sizes, strict=True)
+    ]
     together = dataset.count if dataset.interleaving == Interleaving.pixel else bands
     itemsize: int = np.dtype(dataset.dtypes[0]).itemsize
-    return int(down * height * across * width * together * itemsize)
+    return int(math.prod(blocks) * math.prod(dataset.block_shapes[0]) * together * itemsize)

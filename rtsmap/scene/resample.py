@@ -7,6 +7,7 @@ cut into windows. On valid pixels they are the warper's own (a test compares the
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -91,20 +92,20 @@ class ResampledSource:
             result = replace(result, terrain=np.zeros((len(TERRAIN), *result.valid.shape), dtype=np.float32))
         row, column = slab.row - window.row, slab.column - window.column
         place = np.s_[row : row + slab.height, column : column + slab.width]
-        nearest = np.ix_(down.nearest, across.nearest)
         inside = down.inside[:, None] & across.inside
-        result.valid[place] = pixels.valid[nearest] & inside
-        result.clear[place] = pixels.clear[nearest] & inside
+        for mask, target in ((pixels.valid, result.valid), (pixels.clear, result.clear)):
+            np.logical_and(mask.take(down.nearest, axis=0).take(across.nearest, axis=1), inside, out=target[place])
         if not pixels.valid.any():
             return result
         weight = _weighted(pixels.valid.astype(np.float32), down, across)
         usable = result.valid[place] & (weight > 0)
+        everywhere: Any = True if usable.all() else usable  # without a mask the division takes a third of the time
         for band, plane in zip(result.reflectance, pixels.reflectance, strict=True):
-            np.divide(_weighted(plane, down, across), weight, out=band[place], where=usable)
+            np.divide(_weighted(plane, down, across), weight, out=band[place], where=everywhere)
             np.minimum(band[place], 1.0, out=band[place])  # rounding may pass the top of the range
         if pixels.terrain is not None and result.terrain is not None:
             for band, plane in zip(result.terrain, pixels.terrain, strict=True):
-                np.divide(_weighted(plane, down, across), weight, out=band[place], where=usable)
+                np.divide(_weighted(plane, down, across), weight, out=band[place], where=everywhere)
         return result
 
 
