@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from rtsmap.errors import InputError
 from rtsmap.records import ChipWindow, Grid, Window
 
-#: Width of a strip, px, so that memory does not grow with the width of a mosaic: what two rows of chips share is kept
-#: for as many columns, and GDAL's blocks for as many. Most frames of one satellite are narrower.
-STRIP_PX = 10_000
+#: Width of a strip, px. What two rows of chips share is kept in memory for as many columns, and GDAL's blocks too; what
+#: two strips share is read twice.
+STRIP_PX = 6000
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,23 @@ class ChipGrid:
     same places of the scene whatever the lattice. The overlap grows until they do.
 
     The lattice is worked through strip by strip, each strip from north to south, and each of its rows from west to
-    east. A strip is as many columns of chips as fit into `STRIP_PX`; the whole lattice where they all do.
+    east. A strip is as many columns of chips as fit into `STRIP_PX`, so that memory does not grow with the width of a
+    mosaic; the whole lattice where they all do.
 
     Args:
         grid: the lattice of pixels to cover.
         chip_size: side of a window, px.
         overlap: px shared by neighbouring windows at least, even and less than `chip_size`.
         alignment: px; even, or 1. Chips that are smaller than it, or than it and the overlap, are not aligned.
+        one_strip: make all columns one strip, for files whose rows can only be decoded as a whole.
 
     Raises:
         InputError: the sizes do not make a lattice.
     """
 
-    def __init__(self, grid: Grid, chip_size: int, overlap: int, alignment: int = 1) -> None:
+    def __init__(
+        self, grid: Grid, chip_size: int, overlap: int, alignment: int = 1, *, one_strip: bool = False
+    ) -> None:
         if chip_size <= 0 or overlap % 2 or not 0 <= overlap < chip_size:
             raise InputError(f"chips of {chip_size} px cannot overlap by {overlap} px; give an even, smaller overlap")
         self.grid = grid
@@ -58,7 +62,7 @@ class ChipGrid:
         self._across = self._spans(grid.width)
         fitting = max(1, (STRIP_PX - self.overlap) // self.stride)
         #: Columns of chips in each strip; the last one may have fewer.
-        self.strip_columns = min(fitting, len(self._across))
+        self.strip_columns = len(self._across) if one_strip else min(fitting, len(self._across))
 
     @property
     def rows(self) -> int:

@@ -69,9 +69,9 @@ class ObservedArea:
     @property
     def observed_km2(self) -> float:
         """Geodesic area of the clear pixels in km2: their number, block by block, times the area of a pixel there."""
-        rows = np.arange(0, self._clear.shape[0], _BLOCK_CELLS)
-        columns = np.arange(0, self._clear.shape[1], _BLOCK_CELLS)
-        counts = np.add.reduceat(np.add.reduceat(self._clear, rows, axis=0, dtype=np.int64), columns, axis=1)
+        starts = np.arange(0, self._clear.shape[1], _BLOCK_CELLS)
+        slabs = (self._clear[row : row + _BLOCK_CELLS] for row in range(0, self._clear.shape[0], _BLOCK_CELLS))
+        counts = np.stack([np.add.reduceat(slab.sum(axis=0, dtype=np.int64), starts) for slab in slabs])
         total = 0.0
         side = self._step * _BLOCK_CELLS
         for row, column in np.argwhere(counts):

@@ -104,7 +104,7 @@ def predict_scene(
     resolved, profile = options.for_model(card), profile or Profile()
     with _open(path, options, dem_for(card, options)) as scene:
         source = Shared(scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m))
-        lattice, wanted, area = _layout(source, card, options)
+        lattice, wanted, area = _layout(source, card, options, one_strip=scene.striped)
         total = sum(map(wanted, lattice.all_places()))
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
@@ -201,11 +201,12 @@ def _open(path: str, options: Options, dem: str | None = None) -> Scene:
 
 
 def _layout(
-    source: PixelSource, card: ModelCard, options: Options
+    source: PixelSource, card: ModelCard, options: Options, *, one_strip: bool = False
 ) -> tuple[ChipGrid, Callable[[ChipWindow], bool], BaseGeometry | None]:
     """The lattice of chips, which of them are wanted, and the area of interest in the grid's CRS."""
     resolved = options.for_model(card)
-    lattice = ChipGrid(source.grid, resolved.chip_size, resolved.overlap, card.network.alignment)
+    sizes = resolved.chip_size, resolved.overlap, card.network.alignment
+    lattice = ChipGrid(source.grid, *sizes, one_strip=one_strip)
     if options.aoi is None:
         return lattice, lambda _place: True, None
     area = read_area(options.aoi, source.grid.crs)

@@ -87,9 +87,9 @@ def test_a_wide_lattice_is_worked_through_strip_by_strip(monkeypatch: pytest.Mon
     assert {(place.row, place.column) for place in places} == {(row, column) for row in range(3) for column in range(7)}
 
 
-@pytest.mark.parametrize("width", [20, 32, 80])
-def test_a_narrow_lattice_is_one_strip(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("width", "one_strip"), [(20, False), (32, False), (80, False), (170, True)])
+def test_a_narrow_lattice_is_one_strip(width: int, one_strip: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chips, "STRIP_PX", 80)
-    lattice = ChipGrid(grid(70, width), 32, 8)
+    lattice = ChipGrid(grid(70, width), 32, 8, one_strip=one_strip)
     assert lattice.strips == 1
     assert lattice.places(1, 0) == lattice.places(1)

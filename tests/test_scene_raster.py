@@ -169,8 +169,16 @@ def test_block_cache_holds_a_stripe(tmp_path: Path) -> None:
         assert scene.read_cache_bytes(10) == 36 * 256 * 256 * 2 * 4 * 2
         finer = scene.at_gsd(1.5, (1.4, 1.6)).grid
         assert scene.read_cache_bytes(1000, grid=finer) == needed
+        assert scene.read_cache_bytes(512, 6000) == 3 * 256 * 25 * 256 * 4 * 2
+        assert not scene.striped
         with scene.read_cache(512):
             assert get_gdal_config("GDAL_CACHEMAX") == needed
+
+
+def test_a_file_without_tiles_is_striped(tmp_path: Path) -> None:
+    path = scenes.write_raster(tmp_path / "striped.tif", np.zeros((4, 100, 300), dtype=np.uint16))
+    with open_scene(str(path)) as scene:
+        assert scene.striped
 
 
 # Ground sampling distance

@@ -30,9 +30,11 @@ def rtsmap(path: Path, chip: int, overlap: int) -> Iterator[Any]:
     from rtsmap.scene import open_scene
 
     yield
-    with open_scene(str(path)) as scene, scene.read_cache(chip):
-        for block in read_chips(scene, ChipGrid(scene.grid, chip, overlap)):
-            yield from block.chips
+    with open_scene(str(path)) as scene:
+        lattice = ChipGrid(scene.grid, chip, overlap, one_strip=scene.striped)
+        with scene.read_cache(chip, lattice.strip_px):
+            for block in read_chips(scene, lattice):
+                yield from block.chips
 
 
 def plain(path: Path, chip: int, overlap: int) -> Iterator[Any]:

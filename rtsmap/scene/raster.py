@@ -84,6 +84,12 @@ class Scene:
         self._mask_source = _mask_source(dataset, calibration.numbers)
         self._nodata = _nodata_of(dataset, calibration.numbers[0])
 
+    @property
+    def striped(self) -> bool:
+        """Whether the file's blocks are as wide as the image, so that a part of a row costs as much as the whole."""
+        width: int = self._dataset.block_shapes[0][1]
+        return width >= self.grid.width
+
     def __enter__(self) -> Self:
         return self
 
