@@ -42,8 +42,9 @@ def link(views: Views, first: int, agreement: float) -> Links:
     shared = shapely.area(shapely.intersection(polygons[a], polygons[b]))
     pairs, shared = pairs[shared > 0], shared[shared > 0]
     a, b = pairs.T
+    both = clipped_area(polygons[a], windows[b]) + clipped_area(polygons[b], windows[a])  # within the zone, likewise
+    agree = shared / (both - shared) > agreement
     zones = np.hstack([np.maximum(windows[a], windows[b])[:, :2], np.minimum(windows[a], windows[b])[:, 2:]])
-    agree = shared / (clipped_area(polygons[a], zones) + clipped_area(polygons[b], zones) - shared) > agreement
     for k in np.flatnonzero(~agree):
         agree[k] = _best_of_pieces(polygons[a[k]], polygons[b[k]], zones[k]) > agreement
     return Links(pairs, agree)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import shapely
@@ -73,8 +72,8 @@ def _unions(views: Views, labels: Indices) -> _Unions:
     whole = (clearance[best] >= WHOLE) & (np.bincount(labels[in_best_chip]) == 1)
     geometries = shapely.normalize(views.polygons[best])
     members = np.split(order, starts[1:])
-    for k in np.flatnonzero(~whole & (sizes > 1)):
-        geometries[k] = _unite(views.polygons[np.sort(members[k])])
+    in_parts = np.flatnonzero(~whole & (sizes > 1))
+    geometries[in_parts] = _united([views.polygons[np.sort(members[k])] for k in in_parts])
     geometries[whole & (centre[best] < 1 - WHOLE)] = None
     cut = (views.bounds[best] == views.windows[best]).any(axis=1)
     return _Unions(
@@ -93,10 +92,17 @@ def _distinct_chips(views: Views, labels: Indices) -> Indices:
     return np.bincount(keys[first, 0])
 
 
-def _unite(polygons: Geometries) -> BaseGeometry:
-    united = shapely.set_precision(shapely.union_all(polygons), PRECISION_PX)
-    parts = [_without_gaps(part) for part in shapely.get_parts(united)]
-    return cast(BaseGeometry, shapely.normalize(parts[0] if len(parts) == 1 else MultiPolygon(parts)))
+def _united(groups: Sequence[Geometries]) -> Geometries:
+    """The union of each group, on the lattice."""
+    unions = np.fromiter(map(shapely.union_all, groups), dtype=np.object_, count=len(groups))
+    rounded = shapely.set_precision(unions, PRECISION_PX, mode="pointwise")
+    crossed = ~shapely.is_valid(rounded)  # seldom; rounding that keeps all valid costs as much as the union
+    rounded[crossed] = shapely.set_precision(unions[crossed], PRECISION_PX)
+    parts, owners = shapely.get_parts(rounded, return_index=True)
+    for k in np.unique(owners[shapely.get_num_interior_rings(parts) > 0]):
+        whole = [_without_gaps(part) for part in shapely.get_parts(rounded[k])]
+        rounded[k] = whole[0] if len(whole) == 1 else MultiPolygon(whole)
+    return shapely.normalize(rounded)
 
 
 def _without_gaps(part: Polygon) -> Polygon:

@@ -133,12 +133,14 @@ def sorted_order(keys: Floats, geometries: Geometries) -> Indices:
 
 
 def clipped_area(polygons: Geometries, boxes: Floats) -> Floats:
-    """Area of each polygon within its box, px2."""
+    """Area of each polygon within its box, px2; the boxes are those of chips, so that many share one."""
     bounds = shapely.bounds(polygons).reshape(-1, 4)
-    over = (bounds[:, :2] < boxes[:, :2]).any(axis=1) | (bounds[:, 2:] > boxes[:, 2:]).any(axis=1)
+    over = np.flatnonzero((bounds[:, :2] < boxes[:, :2]).any(axis=1) | (bounds[:, 2:] > boxes[:, 2:]).any(axis=1))
     pieces = polygons.copy()
+    over = over[np.lexsort(boxes[over].T)]
+    starts = np.flatnonzero((np.diff(boxes[over], axis=0, prepend=np.nan) != 0).any(axis=1))
     # A piece may not be valid where its outline runs along the border; its area is right.
-    for k, box in zip(np.flatnonzero(over), boxes[over].tolist(), strict=True):
-        pieces[k] = shapely.clip_by_rect(polygons[k], *box)
+    for same in np.split(over, starts[1:]) if len(over) else []:
+        pieces[same] = shapely.clip_by_rect(polygons[same], *boxes[same[0]].tolist())
     areas: Floats = shapely.area(pieces)
     return areas
