@@ -4,7 +4,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 
-from rtsmap.config import Section
+from rtsmap.settings import Section
 
 WIDTH = 110
 

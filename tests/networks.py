@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from rtsmap.config import InputConfig, ModelCard, NetworkConfig, TrainConfig
+from rtsmap.config import InputConfig, ModelCard, NetworkConfig
 from rtsmap.files import sha256
+from rtsmap.train_config import TrainConfig
 
 TINY = NetworkConfig(
     embed_dim=8,

@@ -8,7 +8,7 @@ import click
 from rtsmap.cli import options
 
 if TYPE_CHECKING:
-    from rtsmap.config import TrainConfig
+    from rtsmap.train_config import TrainConfig
 
 
 @click.group()
@@ -86,8 +86,9 @@ def show(name: str, params: bool, chip_size: int | None) -> None:
 
 def _settings(name: str) -> "TrainConfig":
     """What --params counts: an architecture with the defaults of training, settings from a file, or a model's card."""
-    from rtsmap.config import PRESETS, TrainConfig
+    from rtsmap.config import PRESETS
     from rtsmap.models import find_model
+    from rtsmap.train_config import TrainConfig
 
     if name in PRESETS:
         return TrainConfig(network=PRESETS[name])
@@ -207,7 +208,8 @@ def _import_settings(network: str | None, config: Path | None, modalities: str |
     if (network is None) == (config is None):
         raise click.UsageError("needs either --network or --config")
     from rtsmap.bands import MODALITY_CHANNELS
-    from rtsmap.config import PRESETS, TrainConfig
+    from rtsmap.config import PRESETS
+    from rtsmap.train_config import TrainConfig
 
     settings = TrainConfig.from_toml(config) if config else TrainConfig(network=PRESETS[network or "mini"])
     if modalities is None:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rtsmap import bands
-from rtsmap.config import TrainConfig
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network
 from rtsmap.network.reading import read_checkpoint
+from rtsmap.train_config import TrainConfig
 
 WEIGHTS = "weights.safetensors"
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rtsmap import bands
-from rtsmap.config import InputConfig, TrainConfig
+from rtsmap.config import InputConfig
+from rtsmap.train_config import TrainConfig
 from rtsmap.training.distributed import Processes
 from rtsmap.training.samples import Sample, Sampler
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtsmap.config import ModelCard, NetworkConfig, TrainConfig
+from rtsmap.config import ModelCard, NetworkConfig
 from rtsmap.dataset.images import Dataset
 from rtsmap.detector import load_detector
 from rtsmap.errors import DatasetError, InputError
@@ -16,6 +16,7 @@ from rtsmap.files import replacing
 from rtsmap.models import CARD
 from rtsmap.network.cascade import count_parameters
 from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.train_config import TrainConfig
 from rtsmap.training.loop import Progress, train
 from rtsmap.training.paper import Cell, Recipe, cells
 

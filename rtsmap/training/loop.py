@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detectron2.utils.events import EventStorage
 
-from rtsmap.config import InputConfig, ModelCard, TrainConfig
+from rtsmap.config import InputConfig, ModelCard
 from rtsmap.dataset.images import Dataset
 from rtsmap.dataset.stats import channel_statistics
 from rtsmap.detector.torch import TorchDetector
@@ -17,6 +17,7 @@ from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
 from rtsmap.models import CARD
+from rtsmap.train_config import TrainConfig
 from rtsmap.training.batches import Batch, Examples, Views, batches
 from rtsmap.training.distributed import processes
 from rtsmap.training.log import Log

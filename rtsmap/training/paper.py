@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from rtsmap.config import NetworkConfig, TrainConfig
+from rtsmap.config import NetworkConfig
+from rtsmap.train_config import TrainConfig
 
 PAIR, ALL = ("rgb", "ndvi"), ("rgb", "ndvi", "nir")
 

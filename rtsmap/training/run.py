@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rtsmap.config import TrainConfig
 from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.files import replacing
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.importing import start_from, take_backbones
+from rtsmap.train_config import TrainConfig
 from rtsmap.training.batches import Batch
 from rtsmap.training.distributed import Processes
 from rtsmap.training.optimiser import learning_rate, parameter_groups

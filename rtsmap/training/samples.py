@@ -15,10 +15,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.config import TrainConfig
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
+from rtsmap.train_config import TrainConfig
 from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtsmap.config import ModelCard, TrainConfig
+from rtsmap.config import ModelCard
 from rtsmap.errors import ModelError
 from rtsmap.models import SETTINGS, find_model
+from rtsmap.train_config import TrainConfig
 
 
 def fusion_settings(
