@@ -1,6 +1,7 @@
 """The detector on ONNX Runtime: no torch, the same slumps."""
 
 import ctypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,15 @@ class OnnxDetector:
         return [Detections(boxes[mine], scores[mine], masks[mine]) for mine in of_chips]
 
     def _run(self, chips: FloatArray) -> list[Any]:
-        inputs = {"chips": chips, "min_score": self._min_score}
+        try:
+            return self._computed({"chips": chips, "min_score": self._min_score})
+        except Exception as error:  # ONNX Runtime's errors have no class in common
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{self._file}: ONNX Runtime failed on a chip ({reason}); try --runtime torch") from error
+
+    def _computed(self, inputs: Mapping[str, FloatArray]) -> list[Any]:
         if self.provider == CPU:
-            results: list[Any] = self._session.run(None, inputs)
+            results: list[Any] = self._session.run(None, dict(inputs))
             return results
         binding = self._session.io_binding()  # one copy to the GPU and one back, none in between
         for name, values in inputs.items():

@@ -13,10 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import helper
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -26,6 +25,7 @@ from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network
 from rtsmap.network.checkpoint import load_weights
 from rtsmap.network.graph import WholeDetector
+from rtsmap.network.onnx_graph import halve, inline_copies, join_padding
 
 Precision = Literal["fp16", "fp32"]
 
@@ -55,6 +55,25 @@ def export_onnx(folder: Path, card: ModelCard, *, precision: Precision = "fp16",
     Raises:
         ModelError: the weights do not fit the card, or the network has a part that cannot be exported.
     """
+    model = exported(folder, card, opset)
+    if precision == "fp16":
+        halve(model.graph)
+    return file_of(model, card)
+
+
+def exported(folder: Path, card: ModelCard, opset: int, *, fold: bool = False) -> onnx.ModelProto:
+    """What `export_onnx` writes, in single precision and without its metadata.
+
+    Args:
+        folder: where its weights lie.
+        card: its card.
+        opset: of ONNX.
+        fold: compute what can be computed beforehand, such as kernels times the scales of their norms. ONNX Runtime
+            does the same when it loads the file; as they are, weights can be stored in half precision without loss.
+
+    Raises:
+        ModelError: as `export_onnx`.
+    """
     network = build_network(card.network, card.input.modalities)
     load_weights(network, folder / card.weights)
     size = fixed_size(card)
@@ -62,12 +81,16 @@ def export_onnx(folder: Path, card: ModelCard, *, precision: Precision = "fp16",
     channels = len(bands.channels(card.input.modalities))
     chips = torch.zeros(1, channels, *[size or _TRACED_SIZE] * 2)
     try:
-        model = _traced(detector, chips, opset, any_size=size is None)
+        model = _traced(detector, chips, opset, any_size=size is None, fold=fold)
     except (ValueError, torch.onnx.errors.OnnxExporterError) as error:
         raise ModelError(f"{folder}: cannot be exported ({str(error).splitlines()[0]})") from error
-    _inline_identities(model.graph)
-    if precision == "fp16":
-        _halve(model.graph)
+    inline_copies(model.graph)
+    join_padding(model.graph)
+    return model
+
+
+def file_of(model: onnx.ModelProto, card: ModelCard) -> bytes:
+    """The content of a file, with the card and the checksum of the weights among its metadata."""
     plain = card.model_copy(update={"onnx": None})
     texts = {"rtsmap_version": __version__, "weights_sha256": card.sha256, "card": json.dumps(plain.describe())}
     helper.set_model_props(model, texts)
@@ -85,7 +108,7 @@ def fixed_size(card: ModelCard) -> int | None:
     return card.input.chip_size if attends else None
 
 
-def _traced(detector: WholeDetector, chips: Tensor, opset: int, *, any_size: bool) -> onnx.ModelProto:
+def _traced(detector: WholeDetector, chips: Tensor, opset: int, *, any_size: bool, fold: bool) -> onnx.ModelProto:
     axes: Mapping[str, Mapping[int, str]] = {
         "chips": {0: "chips", 2: "rows", 3: "columns"} if any_size else {0: "chips"},
         **{name: {0: "detections"} for name in OUTPUTS},
@@ -103,7 +126,7 @@ def _traced(detector: WholeDetector, chips: Tensor, opset: int, *, any_size: boo
             dynamic_axes=axes,
             opset_version=opset,
             dynamo=False,
-            do_constant_folding=False,  # weights stay as they are, to be stored in half precision without loss
+            do_constant_folding=fold,
         )
         return onnx.load(file)
 
@@ -142,34 +165,3 @@ def _unflatten(tensor: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 #: Written with sizes that are known: theirs are computed inside torch, where no mode reaches.
 REPLACED = {Tensor.flatten: _flatten, Tensor.unflatten: _unflatten}
-
-
-def _inline_identities(graph: onnx.GraphProto) -> None:
-    """The exporter copies weights that happen to be equal by nodes over which ONNX Runtime 1.31 stumbles."""
-    results = {output.name for output in graph.output}
-    sources: dict[str, str] = {}
-    nodes = []
-    for node in graph.node:
-        node.input[:] = [sources.get(name, name) for name in node.input]
-        if node.op_type == "Identity" and node.output[0] not in results:
-            sources[node.output[0]] = node.input[0]
-        else:
-            nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def _halve(graph: onnx.GraphProto) -> None:
-    """Store in half precision the weights that lose nothing, to be made single again when the file is loaded."""
-    casts = []
-    for weight in graph.initializer:
-        values = numpy_helper.to_array(weight)
-        with np.errstate(over="ignore"):  # then it is not equal, and stays
-            halved = values.astype(np.float16)
-        if values.dtype == np.float32 and np.array_equal(halved, values):
-            name = weight.name
-            weight.CopyFrom(numpy_helper.from_array(halved, f"{name}.half"))
-            casts.append(helper.make_node("Cast", [weight.name], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)

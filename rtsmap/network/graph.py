@@ -6,6 +6,7 @@ chip that each belongs to. The layers are those of the network itself; what is k
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from detectron2.modeling import GeneralizedRCNN
@@ -17,6 +18,8 @@ from torchvision.ops import nms, roi_align
 from rtsmap.network.cascade import box_predictors
 
 Features = Mapping[str, Tensor]
+
+_ALL = 2**62  # more than there can be
 
 
 class WholeDetector(nn.Module):
@@ -49,19 +52,23 @@ class WholeDetector(nn.Module):
         features = self.network.backbone(functional.pad(chips, (0, -width % divisor, 0, -height % divisor)))
         size = torch._shape_as_tensor(chips)[2:].flip(0)  # width and height, traced
         limit = ((size[0] / self.chip_size) ** 2 * self.proposals).round().long()
-        boxes, owners = self._propose(features, size, limit, count)
+        # of one chip the first are all that is kept; of several, all of one may come after all of another
+        enough = torch.where(torch._shape_as_tensor(chips)[0] == 1, limit, torch.full_like(limit, _ALL))
+        boxes, owners = self._propose(features, size, limit, enough, count)
         boxes, scores, owners = self._refine(features, boxes, owners, size)
         row, label = torch.nonzero(scores > min_score).T
         boxes = boxes[row, label if boxes.shape[1] > 1 else 0]
         scores, owners = scores[row, label], owners[row]
         threshold = box_predictors(self.network)[-1].test_nms_thresh
-        kept = _suppress(boxes, scores, label, owners, size, threshold)
+        kept = _suppress(boxes, scores, label, owners, size, threshold, enough)
         kept = kept[_rank(owners[kept], count) < limit]
         boxes, owners = boxes[kept], owners[kept]
         return boxes, scores[kept], self._masks(features, boxes, owners, label[kept]), owners
 
-    def _propose(self, features: Features, size: Tensor, limit: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Proposals of all chips, and the chip of each."""
+    def _propose(
+        self, features: Features, size: Tensor, limit: Tensor, enough: Tensor, count: int
+    ) -> tuple[Tensor, Tensor]:
+        """Proposals of all chips, at most `limit` of each, and the chip of each."""
         rpn = self.network.proposal_generator
         levels = zip(*rpn.rpn_head([features[name] for name in rpn.in_features]), strict=True)
         found = [
@@ -72,7 +79,7 @@ class WholeDetector(nn.Module):
         # Before the suppression, not after it as detectron2 does: what scores less suppresses nothing that scores more.
         sure = (logits >= rpn.min_logit) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
         boxes, logits, owners, level_of = boxes[sure], logits[sure], owners[sure], level_of[sure]
-        kept = _suppress(boxes, logits, level_of, owners, size, rpn.nms_thresh)
+        kept = _suppress(boxes, logits, level_of, owners, size, rpn.nms_thresh, enough)
         kept = kept[_rank(owners[kept], count) < limit]
         return boxes[kept], owners[kept]
 
@@ -116,7 +123,8 @@ class WholeDetector(nn.Module):
             if len(scores) == 1 < len(layers) and heads.min_score:  # see SureCascadeHeads
                 sure = scores[0].amax(dim=1) >= heads.min_score
                 scores, boxes, owners = [scores[0][sure]], boxes[sure], owners[sure]
-        boxes = _clipped(boxes.unflatten(1, (-1, 4)), size)
+        # the number of classes said outright: where there is no box ONNX cannot tell it
+        boxes = _clipped(boxes.unflatten(1, (int(boxes.shape[1]) // 4, 4)), size)
         return boxes, sum(scores[1:], scores[0]) * (1 / len(scores)), owners
 
     def _masks(self, features: Features, boxes: Tensor, owners: Tensor, label: Tensor) -> Tensor:
@@ -137,15 +145,41 @@ def _clipped(boxes: Tensor, size: Tensor) -> Tensor:
     return torch.minimum(boxes.clamp(min=0), size.repeat(2).to(boxes.dtype))
 
 
-def _suppress(boxes: Tensor, scores: Tensor, group: Tensor, owners: Tensor, size: Tensor, threshold: float) -> Tensor:
-    """Indices of the boxes that no better one of the same group and chip overlaps, the best first.
+def _suppress(
+    boxes: Tensor, scores: Tensor, group: Tensor, owners: Tensor, size: Tensor, threshold: float, most: Tensor
+) -> Tensor:
+    """Indices of the boxes that no better one of the same group and chip overlaps, the best `most` in their order.
 
     Groups are moved apart along x and chips along y: coordinates stay small, so that precise.
     """
     step = size.to(boxes.dtype) + 1
     shift = torch.stack((group, owners), dim=1) * step
-    kept: Tensor = nms(boxes + shift.repeat(1, 2), scores, threshold)
+    kept: Tensor = _Suppression.apply(boxes + shift.repeat(1, 2), scores, threshold, most)
     return kept
+
+
+class _Suppression(torch.autograd.Function):
+    """`torchvision.ops.nms` that stops when there are enough: for that ONNX has a number, torchvision has none."""
+
+    @staticmethod
+    def forward(_context: Any, boxes: Tensor, scores: Tensor, threshold: float, most: Tensor) -> Tensor:
+        """Indices `(k,)` of the best, `k` at most `most`."""
+        return nms(boxes, scores, threshold)[: int(most)]
+
+    @staticmethod
+    def symbolic(graph: Any, boxes: Any, scores: Any, threshold: float, most: Any) -> Any:
+        """The same as operations of ONNX."""
+
+        def constant(*values: float) -> Any:
+            return graph.op("Constant", value_t=torch.tensor(values))
+
+        first = graph.op("Unsqueeze", boxes, constant(0))
+        second = graph.op("Unsqueeze", scores, constant(0, 1))
+        most = graph.op("Reshape", most, constant(1))
+        found = graph.op("NonMaxSuppression", first, second, most, constant(threshold))
+        index = graph.op("Gather", found, graph.op("Constant", value_t=torch.tensor(2)), axis_i=1)
+        index.setType(scores.type().with_dtype(torch.int64).with_sizes([None]))  # not as many as in the trace
+        return index
 
 
 def _rank(owners: Tensor, count: int) -> Tensor:
