@@ -150,6 +150,18 @@ def test_the_files_do_not_depend_on_the_number_of_threads(world, product, tmp_pa
     assert (tmp_path / udm2).read_bytes() == (product.image.parent / udm2).read_bytes()
 
 
+def test_tiles_beside_the_footprint_are_empty_and_flagged_so(tmp_path):
+    world = make_world(replace(OPTIONS, pixels=(1100, 1100), slumps=0))
+    written = write_product(world, tmp_path)
+    with rasterio.open(written.image) as image, rasterio.open(next(tmp_path.glob("*udm2.tif"))) as mask:
+        window = RasterWindow(1024, 1024, 76, 76)
+        assert not image.read(window=window).any()
+        assert mask.read(window=window).any(axis=(1, 2)).tolist() == [False] * 7 + [True]
+        valid = mask.read(8) == 0
+        assert np.array_equal(image.read(1) > 0, valid)
+        assert valid.mean() == pytest.approx(1 - NODATA_SHARE, abs=0.02)
+
+
 def test_another_sky_leaves_ground_and_slumps_as_they_are(world):
     clear = make_world(replace(OPTIONS, clouds=0))
     assert [f.outline.wkb for f in clear.scenery.slumps] == [f.outline.wkb for f in world.scenery.slumps]

@@ -29,7 +29,9 @@ MESO_M = 12.0
 _FINER_THAN_M = 34.0
 _MODES = 3
 #: Share of the texture's deviation that noise makes; drainage, hills and shading make the rest.
-_NOISE_SHARE = 0.55
+_NOISE_SHARE = 0.9
+#: What is left of tundra's reflectance where it is sodden: the darkest land in Chukotka and West Siberia.
+_SODDEN = np.array([0.43, 0.36, 0.36, 0.27], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class GroundPainter:
         self.grain: Tile = make_tile(rng, np.ones_like, fields=4, size=700, spacing_m=frame.gsd_m)
         self.ponds = make_tile(rng, bell(30), fields=1, size=800, spacing_m=MESO_M)
         self.zones = make_tile(rng, fractal(3.0, 3000), fields=2, size=1000, spacing_m=MESO_M)
-        self.modes = texture_modes(_MODES)
+        self.modes = texture_modes(region.deviation, region.pairs, _MODES)
         self._plan = _plan_fields(rng, land, region)
         self._wet = _wetness(land)
         azimuth, elevation = np.radians(frame.sun_azimuth_deg), np.radians(max(frame.sun_elevation_deg, 10))
@@ -91,12 +93,14 @@ class GroundPainter:
         plan = self._read_plan(window)
         height, shore, top = plan[:3]
         wet = self._read_rills(window, texture)
-        green = 3.4 * (wet - 0.16) + 0.2 * zones[0] - 0.12 * top + 0.2 * texture[0]
+        green = 1.8 * (wet - 0.16) + 0.2 * zones[0] - 0.12 * top + 0.2 * texture[0]
         bands = self._tundra[:, None, None] + self.to_lush[:, None, None] * np.clip(green, -0.6, 1.5)
         bands += self._to_dry[:, None, None] * smoothstep(top + 0.7 * zones[1] + 0.6 * texture[0], 1.1, 2.6)
         noise = np.einsum("bm,mrc->brc", self.modes * np.float32(_NOISE_SHARE), texture)
         bands = np.maximum(bands + noise, 0.25 * self._tundra[:, None, None]) * self._shading(height, texture)
         shore = shore + 7 * texture[1]
+        sodden = self._sodden(shore, wet, zones, texture)
+        bands *= 1 - sodden * (1 - _SODDEN)[:, None, None]
         pond = (2.75 - 0.5 * smoothstep(wet, 0.2, 1.0) - 2 * self.region.lakes - self.ponds.read(*extent)[0]) * 28
         return Meso(
             bands.astype(np.float32),
@@ -105,11 +109,18 @@ class GroundPainter:
             smoothstep(zones[1] + 0.5 * texture[1], 0.3, 1.6) * (plan[1] < 60),
         )
 
+    def _sodden(self, shore: FloatArray, wet: FloatArray, zones: FloatArray, texture: FloatArray) -> FloatArray:
+        """How much of a place is marsh, 0..0.9: fringes of lakes of changing breadth, hollows, bogs by streams."""
+        fringe = np.exp(-np.maximum(shore, 0) / 30)
+        field = 0.8 * zones[1] - 0.9 * texture[1] + 0.8 * wet + fringe - 2.6 + 1.5 * self.region.sodden
+        marsh: FloatArray = 0.9 * smoothstep(field, 0.0, 1.6)
+        return marsh
+
     def _shading(self, height: FloatArray, texture: FloatArray) -> FloatArray:
         """Brightness by Lambert's law for gentle slopes, relative to flat ground: `1 - grad(h) . sun / tan(e)`."""
         rough = height + 0.22 * texture[1] * np.float32(self.region.relief_m / 15)
         south, east = np.gradient(rough, MESO_M)
-        light = 1 - 1.15 * (east * self._light[0] - south * self._light[1])
+        light = 1 - 0.8 * (east * self._light[0] - south * self._light[1])
         shade: FloatArray = np.clip(light, 0.55, 1.45).astype(np.float32)
         return shade
 
@@ -156,6 +167,8 @@ def _wetness(land: Landscape) -> FloatArray:
 def _water_of_lakes(rng: np.random.Generator, count: int, region: Region) -> NDArray[np.float32]:
     """Reflectance of each lake: between the measured quantiles, clear ones dark, silty ones bright."""
     share = rng.beta(0.6 + 2.2 * region.turbid, 0.6 + 2.2 * (1 - region.turbid), count)
-    colours = np.stack([np.interp(share, (0, 0.5, 1), WATER[:, band]) for band in range(4)])
+    # The ends lie as far beyond the measured quantiles (10 and 90 %) as the lakes that those leave out.
+    table = np.stack([0.6 * WATER[0], *WATER, 1.3 * WATER[2]])
+    colours = np.stack([np.interp(share, (0, 0.1, 0.5, 0.9, 1), table[:, band]) for band in range(4)])
     hue = np.exp(rng.normal(0, 0.10, (4, count)))  # brown or blue
     return (colours * hue).astype(np.float32)

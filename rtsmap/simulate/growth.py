@@ -77,7 +77,11 @@ def merged(
     joined = both.buffer(radius).buffer(-radius).union(both).difference(others)
     if not isinstance(joined, Polygon):
         return None
-    return joined if joined.area >= area_m2 else resized(rng, joined, down, area_m2, others)
+    if joined.area >= area_m2:
+        return joined
+    grown = resized(rng, joined, down, area_m2, others)
+    # A neck too narrow for a pixel goes with the spikes, and with it the smaller slump.
+    return joined if grown.disjoint(first) or grown.disjoint(second) else grown
 
 
 def split(

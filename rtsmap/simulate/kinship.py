@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Literal
 
 from rtsmap.simulate.features import Feature
-from rtsmap.simulate.succession import State
+from rtsmap.simulate.year import State
 
 LinkKind = Literal["continued", "merged", "split", "new", "healed"]
 

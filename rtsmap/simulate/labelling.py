@@ -3,9 +3,10 @@
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.special import ndtr
 from shapely import Polygon, affinity
 
-from rtsmap.simulate.statistics import REDRAW_IOU, quantile
+from rtsmap.simulate.statistics import LOG_AREA, REDRAW_BY_AREA, REDRAW_IOU, quantile
 
 Vectors = NDArray[np.float64]
 
@@ -16,10 +17,13 @@ _CLICK_M = 6.0  # distance between the points of a drawn outline; PlanetScope la
 def drawn(rng: np.random.Generator, outline: Polygon) -> Polygon:
     """An outline as another person draws it; its overlap (IoU) with the true one follows `statistics.REDRAW_IOU`.
 
-    The faults are those of drawing: the whole drawn too large or too small, moved, and wobbling along the edge. Their
-    proportions are drawn at random, their common size such that the overlap is the one wanted.
+    Large slumps are redrawn more alike than small ones. The faults are those of drawing: the whole drawn too large or
+    too small, moved, and wobbling along the edge. Their proportions are drawn at random, their common size such that
+    the overlap is the one wanted.
     """
-    wanted = float(quantile(REDRAW_IOU, rng.random(1))[0])
+    large = (np.log(outline.area) - LOG_AREA[0]) / LOG_AREA[1]
+    rank = ndtr(REDRAW_BY_AREA * large + np.sqrt(1 - REDRAW_BY_AREA**2) * rng.standard_normal(1))
+    wanted = float(quantile(REDRAW_IOU, rank)[0])
     reach = np.sqrt(outline.area)
     grow = rng.normal(0, 0.12) * reach
     move = rng.normal(0, 0.10, 2) * reach

@@ -151,13 +151,14 @@ def _accumulate(receiver: NDArray[np.int32], order: NDArray[np.int32]) -> FloatA
     """Number of points that drain through each one, itself included; breadth by breadth from the farthest inward."""
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order))
-    upstream = place[receiver[order[1:]]]  # rises along the order
+    upstream = place[receiver[order[1:]]].astype(np.intp)  # rises along the order
     ends = [0, 1]
     while ends[-1] < len(order):
         ends.append(1 + int(np.searchsorted(upstream, ends[-1])))
     total = np.ones(len(order), dtype=np.float64)  # by the order
     for first, last in zip(ends[-2:0:-1], ends[:1:-1], strict=True):
-        np.add.at(total, upstream[first - 1 : last - 1], total[first:last])
+        # A copy, as numpy would copy all of an array that it reads and writes at once.
+        np.add.at(total, upstream[first - 1 : last - 1], total[first:last].copy())
     result = np.empty(len(order), dtype=np.float32)
     result[order] = total
     return result

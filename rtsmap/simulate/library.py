@@ -42,14 +42,18 @@ class Library:
         near = int(np.clip(place + rng.integers(-60, 61), 0, len(self.outlines) - 1))
         if rng.random() < _MORE_HOLES and area_m2 > _WITH_HOLES_M2:
             near = int(rng.choice(self.with_holes))
-        outline = self.outlines[near]
-        # Drawn with few clicks, scaled up it would show straight sides: round its corners.
-        radius = 0.03 * np.sqrt(outline.area)
-        rounded = outline.buffer(-radius / 2).buffer(radius).buffer(-radius / 2)
-        outline = rounded if isinstance(rounded, Polygon) and not rounded.is_empty else outline
+        outline = _rounded(self.outlines[near])
         factor = np.sqrt(area_m2 / outline.area)
         mirror = rng.choice([-1, 1], size=2) * factor
         return affinity.scale(outline, mirror[0], mirror[1], origin=(0, 0))
+
+
+@cache
+def _rounded(outline: Polygon) -> Polygon:
+    """Without sharp corners: drawn with few clicks, an outline that is scaled up would show straight sides."""
+    radius = 0.03 * np.sqrt(outline.area)
+    rounded = outline.buffer(-radius / 2).buffer(radius).buffer(-radius / 2)
+    return rounded if isinstance(rounded, Polygon) and not rounded.is_empty else outline
 
 
 @cache

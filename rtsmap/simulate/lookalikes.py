@@ -8,7 +8,7 @@ import contourpy
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import LineString, Polygon, STRtree, affinity, make_valid
+from shapely import LineString, Point, Polygon, STRtree, affinity, make_valid
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.simulate.features import Feature, Kind
@@ -21,8 +21,9 @@ from rtsmap.simulate.regions import Region
 LOOKALIKES: tuple[Kind, ...] = ("bar", "bare", "bluff", "healed", "snow")
 
 _HEALED_PER_SLUMP, _HEALED_PER_KM2 = 0.5, 0.05
-_BARE_TO_SLUMPS = 4.0  # at least this many times their area
-_APRONS_PER_SLUMP = 0.7
+_BARE_TO_SLUMPS = 5.0  # at least this many times their area
+_BARE_BY_SLUMPS = 0.25  # share of the bare patches
+_APRONS_PER_SLUMP = 0.6
 _BARS_PER_KM = 0.5
 _BLUFFS_PER_KM = 0.8
 _CLEAR_OF_SLUMPS_M = 12.0
@@ -55,8 +56,8 @@ def place_lookalikes(
     bare_m2 = max(region.bare * footprint.area, _BARE_TO_SLUMPS * sum(s.outline.area for s in slumps))
     bare_m2 *= rng.lognormal(0, 0.3)
     while bare_m2 > 0:
-        area = draw_area(rng, region, footprint) * 0.8
-        found.append(_patch(rng, "bare", ground, library, sample_point(rng, footprint), area))
+        area = draw_area(rng, region, footprint)
+        found.append(_patch(rng, "bare", ground, library, _bare_place(rng, slumps, footprint), area))
         bare_m2 -= area
     for _ in range(rng.poisson(_HEALED_PER_SLUMP * len(slumps) + _HEALED_PER_KM2 * km2)):
         place = sample_point(rng, footprint)
@@ -67,6 +68,16 @@ def place_lookalikes(
     found += _bars(rng, ground, library, streams)
     found += bluffs(rng, ground.land, footprint)
     return [*_clear(found, slumps), *_aprons(rng, library, slumps, footprint)]
+
+
+def _bare_place(rng: np.random.Generator, slumps: list[Feature], footprint: Polygon) -> Point:
+    """Often on the slopes that slumps lie on, where anything erodes; else anywhere."""
+    if not slumps or rng.random() > _BARE_BY_SLUMPS:
+        return sample_point(rng, footprint)
+    slump = slumps[int(rng.integers(len(slumps)))].outline
+    away = np.sqrt(slump.area) + 60 + rng.exponential(150)
+    angle = rng.uniform(0, 2 * np.pi)
+    return Point(slump.centroid.x + away * np.cos(angle), slump.centroid.y + away * np.sin(angle))
 
 
 def _aprons(rng: np.random.Generator, library: Library, slumps: list[Feature], footprint: Polygon) -> list[Feature]:
@@ -165,6 +176,6 @@ def _clear(found: list[Feature], slumps: list[Feature]) -> list[Feature]:
     lonely = []
     for feature in found:
         margin = 0.0 if feature.kind in ("bar", "bluff") else _CLEAR_OF_SLUMPS_M
-        if len(tree.query(feature.outline.buffer(margin), predicate="intersects")) == 0:
+        if len(tree.query(feature.outline, predicate="dwithin", distance=margin)) == 0:
             lonely.append(feature)
     return lonely

@@ -13,17 +13,19 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from scipy import ndimage
+from shapely import Polygon
 
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.simulate import sky as skies
 from rtsmap.simulate.features import Scenery
 from rtsmap.simulate.frame import Frame
 from rtsmap.simulate.ground import MESO_M, GroundPainter, Meso, Window12
-from rtsmap.simulate.noise import between, blend, smoothstep, spline_weights
+from rtsmap.simulate.inside import inside
+from rtsmap.simulate.linework import GRAVEL, paint_lines, stream_water
+from rtsmap.simulate.noise import Tile, between, blend, smoothstep, spline_weights
 from rtsmap.simulate.patches import MARGIN_M, Patch, PatchPainter, clip_to
 from rtsmap.simulate.regions import Region
-from rtsmap.simulate.shapes import burn, light_from
+from rtsmap.simulate.shapes import light_from
 
 #: Side of a painted tile, px.
 TILE_PX = 512
@@ -31,7 +33,6 @@ _PATCHES_KEPT = 256
 #: Sensor noise: standard deviation of reflectance for each band, about 1 part in 60 of tundra's. Chosen after the look
 #: of real products, not measured.
 _SENSOR_NOISE = np.array([0.0008, 0.0009, 0.0011, 0.0032], dtype=np.float32)
-_GRAVEL = np.array([0.082, 0.102, 0.116, 0.175], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Painter:
         self.frame, self.ground, self.scenery, self.sky = frame, ground, scenery, sky
         self._scale = (1e4 * np.array(gain, dtype=np.float32))[:, None, None]
         light = light_from(frame.sun_azimuth_deg, frame.sun_elevation_deg)
+        #: How much of the two fine fields and of the mosaic of plants each band takes.
+        self._texture = np.column_stack([region.rough * ground.modes[:, :2], 0.4 * ground.to_lush]).astype(np.float32)
+        self._mosaic = Tile(smoothstep(ground.patches.values[:1], -0.4, 0.9) - 0.5, frame.gsd_m)
         self._maker = PatchPainter(frame.grid.transform, region, light, ground.fine, ground.patches)
         self._patches: OrderedDict[int, Patch] = OrderedDict()
         self._lock = Lock()
@@ -77,13 +81,9 @@ class Painter:
         extent = (round(-place.f / gsd), round(place.c / gsd), TILE_PX, TILE_PX)
         fine = self.ground.fine.read(*extent)
         bands = between(down, meso.bands, across)
-        rough = np.float32(self.ground.region.rough)
-        mosaic = smoothstep(self.ground.patches.read(*extent)[0], -0.4, 0.9) - 0.5
-        for index, (modes, lush) in enumerate(zip(self.ground.modes, self.ground.to_lush, strict=True)):
-            bands[index] += rough * (modes[0] * fine[0] + modes[1] * fine[1]) + 0.4 * lush * mosaic
+        bands += np.tensordot(self._texture, np.concatenate([fine, self._mosaic.read(*extent)]), 1)
         shore = between(down, meso.shore, across) + 2.5 * fine[0]
-        self._vectors(bands, place, "roads", shore)
-        self._vectors(bands, place, "streams", shore)
+        self._lines(bands, place, shore)
         self._beach(bands, meso, shore, down, across)
         snow = self._features(bands, row, column, place)
         self._water(bands, meso, shore, down, across, fine)
@@ -94,9 +94,9 @@ class Painter:
         return Painted(_digital(bands, valid, self._scale), udm2)
 
     def _seen(self, place: Affine) -> BoolArray:
-        mask = burn([self.frame.footprint], (TILE_PX, TILE_PX), place)
-        seen: BoolArray = mask > 0
-        return seen
+        if self.frame.footprint.contains(_around(place, 0)):
+            return np.ones((TILE_PX, TILE_PX), dtype=np.bool_)
+        return inside(self.frame.footprint, (TILE_PX, TILE_PX), place)
 
     def _beach(self, bands: FloatArray, meso: Meso, shore: FloatArray, down: FloatArray, across: FloatArray) -> None:
         """Sand and gravel along some shores, as wide as the waves reach."""
@@ -127,10 +127,8 @@ class Painter:
     def _features(self, bands: FloatArray, row: int, column: int, place: Affine) -> FloatArray:
         """Paint the features of a tile over its bands; returns the cover with snow."""
         snow = np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
-        side = TILE_PX * self.frame.gsd_m
-        area = shapely.box(place.c - MARGIN_M, place.f - side - MARGIN_M, place.c + side + MARGIN_M, place.f + MARGIN_M)
-        for index in self.scenery.near("features", area):
-            patch = self._patch(int(index))
+        for index in self.scenery.near("features", _around(place, MARGIN_M)):
+            patch = self._patch(int(index), row, column)
             met = clip_to(patch, row, column, TILE_PX)
             if met is None:
                 continue
@@ -142,38 +140,30 @@ class Painter:
                 np.maximum(snow[rows, columns], cover, out=snow[rows, columns])
         return snow
 
-    def _patch(self, index: int) -> Patch:
-        """A feature's patch, kept for the tiles beside this one."""
+    def _patch(self, index: int, row: int, column: int) -> Patch:
+        """A feature's patch, kept for the tiles beside this one if it reaches into them."""
         with self._lock:
             if index in self._patches:
                 self._patches.move_to_end(index)
                 return self._patches[index]
         patch = self._maker.paint(self.scenery.features[index])
+        if patch.lies_in(row, column, TILE_PX):
+            return patch
         with self._lock:
             self._patches[index] = patch
             if len(self._patches) > _PATCHES_KEPT:
                 self._patches.popitem(last=False)
         return patch
 
-    def _vectors(self, bands: FloatArray, place: Affine, layer: str, shore: FloatArray) -> None:
-        """Streams or roads, with soft edges as the optics make them."""
-        side = TILE_PX * self.frame.gsd_m
-        near = self.scenery.near(
-            layer, shapely.box(place.c - 30, place.f - side - 30, place.c + side + 30, place.f + 30)
+    def _lines(self, bands: FloatArray, place: Affine, shore: FloatArray) -> None:
+        """Roads, and the streams that they cross."""
+        area, dry = _around(place, 30), shore > -6
+        roads, streams = (
+            [getattr(self.scenery, layer)[index] for index in self.scenery.near(layer, area)]
+            for layer in ("roads", "streams")
         )
-        if not len(near):
-            return
-        items = getattr(self.scenery, layer)
-        pad = 4
-        inside = burn(
-            [items[index] for index in near],
-            (TILE_PX + 2 * pad, TILE_PX + 2 * pad),
-            place @ Affine.translation(-pad, -pad),
-            all_touched=layer == "streams",
-        )
-        soft = ndimage.uniform_filter(inside.astype(np.float32), 3)[pad:-pad, pad:-pad] * (shore > -6)
-        colour = _GRAVEL if layer == "roads" else stream_water(self.ground.region)
-        blend(bands, colour, 0.85 * soft)
+        paint_lines(bands, roads, place, GRAVEL, dry)
+        paint_lines(bands, streams, place, stream_water(self.ground.region), dry, all_touched=True)
 
     def _veil(self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray) -> FloatArray | None:
         overcast = self.sky.over(window)
@@ -186,11 +176,10 @@ class Painter:
         return between(down, overcast.flagged, across)
 
 
-def stream_water(region: Region) -> FloatArray:
-    """Reflectance of streams: muddy where lakes are."""
-    clear, silty = np.array([0.026, 0.038, 0.036, 0.060]), np.array([0.066, 0.086, 0.088, 0.075])
-    mixed: FloatArray = (clear + (silty - clear) * 0.6 * region.turbid).astype(np.float32)
-    return mixed
+def _around(place: Affine, margin: float) -> Polygon:
+    """The ground of a tile and a margin (m)."""
+    side = TILE_PX * place.a
+    return shapely.box(place.c - margin, place.f - side - margin, place.c + side + margin, place.f + margin)
 
 
 def _lattice(place: Affine) -> tuple[Window12, FloatArray, FloatArray]:

@@ -32,6 +32,11 @@ class Patch:
     colour: FloatArray
     shade: FloatArray
 
+    def lies_in(self, row: int, column: int, size: int) -> bool:
+        """Whether no pixel lies outside a tile."""
+        bottom, right = self.row + self.cover.shape[0], self.column + self.cover.shape[1]
+        return row <= self.row and bottom <= row + size and column <= self.column and right <= column + size
+
 
 class PatchPainter:
     """Makes the patches of one scene."""
@@ -90,7 +95,7 @@ class PatchPainter:
         # Sharp at the headwall, frayed at the flanks, where sods slide in and plants creep back, and at the outlet.
         fray = 1.6 + 4.5 * (1 - head) + 5 * smoothstep(shape.along, 0.6, 1.0) * (1 - head)
         edge = smoothstep(depth / fray, -1, 1)
-        bareness = 0.74 + 0.26 * (1 - np.exp(-np.maximum(depth, 0) / _DEPTH_M))
+        bareness = _bareness(depth)
         sods = smoothstep(noise[1] + 0.6 * noise[4] + 0.8 * (shape.along - 0.6), 0.7, 2.0) * (
             1.1 - 0.6 * feature.vigour
         )
@@ -99,7 +104,7 @@ class PatchPainter:
         cover = np.maximum(cover, runnel * np.exp(np.minimum(shape.depth, 0) / 12) * (shape.headness < 0.3))
         wet = 0.15 * smoothstep(shape.along, 0.2, 0.9) + 0.30 * smoothstep(noise[4], 0.5, 1.8)
         colour = self._bare_colour(feature, noise, wet=wet)
-        return cover, colour, self._walls(feature, shape, noise, feature.vigour)
+        return cover, colour, self._walls(feature, shape, noise, 0.3 + 0.7 * feature.vigour)
 
     def _healing(self, feature: Feature, shape: Shape, noise: FloatArray) -> FloatArray:
         """How far plants are back, 0..1: from the outlet up to a front.
@@ -114,7 +119,7 @@ class PatchPainter:
         """The same ground without a headwall, and frayed all round; bluffs have a wall."""
         fray = {"bluff": 1.5, "bar": 3.0}.get(feature.kind, 9.0)
         depth = shape.depth + fray * 0.6 * noise[0]
-        bareness = 0.74 + 0.26 * (1 - np.exp(-np.maximum(depth, 0) / _DEPTH_M))
+        bareness = _bareness(depth)
         islands = smoothstep(noise[1], 0.9, 2.0) * (1.15 - 0.6 * feature.vigour)
         full = 1.0 if feature.kind == "bare" else 1.1
         cover = smoothstep(depth / fray, -1, 1) * np.clip(
@@ -144,6 +149,7 @@ class PatchPainter:
         damp = np.clip(wet + 0.12 * smoothstep(noise[1], 0.2, 1.6), 0, 0.6)
         factors = np.array([0.55, 0.60, 0.65, 0.85], dtype=np.float32)  # of the loss where wet; most in the infrared
         colour: FloatArray = self._spectra["scar"][:, None, None] * mottled * (1 - factors[:, None, None] * damp)
+        colour[3] *= np.float32(feature.brightness)  # dark mud is wet mud, and water takes most of the infrared
         return colour
 
     def _rough(self, noise: FloatArray, shape: Shape) -> FloatArray:
@@ -167,6 +173,12 @@ class PatchPainter:
         relief = 0.09 * ridges * smoothstep(shape.depth, 0, 8) * strength
         result: FloatArray = np.clip(shade + relief * min(tall / 4, 1.0), 0.35, 1.5).astype(np.float32)
         return result
+
+
+def _bareness(depth: FloatArray) -> FloatArray:
+    """Bare share of the ground at a depth inside an outline (m), of slumps and look-alikes alike."""
+    bare: FloatArray = 1 - np.float32(0.42) * np.exp(-np.maximum(depth, 0) / np.float32(_DEPTH_M)).astype(np.float32)
+    return bare
 
 
 def clip_to(patch: Patch, row: int, column: int, size: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:

@@ -21,7 +21,7 @@ WIDER = 0.62
 _ALONE = 0.93  # gaps of this quantile (some 800 m) and beyond are new places rather than neighbours
 LEAST_AREA_M2, LARGEST_AREA_M2 = 150.0, 800_000.0
 _LARGEST_SHARE = 0.03  # of a small scene's footprint
-_TRIES = 25
+_TRIES = 40
 _TO_WATER_M = 260.0
 
 
@@ -101,8 +101,10 @@ def place_slumps(
     prepare(inside)
     apt, taken = _apt_points(ground, inside), Occupied()
     placed: list[Feature] = []
-    for _ in range(count if len(apt.places) else 0):
-        outline = library.draw(rng, draw_area(rng, region, footprint))
+    # The largest first: later there would be no bank left that holds them, and the smallest fit anywhere.
+    areas = sorted((draw_area(rng, region, footprint) for _ in range(count if len(apt.places) else 0)), reverse=True)
+    for area in areas:
+        outline = library.draw(rng, area)
         for _ in range(_TRIES):
             share = rng.random() ** WIDER
             if placed and share < _ALONE:
@@ -111,12 +113,22 @@ def place_slumps(
             else:
                 found = _on_a_bank(rng, ground, outline, apt)
             if found is not None and inside.contains(found[0]) and taken.is_free(found[0]):
-                vigour = float(np.clip(rng.beta(2.2, 1.0) ** (1 / region.active), 0.05, 1))
-                brightness = float(np.exp(rng.normal(0, 0.13)))
-                placed.append(Feature("slump", found[0], found[1], vigour, brightness))
+                brightness = draw_brightness(rng)
+                placed.append(Feature("slump", found[0], found[1], _vigour(rng, region, area), brightness))
                 taken.add(found[0])
                 break
     return placed
+
+
+def draw_brightness(rng: np.random.Generator) -> float:
+    """Of a slump's bare ground, over that of its region's slumps."""
+    return float(np.exp(rng.normal(0, 0.16)))
+
+
+def _vigour(rng: np.random.Generator, region: Region, area: float) -> float:
+    """How active a slump is: the larger among those of its region, the barer."""
+    active = region.active * (area / np.exp(region.log_area[0])) ** 0.35
+    return float(np.clip(rng.beta(2.2, 1.0) ** (1 / active), 0.05, 1))
 
 
 class _AptPoints(NamedTuple):

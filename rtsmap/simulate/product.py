@@ -112,8 +112,11 @@ def _write_rasters(
                 height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
                 window = Window(column, row, width, height)
                 numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
-                picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
-                mask.write(classes, window=window)
+                # Blocks that are never written become 0 when the file is closed, at a small part of the time.
+                if numbers.any():
+                    picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
+                filled = np.flatnonzero(classes.any(axis=(1, 2)))
+                mask.write(classes[filled], list(filled + 1), window=window)
                 counts[:6] += np.count_nonzero(classes[:6], axis=(1, 2))
                 counts[6] += np.count_nonzero(numbers[0])
                 if progress is not None:

@@ -29,7 +29,11 @@ class Region:
         rough: factor of the texture finer than 34 m, fitted to the NDVI's autocorrelation where measured.
         active: how much of its slumps is bare: 1 as in most regions, more where fewer plants are back. Fitted to the
             NDVI inside outlines.
+        sodden: how much of the ground is wet and dark in all bands: below 0 hardly any, 1 and more broad fringes of
+            lakes. Fitted to the correlation of the infrared with the visible bands.
         measured: tundra and scar come from Sentinel-2 scenes of the region; otherwise from the regions most like it.
+        deviation: of tundra's texture, by band; with marsh, hills and bare ground it makes the measured one.
+        pairs: likewise its correlations BG, BR, GR, BN, GN, RN.
     """
 
     lon: float
@@ -48,39 +52,46 @@ class Region:
     roads: float
     rough: float
     active: float
+    sodden: float
     measured: bool
+    deviation: Spectrum = (0.006, 0.007, 0.009, 0.027)
+    pairs: tuple[float, float, float, float, float, float] = (0.74, 0.82, 0.84, -0.08, 0.42, 0.14)
 
 
-#: Sites of the labels. Where `measured`, tundra is the median beyond 200 m of any label and scar the barest tenth of
-#: the labelled pixels of the site's Sentinel-2 scenes; the land forms are set by eye from the same scenes.
+#: Sites of the labels. Where `measured`, tundra is the median beyond 200 m of any label of the site's Sentinel-2
+#: scenes, and scar lies between the barest twentieth and the barest quarter of the labelled pixels; lush is fitted to
+#: the spread of tundra's NDVI, and the land forms are set by eye from the same scenes.
 REGIONS: Mapping[str, Region] = {
     "banks-island": Region(
         -119.5, 72.8, (10.02, 1.28), (0.046, 0.069, 0.083, 0.225), (0.045, 0.073, 0.077, 0.275),
-        (0.078, 0.102, 0.119, 0.150), 15, 18, 0.08, 420, 0.45, 0.012, 0.10, 0, 2.0, 1.0, False,
+        (0.078, 0.102, 0.119, 0.150), 15, 18, 0.08, 420, 0.45, 0.012, 0.10, 0, 2.0, 1.0, 0.0, False,
     ),
     "taimyr": Region(
-        74.4, 72.6, (8.08, 0.91), (0.030, 0.060, 0.069, 0.286), (0.029, 0.063, 0.066, 0.330),
-        (0.043, 0.059, 0.066, 0.098), 16, 10, 0.03, 300, 0.25, 0.006, 0.06, 0, 2.0, 1.0, True,
+        74.4, 72.6, (8.08, 0.91), (0.030, 0.060, 0.069, 0.286), (0.029, 0.062, 0.067, 0.312),
+        (0.050, 0.064, 0.072, 0.088), 16, 10, 0.03, 300, 0.70, 0.006, 0.06, 0, 2.0, 2.5, -0.9, True,
     ),
     "chukotka": Region(
-        -178.9, 67.4, (8.35, 1.28), (0.044, 0.073, 0.076, 0.304), (0.044, 0.077, 0.072, 0.350),
-        (0.083, 0.105, 0.110, 0.146), 14, 10, 0.10, 380, 0.40, 0.008, 0.25, 0, 3.0, 1.5, True,
+        -178.9, 67.4, (8.35, 1.28), (0.044, 0.073, 0.076, 0.304), (0.044, 0.075, 0.074, 0.318),
+        (0.090, 0.112, 0.119, 0.140), 14, 10, 0.10, 380, 0.40, 0.008, 0.25, 0, 2.2, 1.6, 0.3, True,
+        (0.008, 0.009, 0.016, 0.034), (0.87, 0.77, 0.82, 0.36, 0.60, 0.42),
     ),
     "lena": Region(
-        124.5, 72.0, (9.37, 1.15), (0.034, 0.055, 0.040, 0.218), (0.034, 0.059, 0.037, 0.268),
-        (0.074, 0.091, 0.089, 0.146), 18, 14, 0.12, 520, 0.15, 0.008, 0.05, 0, 3.0, 2.0, True,
+        124.5, 72.0, (9.37, 1.15), (0.034, 0.055, 0.040, 0.218), (0.034, 0.056, 0.039, 0.234),
+        (0.078, 0.092, 0.094, 0.148), 18, 14, 0.12, 520, 0.20, 0.008, 0.05, 0, 2.8, 1.7, -0.5, True,
+        (0.008, 0.010, 0.011, 0.020), (0.93, 0.91, 0.90, 0.68, 0.78, 0.70),
     ),
     "tuktoyaktuk": Region(
         -133.0, 69.1, (7.62, 1.05), (0.032, 0.056, 0.054, 0.250), (0.032, 0.060, 0.051, 0.300),
-        (0.070, 0.091, 0.098, 0.145), 10, 9, 0.22, 520, 0.20, 0.006, 0.03, 0.3, 2.0, 1.0, False,
+        (0.070, 0.091, 0.098, 0.145), 10, 9, 0.22, 520, 0.20, 0.006, 0.03, 0.3, 2.0, 1.0, 0.8, False,
     ),
     "herschel": Region(
         -139.1, 69.6, (8.61, 1.05), (0.034, 0.060, 0.058, 0.270), (0.034, 0.064, 0.054, 0.320),
-        (0.076, 0.095, 0.104, 0.150), 24, 18, 0.03, 300, 0.35, 0.008, 0.08, 0, 2.0, 1.0, False,
+        (0.076, 0.095, 0.104, 0.150), 24, 18, 0.03, 300, 0.35, 0.008, 0.08, 0, 2.0, 1.0, 0.0, False,
     ),
     "west-siberia": Region(
-        69.3, 70.2, (7.62, 0.96), (0.024, 0.042, 0.064, 0.208), (0.025, 0.046, 0.063, 0.262),
-        (0.029, 0.047, 0.067, 0.176), 9, 9, 0.14, 420, 0.60, 0.010, 0.08, 1.0, 2.2, 1.0, True,
+        69.3, 70.2, (7.62, 0.96), (0.0245, 0.043, 0.066, 0.215), (0.0255, 0.045, 0.065, 0.248),
+        (0.032, 0.050, 0.068, 0.145), 9, 9, 0.14, 420, 0.75, 0.010, 0.08, 1.0, 3.0, 0.6, 0.1, True,
+        (0.007, 0.0085, 0.013, 0.036), (0.83, 0.78, 0.84, 0.52, 0.70, 0.70),
     ),
 }  # fmt: skip
 

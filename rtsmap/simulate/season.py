@@ -12,8 +12,8 @@ from rtsmap.simulate.frame import Frame
 from rtsmap.simulate.growth import largest
 from rtsmap.simulate.patches import MARGIN_M
 from rtsmap.simulate.regions import Region, Spectrum
-from rtsmap.simulate.succession import State
 from rtsmap.simulate.world import late_snow
+from rtsmap.simulate.year import State
 
 #: Day of the year when tundra is greenest, end of July, and the share of its green that is missing a month from then.
 #: This and what follows is chosen, not measured.

@@ -24,8 +24,9 @@ from rtsmap.simulate.painter import Painter
 from rtsmap.simulate.placing import Ground, survey
 from rtsmap.simulate.regions import region_named
 from rtsmap.simulate.season import calibration, in_season, scenery_of
-from rtsmap.simulate.succession import State, first_state, next_state
+from rtsmap.simulate.succession import first_state, next_state
 from rtsmap.simulate.world import SceneOptions, World, frame_of, late_snow, make_scenery, sky_of, stream
+from rtsmap.simulate.year import State
 
 #: By how much footprints lie apart, as shares of the raster's sides: standard deviation and limit. Chosen.
 _SHIFT, _FARTHEST = 0.04, 0.08

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.records import FloatArray
 from rtsmap.simulate.features import Feature
+from rtsmap.simulate.inside import inside
 
 _RASTERIZING = Lock()
 
@@ -68,10 +69,10 @@ def shape_of(feature: Feature, window: tuple[int, int, int, int], transform: Aff
     row, column, height, width = window
     gsd = transform.a
     place = transform @ Affine.translation(column, row)
-    inside = burn([feature.outline], (height, width), place) > 0
-    if not inside.any():
-        inside[height // 2, width // 2] = True  # smaller than a pixel
-    depth = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
+    within = inside(feature.outline, (height, width), place)
+    if not within.any():
+        within[height // 2, width // 2] = True  # smaller than a pixel
+    depth = ndimage.distance_transform_edt(within) - ndimage.distance_transform_edt(~within)
     depth = ndimage.gaussian_filter((depth * gsd).astype(np.float32), 0.8)
     # The headwall follows the outline's large curve, not its notches: directions over some tenth of its breadth.
     broad = float(np.clip(0.06 * np.sqrt(feature.outline.area) / gsd, 2.0, 10.0))
@@ -82,7 +83,7 @@ def shape_of(feature: Feature, window: tuple[int, int, int, int], transform: Aff
     x = place.c + (np.arange(width, dtype=np.float32) + 0.5) * gsd - feature.outline.centroid.x
     y = (place.f - (np.arange(height, dtype=np.float32) + 0.5) * gsd - feature.outline.centroid.y)[:, None]
     fall = (x * down[0] + y * down[1]).astype(np.float32)
-    top, low = (fall[inside].min(), fall[inside].max()) if inside.any() else (0, 1)
+    top, low = fall[within].min(), fall[within].max()
     return Shape(
         depth,
         (east * down[0] + north * down[1]).astype(np.float32),

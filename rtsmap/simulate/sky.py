@@ -141,7 +141,7 @@ def classes(valid: BoolArray, snow: FloatArray, flagged: FloatArray | None, conf
     shadow = shadow & valid & ~(cloud | haze | is_snow)
     bands[0] = valid & ~(cloud | haze | shadow | is_snow)
     bands[1], bands[2], bands[3], bands[5] = is_snow, shadow, haze, cloud
-    confidence = 88 + 6 * confusion - 25 * (haze | shadow) - 10 * cloud
+    confidence = 88 + 6 * confusion - np.float32(25) * (haze | shadow) - np.float32(10) * cloud
     bands[6] = np.where(valid, np.clip(confidence, 1, 100), 0)
     bands[7] = ~valid  # bit 0: blackfill
     return bands
