@@ -3,27 +3,35 @@
 import os
 import subprocess
 
-#: Memory that a network may need for a pixel of a chip, bytes: four times what rts-mini's took on a CPU. Only whether a
-#: batch fits hangs on it, not the result.
-BYTES_PER_PIXEL = 4000
+from rtsmap.machine import free_memory, network_threads
 
-#: Larger batches fill no GPU better, and take memory on the way there.
-LARGEST = 16
+#: Memory that a network may need for a pixel of a chip, bytes: on a GPU four times what rts-mini's took on a CPU, there
+#: a little more than that. Only whether a batch fits hangs on it, not the result.
+BYTES_PER_PIXEL, BYTES_PER_PIXEL_ON_CPU = 4000, 1200
+
+#: Larger batches fill no GPU better, and take memory on the way there; on a CPU they would take memory alone.
+LARGEST, LARGEST_ON_CPU = 16, 4
 
 _MIB = 1 << 20
 
 
 def fitting(device: str, chip_size: int) -> int:
-    """Chips for one call of the detector: 1 on the CPU, where more gain nothing, else what half of the memory takes.
+    """Chips for one call of the detector, as many as half of the free memory takes.
+
+    On the CPU as many as share the network's threads evenly: chips beside each other use cores better than threads that
+    share a chip.
 
     Args:
         device: `cpu`, `cuda` or `auto`.
         chip_size: px.
     """
     free = None if device == "cpu" else gpu_memory()
-    if free is None:
-        return 1
-    return max(1, min(LARGEST, free // 2 // (BYTES_PER_PIXEL * chip_size**2)))
+    if free is not None:
+        return max(1, min(LARGEST, free // 2 // (BYTES_PER_PIXEL * chip_size**2)))
+    memory = free_memory()
+    most = LARGEST_ON_CPU if memory is None else memory // 2 // (BYTES_PER_PIXEL_ON_CPU * chip_size**2)
+    numbers = range(1, max(1, min(LARGEST_ON_CPU, most)) + 1)
+    return max(number for number in numbers if network_threads() % number == 0)
 
 
 def gpu_memory() -> int | None:

@@ -6,7 +6,9 @@ import resource
 import sys
 from pathlib import Path
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of containers and of SLURM jobs: microseconds of CPU per period, or max
+_GROUP = Path("/sys/fs/cgroup")  # limits of containers and of SLURM jobs
+_QUOTA = _GROUP / "cpu.max"  # microseconds of CPU per period, or max
+_MEMORY = Path("/proc/meminfo")
 
 #: Threads of the libraries that compute. OpenMP's are torch's; MKL's too, so none are set: with one, torch has one.
 #: numpy's OpenBLAS has hardly anything to do beside the network, and GDAL decodes ahead of the network, which wants the
@@ -24,6 +26,20 @@ def cores() -> int:
     except (OSError, ValueError):  # no such control group
         return allowed
     return max(1, min(allowed, limit))
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take: what the system has, or less in a container; None where nothing says."""
+    try:
+        fields = dict(line.split(":", 1) for line in _MEMORY.read_text(encoding="utf-8").splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # another system
+        return None
+    try:
+        limit, taken = ((_GROUP / name).read_text() for name in ("memory.max", "memory.current"))
+        return free if limit.strip() == "max" else max(0, min(free, int(limit) - int(taken)))
+    except (OSError, ValueError):  # no such control group
+        return free
 
 
 def share_cores(threads: int | None = None) -> int:

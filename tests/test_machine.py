@@ -54,17 +54,45 @@ def test_lists_and_nonsense_in_the_environment(text, expected, bare):
     assert network_threads() == (expected or cores())
 
 
-def test_one_chip_at_a_time_on_the_cpu(monkeypatch):
+@pytest.mark.parametrize(
+    ("threads", "free", "expected"),
+    [
+        (1, None, 1),
+        (2, None, 2),
+        (3, None, 3),
+        (5, None, 1),
+        (6, None, 3),
+        (16, None, 4),
+        (2, 4 * GB, 1),
+        (2, 6 * GB, 2),
+    ],
+)
+def test_on_a_cpu_chips_share_the_threads_evenly_and_half_of_the_memory(threads, free, expected, monkeypatch):
     monkeypatch.setattr(batching, "gpu_memory", lambda: 80 * GB)
-    assert fitting("cpu", 1024) == 1
+    monkeypatch.setattr(batching, "free_memory", lambda: free)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    assert fitting("cpu", 1024) == expected
 
 
-@pytest.mark.parametrize(("free", "expected"), [(None, 1), (GB, 1), (20 * GB, 2), (500 * GB, LARGEST)])
+@pytest.mark.parametrize(("free", "expected"), [(GB, 1), (20 * GB, 2), (500 * GB, LARGEST)])
 def test_on_a_gpu_a_batch_takes_half_of_the_memory(free, expected, monkeypatch):
     monkeypatch.setattr(batching, "gpu_memory", lambda: free)
     assert fitting("auto", 1024) == expected
-    if free and 1 < expected < LARGEST:
+    if 1 < expected < LARGEST:
         assert expected * BYTES_PER_PIXEL * 1024**2 <= free / 2
+
+
+def test_free_memory_is_the_least_of_what_the_system_and_the_container_have(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "_GROUP", tmp_path)
+    assert machine.free_memory() is None
+    (tmp_path / "meminfo").write_text("MemTotal:       8000000 kB\nMemAvailable:   5000000 kB\n")
+    assert machine.free_memory() == 5_120_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000000000\n")
+    assert machine.free_memory() == 5_120_000_000
+    (tmp_path / "memory.max").write_text("3000000000\n")
+    assert machine.free_memory() == 2_000_000_000
 
 
 def test_the_driver_is_asked_of_the_gpu_that_is_visible(monkeypatch):

@@ -132,11 +132,16 @@ def test_the_shipped_models_have_the_onnx_file_that_their_card_names():
         assert chosen_runtime(folder, card, chip_size=card.input.chip_size) == "onnx"
 
 
-def test_what_is_found_in_a_chip_does_not_depend_on_the_others(exported):
+@pytest.mark.parametrize("at_once", [1, 2, 8])
+def test_what_is_found_in_a_chip_does_not_depend_on_the_others(at_once, exported, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     folder, card = exported("convolutions")
-    detector = load_detector(folder, card, "cpu", 0.05, runtime="onnx")
+    detector = load_detector(folder, card, "cpu", 0.05, runtime="onnx", at_once=at_once)
+    single = load_detector(folder, card, "cpu", 0.05, runtime="onnx")
     chips = noise(3, 64)
-    together, alone = detector.detect(chips), [detector.detect(chip[np.newaxis])[0] for chip in chips]
+    together, alone = detector.detect(chips), [single.detect(chip[np.newaxis])[0] for chip in chips]
+    assert len(together) == 3
+    assert detector.detect(chips[:0]) == []
     for one, other in zip(together, alone, strict=True):
         assert one.boxes.tobytes() == other.boxes.tobytes()
         assert one.scores.tobytes() == other.scores.tobytes()

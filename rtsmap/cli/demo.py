@@ -33,6 +33,7 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     Example:
       rtsmap demo
     """
+    from rtsmap.batching import fitting
     from rtsmap.cli import predict
     from rtsmap.demo import SITE, example_folder
     from rtsmap.evaluation.maps import evaluate_files
@@ -44,9 +45,13 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     layer, preview = output / "slumps.gpkg", output / "preview.png"
     predict.check_outputs(layer, preview, overwrite=overwrite)
     settings = Options()
-    detector = predict.load(folder, card, settings, device, runtime=runtime)
-    scene = example_folder() / "taimyr.tif"
-    predict.run((str(scene),), card, detector, settings, output=layer, preview=preview, command="rtsmap demo")
+    batch_size = fitting(device, card.input.chip_size)
+    detector = predict.load(folder, card, settings, device, runtime=runtime, at_once=batch_size)
+    scene = str(example_folder() / "taimyr.tif")
+    predict.run(
+        (scene,), card, detector, settings,
+        output=layer, preview=preview, batch_size=batch_size, command="rtsmap demo",
+    )  # fmt: skip
     result = evaluate_files(layer, example_folder() / "published_slumps.gpkg")
     seen = "has seen this site in training" if SITE in card.sites_trained_on else "never saw this site in training"
     click.echo(

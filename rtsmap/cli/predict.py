@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @options.runtime
 @options.flips
 @click.option(
-    "--batch-size", type=click.IntRange(1), help="Chips at a time on a GPU.  [default: what half of its memory takes]"
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Chips at a time.  [default: what half of the GPU's memory takes; on a CPU up to 4 that share its cores]",
 )
 @click.option(
     "--threads", type=click.IntRange(1), help="Threads of the network on a CPU.  [default: one for each core]"
@@ -105,15 +107,15 @@ def predict(
     if card.calibration and card.calibration.views != flips:
         views = card.calibration.views
         click.echo(f"rtsmap: scores of {card.name} are probabilities with --flips {views}, not with {flips}", err=True)
+    batch_size = batch_size or fitting(device, settings.for_model(card).chip_size)
     if output is None or dry_run:
-        _plan(scenes, folder, card, settings, device, flips, runtime)
+        _plan(scenes, folder, card, settings, device, flips, runtime, batch_size)
         return
     check_outputs(*output_files(output), profile, preview, overwrite=overwrite)
     times = Profile()
     with times.stage("load"):
-        detector = load(folder, card, settings, device, flips, runtime)
+        detector = load(folder, card, settings, device, flips, runtime, batch_size)
     command = _command(scenes, model, settings, card, flips, runtime)
-    batch_size = batch_size or fitting(device, settings.for_model(card).chip_size)
     run(
         scenes, card, detector, settings,
         output=output, preview=preview, batch_size=batch_size, command=command, profile=times,
@@ -138,14 +140,16 @@ def load(
     device: str,
     flips: int = 1,
     runtime: "Runtime" = "auto",
+    at_once: int = 1,
 ) -> "Detector":
     """The model on the device asked for, looking at as many views of each chip."""
     from rtsmap.detector import load_detector
 
     resolved = settings.for_model(card)
     return load_detector(
-        folder, card, device, min_score=resolved.score, flips=flips, runtime=runtime, chip_size=resolved.chip_size
-    )
+        folder, card, device, resolved.score,
+        flips=flips, runtime=runtime, chip_size=resolved.chip_size, at_once=at_once,
+    )  # fmt: skip
 
 
 def run(
@@ -226,11 +230,13 @@ def _plan(
     device: str,
     flips: int,
     runtime: "Runtime",
+    batch_size: int,
 ) -> None:
     from rtsmap.predict import plan_scene, seconds_per_chip
 
     plans = [plan_scene(scene, card, settings) for scene in scenes]
-    each = seconds_per_chip(load(folder, card, settings, device, flips, runtime), card, settings) if plans else 0.0
+    detector = load(folder, card, settings, device, flips, runtime, batch_size)
+    each = seconds_per_chip(detector, card, settings, batch_size)
     for plan in plans:
         how = f"resampled to {plan.gsd_m:g} m" if plan.resampled else f"at {plan.gsd_m:g} m"
         click.echo(f"{plan.scene_id}: at most {plan.chips} chips, {plan.area_km2:.1f} km2 {how}")

@@ -33,6 +33,7 @@ def load_detector(
     flips: int = 1,
     runtime: Runtime = "auto",
     chip_size: int | None = None,
+    at_once: int = 1,
 ) -> Detector:
     """Load a model on a device, with scores as its card calibrates them.
 
@@ -44,6 +45,8 @@ def load_detector(
         flips: views of each chip, see `flips.FlippedDetector`; 1: the chip alone.
         runtime: what computes the network.
         chip_size: of all chips that will come, px; None where it may differ.
+        at_once: chips of most calls; ONNX Runtime computes as many side by side on a CPU, and shares the cores among
+            them.
 
     Raises:
         ModelError: the weights cannot be loaded, or what they need is not installed.
@@ -51,8 +54,11 @@ def load_detector(
     """
     lowest = raw_score(min_score, card.calibration)
     lowest_of_view = lowest if flips == 1 else min(lowest, LOWEST_OF_VIEW)
-    load = _load_onnx if chosen_runtime(folder, card, runtime, chip_size) == "onnx" else _load_torch
-    detector = load(folder, card, device, lowest_of_view)
+    detector = (
+        _load_onnx(folder, card, device, lowest_of_view, at_once)
+        if chosen_runtime(folder, card, runtime, chip_size) == "onnx"
+        else _load_torch(folder, card, device, lowest_of_view)
+    )
     if flips > 1:
         detector = FlippedDetector(detector, flips, min_score=lowest)
     return detector if card.calibration is None else CalibratedDetector(detector, card.calibration)
@@ -76,11 +82,11 @@ def chosen_runtime(
     return runtime
 
 
-def _load_onnx(folder: Path, card: ModelCard, device: str, min_score: float) -> Detector:
+def _load_onnx(folder: Path, card: ModelCard, device: str, min_score: float, at_once: int) -> Detector:
     from rtsmap.detector.onnx import OnnxDetector  # noqa: PLC0415  (slow to import)
 
     assert card.onnx is not None  # or torch would have been chosen
-    return OnnxDetector(card, folder / card.onnx.file, device=device, min_score=min_score)
+    return OnnxDetector(card, folder / card.onnx.file, device=device, min_score=min_score, at_once=at_once)
 
 
 def _load_torch(folder: Path, card: ModelCard, device: str, min_score: float) -> Detector:

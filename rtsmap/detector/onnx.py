@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +26,26 @@ _ERRORS_ONLY = 3
 class OnnxDetector:
     """Runs the file that `rtsmap export onnx` writes.
 
-    On the CPU chips go through one at a time, as in `TorchDetector` and for the same reasons. As many threads run as
-    `OMP_NUM_THREADS` says, else one for each core that the process may use.
+    On the CPU each chip goes through by itself, as in `TorchDetector` and for the same reasons; `at_once` of them do so
+    side by side. As many threads run in all as `OMP_NUM_THREADS` says, else one for each core that the process may use.
 
     Args:
         card: of the model.
         file: the model as ONNX.
         device: `auto`, `cpu` or `cuda`.
         min_score: detections below are not returned.
+        at_once: chips that go through side by side on the CPU, if there are as many threads.
 
     Raises:
         ModelError: the file is damaged, or was made of other weights.
         InputError: CUDA is asked for and ONNX Runtime cannot use it.
     """
 
-    def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float) -> None:
+    def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float, at_once: int = 1) -> None:
         self._file, self._min_score = file, np.array(min_score, dtype=np.float32)
-        self._session = _session(file, resolve_provider(device))
+        at_once = min(at_once, network_threads())
+        self._beside = ThreadPoolExecutor(at_once, thread_name_prefix="chip")
+        self._session = _session(file, resolve_provider(device), network_threads() // at_once)
         self.provider: str = self._session.get_providers()[0]
         if device == "cuda" and self.provider != CUDA:
             raise InputError(
@@ -67,8 +71,11 @@ class OnnxDetector:
                 f"{self._file}: takes chips of {self._size} px, not of {height} x {width}; "
                 "leave out --chip-size, or use --runtime torch"
             )
-        step = 1 if self.provider == CPU else len(chips)
-        return [found for start in range(0, len(chips), step) for found in self._detect(chips[start : start + step])]
+        if self.provider != CPU:
+            return self._detect(chips)
+        alone = np.split(chips, len(chips)) if len(chips) else []
+        each = map(self._detect, alone) if len(alone) == 1 else self._beside.map(self._detect, alone)
+        return [found for (found,) in each]
 
     def _detect(self, chips: FloatArray) -> list[Detections]:
         boxes, scores, masks, chip_indices = self._run(np.ascontiguousarray(chips))
@@ -118,10 +125,10 @@ def gpus() -> int:
     return count.value if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
 
 
-def _session(file: Path, provider: str) -> Any:
+def _session(file: Path, provider: str, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = network_threads()  # said outright, they are not tied to cores that others may use
+    options.intra_op_num_threads = threads  # said outright, they are not tied to cores that others may use
     options.inter_op_num_threads = 1
     if provider == CUDA:
         onnxruntime.preload_dlls()  # those of torch's wheels, where they are installed
