@@ -40,28 +40,27 @@ def main() -> None:
     folder, card = find_model(arguments.model)
     resolved = options.for_model(card)
     size = resolved.chip_size
-    batch_size = fitting("cpu", size)
-    detector = load_detector(folder, card, "cpu", min_score=resolved.score, chip_size=size, at_once=batch_size)
+    batching = fitting("cpu", size)
+    detector = load_detector(folder, card, "cpu", min_score=resolved.score, chip_size=size, at_once=batching.at_once)
     loaded_s = time.perf_counter() - start
 
     with tempfile.TemporaryDirectory() as scratch:
         layer = Path(scratch) / "slumps.gpkg"
 
         def predict(ahead: int) -> None:
-            result = predict_scene(arguments.scene, card, detector, options, batch_size=batch_size, ahead=ahead)
+            result = predict_scene(arguments.scene, card, detector, options, **batching._asdict(), ahead=ahead)
             write_layer(layer, [result], provenance([arguments.scene], card, options, "benchmark"))
 
         inputs = Path(scratch) / "inputs"
         recorder = Recorder(detector, inputs)
-        predict_scene(arguments.scene, card, recorder, options, batch_size=batch_size)  # also sets everything up
-        alone = NetworkAlone(detector, inputs)
+        predict_scene(arguments.scene, card, recorder, options)  # also sets everything up
+        alone = NetworkAlone(detector, inputs, batching.at_once)
         seconds = [
             (alone.seconds(), wall(lambda: predict(2)), wall(lambda: predict(0))) for _ in range(arguments.rounds)
         ]
     side_by_side, in_turn = ([row[k] / row[0] for row in seconds] for k in (1, 2))
-    print(
-        f"{card.name} {card.version}, {recorder.chips} chips, {batch_size} at once, {threads} threads, {cpu_model()}\n"
-    )
+    at_once = f"{batching.at_once} at once, {threads} threads"
+    print(f"{card.name} {card.version}, {recorder.chips} chips, {at_once}, {cpu_model()}\n")
     print("| | seconds | over the network |\n|---|---|---|")
     medians = [statistics.median(column) for column in zip(*seconds, strict=True)]
     print(f"| network alone | {medians[0]:.2f} | 1 |")

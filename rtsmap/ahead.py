@@ -1,7 +1,9 @@
-"""Work ahead: a thread makes the items that another will ask for."""
+"""Work in threads, its results in order: ahead of who asks for them, and several calls side by side."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -9,6 +11,7 @@ from threading import Semaphore, Thread
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass
@@ -52,6 +55,35 @@ def ahead(items: Iterable[_T], size: int, *, name: str = "ahead", waits: Waits |
     finally:
         maker.stop()
         thread.join()
+
+
+def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], number: int) -> Iterator[_R]:
+    """The results of a function in the order of its items, several calls at a time.
+
+    Close the iterator, or use it up: its threads end with it, after the calls that they are at.
+
+    Args:
+        function: called in threads of its own, unless `number` is 1.
+        items: taken one more than are being worked on.
+        number: calls at a time.
+
+    Yields:
+        What each call returns; what it raises is raised here.
+    """
+    if number == 1:
+        yield from map(function, items)
+        return
+    running: deque[Future[_R]] = deque()
+    pool = ThreadPoolExecutor(number)
+    try:
+        for item in items:
+            running.append(pool.submit(function, item))
+            if len(running) > number:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass

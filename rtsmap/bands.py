@@ -95,6 +95,8 @@ def network_input(
     mean: Mapping[str, float],
     deviation: Mapping[str, float],
     terrain: FloatArray | None = None,
+    *,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Normalised channels of all modalities, from one reading of the pixels.
 
@@ -105,6 +107,7 @@ def network_input(
         mean: of every channel over the training data, by the channel's name (never of this chip).
         deviation: likewise the standard deviation.
         terrain: `(2, rows, columns)` in the order of `TERRAIN`; needed for the modality dem alone.
+        out: where to write it; a new array without it.
 
     Returns:
         `(channels, rows, columns)` float32, in the order of `channels(modalities)`; 0, the mean, where not valid.
@@ -113,7 +116,7 @@ def network_input(
         InputError: the modalities include dem, and there is no terrain.
     """
     names = channels(modalities)
-    stacked = np.empty((len(names), *valid.shape), dtype=np.float32)
+    stacked = np.empty((len(names), *valid.shape), dtype=np.float32) if out is None else out
     for index, name in enumerate(names):
         band = channel(name, reflectance, terrain)
         np.subtract(band, np.float32(mean[name]), out=stacked[index])

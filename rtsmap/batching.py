@@ -1,7 +1,8 @@
-"""How many chips go through the network together."""
+"""How many chips go through the network at a time."""
 
 import os
 import subprocess
+from typing import NamedTuple
 
 from rtsmap.machine import free_memory, network_threads
 
@@ -9,17 +10,33 @@ from rtsmap.machine import free_memory, network_threads
 #: a little more than that. Only whether a batch fits hangs on it, not the result.
 BYTES_PER_PIXEL, BYTES_PER_PIXEL_ON_CPU = 4000, 1200
 
-#: Larger batches fill no GPU better, and take memory on the way there; on a CPU they would take memory alone.
+#: Larger batches fill no GPU better, and take memory on the way there; more chips side by side gain a CPU little.
 LARGEST, LARGEST_ON_CPU = 16, 4
 
 _MIB = 1 << 20
 
 
-def fitting(device: str, chip_size: int) -> int:
-    """Chips for one call of the detector, as many as half of the free memory takes.
+class Batching(NamedTuple):
+    """How chips go through the network.
 
-    On the CPU as many as share the network's threads evenly: chips beside each other use cores better than threads that
-    share a chip.
+    Attributes:
+        batch_size: chips in a call of the detector.
+        at_once: calls side by side.
+    """
+
+    batch_size: int
+    at_once: int
+
+
+#: One chip after another.
+ONE = Batching(1, 1)
+
+
+def fitting(device: str, chip_size: int) -> Batching:
+    """As many chips as half of the free memory takes.
+
+    On a GPU they go through in one batch. On the CPU they go side by side, as many as share the network's threads
+    evenly, which takes less time than all threads for one chip.
 
     Args:
         device: `cpu`, `cuda` or `auto`.
@@ -27,11 +44,11 @@ def fitting(device: str, chip_size: int) -> int:
     """
     free = None if device == "cpu" else gpu_memory()
     if free is not None:
-        return max(1, min(LARGEST, free // 2 // (BYTES_PER_PIXEL * chip_size**2)))
+        return Batching(max(1, min(LARGEST, free // 2 // (BYTES_PER_PIXEL * chip_size**2))), 1)
     memory = free_memory()
     most = LARGEST_ON_CPU if memory is None else memory // 2 // (BYTES_PER_PIXEL_ON_CPU * chip_size**2)
     numbers = range(1, max(1, min(LARGEST_ON_CPU, most)) + 1)
-    return max(number for number in numbers if network_threads() % number == 0)
+    return Batching(1, max(number for number in numbers if network_threads() % number == 0))
 
 
 def gpu_memory() -> int | None:

@@ -7,14 +7,15 @@ one stage after another.
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
+from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
 from rtsmap import bands
-from rtsmap.ahead import ahead
+from rtsmap.ahead import ahead, side_by_side
 from rtsmap.blocks import ChipBlock
 from rtsmap.chips import ChipGrid
 from rtsmap.config import ModelCard
@@ -46,12 +47,14 @@ class Flow:
 
     Attributes:
         batch_size: chips per call of the detector.
+        at_once: calls of the detector side by side.
         ahead: batches made before they are asked for; 0: one stage after another, in the calling thread.
         progress: called with how many chips of the lattice are done.
         profile: takes the times.
     """
 
     batch_size: int = 1
+    at_once: int = 1
     ahead: int = AHEAD
     progress: Callable[[int], None] = lambda _done: None
     profile: Profile = field(default_factory=Profile)
@@ -82,6 +85,24 @@ class _Batch(NamedTuple):
     done: int
 
 
+class _Buffers:
+    """Arrays for the network's input, used again and again: fresh memory costs more than what is written into it."""
+
+    def __init__(self) -> None:
+        self._free: SimpleQueue[FloatArray] = SimpleQueue()
+
+    def take(self, shape: tuple[int, ...]) -> FloatArray:
+        """One of this shape; all that are given back have the same."""
+        try:
+            return self._free.get_nowait()
+        except Empty:
+            return np.empty(shape, dtype=np.float32)
+
+    def give(self, buffer: FloatArray) -> None:
+        """Back, when nobody needs it any more."""
+        self._free.put(buffer)
+
+
 def merged_instances(
     blocks: Iterable[ChipBlock],
     lattice: ChipGrid,
@@ -106,50 +127,57 @@ def merged_instances(
         Outlines in pixel coordinates of the scene's grid, which may leave the grid where their chips do; the order does
         not depend on `flow`.
     """
-    profile = flow.profile
-    read = _batches(blocks, card, flow)
+    profile, buffers = flow.profile, _Buffers()
+    read = _batches(blocks, card, buffers, flow)
     with ahead(read, flow.ahead, name="reader", waits=profile.inputs) as batches:
-        detected = _detected(batches, detector, profile)
+        detected = _detected(batches, detector, buffers, flow)
         with ahead(detected, flow.ahead, name="network", waits=profile.detections) as found:
             yield from _merged(_outlined(found, score, flow), lattice, profile)
 
 
-def _batches(blocks: Iterable[ChipBlock], card: ModelCard, flow: Flow) -> Iterator[_Batch]:
+def _batches(blocks: Iterable[ChipBlock], card: ModelCard, buffers: _Buffers, flow: Flow) -> Iterator[_Batch]:
     """The network's input, across the borders of blocks."""
-    prepared = _prepared(blocks, card, flow.profile)
-    while chips := list(islice(prepared, flow.batch_size)):
-        places, pixels, done = zip(*chips, strict=True)
-        yield _Batch(places, pixels[0][None] if len(pixels) == 1 else np.stack(pixels), done[-1])
+    channels = len(bands.channels(card.input.modalities))
+    chips = _chips(blocks, flow.profile)
+    while first := next(chips, None):
+        places: list[ChipWindow] = []
+        pixels = buffers.take((flow.batch_size, channels, *first[0].pixels.valid.shape))
+        done = 0
+        for chip, done_with_it in chain([first], islice(chips, flow.batch_size - 1)):
+            done = done_with_it
+            with flow.profile.stage("prepare"):
+                _prepare(chip, card, pixels[len(places)])
+            places.append(chip.place)
+        yield _Batch(tuple(places), pixels[: len(places)], done)
 
 
-def _prepared(
-    blocks: Iterable[ChipBlock], card: ModelCard, profile: Profile
-) -> Iterator[tuple[ChipWindow, FloatArray, int]]:
-    """Place and input of every chip, and the chips of the lattice that are done after it, as far as is known."""
+def _chips(blocks: Iterable[ChipBlock], profile: Profile) -> Iterator[tuple[Chip, int]]:
+    """All chips, and how many of the lattice are done after each, as far as is known."""
     done = 0
     for block in profile.timed("read", blocks):
         for index, chip in enumerate(block.chips, start=1):
-            with profile.stage("prepare"):
-                pixels = _network_input(chip, card)
-            yield chip.place, pixels, done + index
+            yield chip, done + index
         done += block.places
         profile.places += block.places
 
 
-def _network_input(chip: Chip, card: ModelCard) -> FloatArray:
+def _prepare(chip: Chip, card: ModelCard, out: FloatArray) -> None:
     inputs, pixels = card.input, chip.pixels
-    return bands.network_input(
-        pixels.reflectance, pixels.valid, inputs.modalities, inputs.mean, inputs.deviation, pixels.terrain
-    )
+    statistics = inputs.modalities, inputs.mean, inputs.deviation
+    bands.network_input(pixels.reflectance, pixels.valid, *statistics, pixels.terrain, out=out)
 
 
 def _detected(
-    batches: Iterable[_Batch], detector: Detector, profile: Profile
+    batches: Iterable[_Batch], detector: Detector, buffers: _Buffers, flow: Flow
 ) -> Iterator[tuple[tuple[ChipWindow, ...], list[Detections], int]]:
-    for places, pixels, done in batches:
-        with profile.network(len(places)):
-            found = detector.detect(pixels)
-        yield places, found, done
+    def detect(batch: _Batch) -> tuple[tuple[ChipWindow, ...], list[Detections], int]:
+        with flow.profile.network(len(batch.places)):
+            found = detector.detect(batch.pixels)
+        if len(batch.places) == flow.batch_size:  # the last batch may be smaller
+            buffers.give(batch.pixels)
+        return batch.places, found, batch.done
+
+    return side_by_side(detect, batches, flow.at_once)
 
 
 def _outlined(

@@ -1,6 +1,8 @@
 """One scene, end to end: scene -> chips -> detector -> instances -> merge -> attributes -> layer."""
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,7 +15,9 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap import bands, preview
+from rtsmap.ahead import side_by_side
 from rtsmap.attributes import Describer
+from rtsmap.batching import ONE, Batching
 from rtsmap.blocks import ChipBlock, read_chips
 from rtsmap.chips import ChipGrid
 from rtsmap.config import ModelCard
@@ -81,6 +85,7 @@ def predict_scene(
     options: Options,
     *,
     batch_size: int = 1,
+    at_once: int = 1,
     ahead: int = AHEAD,
     progress: Callable[[int, int], None] = no_progress,
     profile: Profile | None = None,
@@ -93,6 +98,7 @@ def predict_scene(
         detector: the model itself.
         options: what decides the result.
         batch_size: chips per call of the detector; like all that follows, it changes nothing but speed and memory.
+        at_once: calls of the detector side by side; `load_detector` is told how many.
         ahead: batches that each stage makes before the next one asks; 0: one stage after another, without threads.
         progress: called with the chips done and their number.
         profile: takes the times.
@@ -109,7 +115,7 @@ def predict_scene(
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _counted(read_chips(source, lattice, wanted=wanted), observed)
-        flow = Flow(batch_size, ahead, lambda done: progress(done, total), profile)
+        flow = Flow(batch_size, at_once, ahead, lambda done: progress(done, total), profile)
         with (
             scene.read_cache(lattice.chip_size, lattice.strip_px, source.grid),
             closing(merged_instances(blocks, lattice, card, detector, resolved.score, flow)) as merged,
@@ -166,17 +172,17 @@ def find(
     return [instance for instance in inside if instance.geometry.area > 0]
 
 
-def seconds_per_chip(detector: Detector, card: ModelCard, options: Options, batch_size: int = 1) -> float:
-    """Time of the network for one chip of a batch on this machine, measured on noise."""
+def seconds_per_chip(detector: Detector, card: ModelCard, options: Options, batching: Batching = ONE) -> float:
+    """Time of the network for one chip of many on this machine, measured on noise."""
     size = options.for_model(card).chip_size
-    shape = (batch_size, len(bands.channels(card.input.modalities)), size, size)
+    shape = (batching.batch_size, len(bands.channels(card.input.modalities)), size, size)
     noise = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     times = []
     for _ in range(4):  # the first calls set things up
         start = time.perf_counter()
-        detector.detect(noise)
+        deque(side_by_side(detector.detect, [noise] * batching.at_once, batching.at_once))
         times.append(time.perf_counter() - start)
-    return min(times) / batch_size
+    return min(times) / math.prod(batching)
 
 
 def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> None:

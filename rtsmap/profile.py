@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -40,13 +41,13 @@ class Stage:
 class Profile:
     """Collects times; a stage costs a few microseconds a call, so it is always on.
 
-    Each stage runs in one thread at a time, and none within another.
+    Several threads may be at the same stage; no stage runs within another.
 
     Attributes:
         stages: by name, out of `THREADS`.
         inputs: waiting between reader and network.
         detections: waiting between network and polygons.
-        chip_s: seconds of the network for each chip, in order; a batch's are shared among its chips.
+        chip_s: seconds of the network for each chip; a batch's are shared among its chips.
         places: chips of the lattices, those without clear pixels too.
     """
 
@@ -56,6 +57,7 @@ class Profile:
         self.chip_s: list[float] = []
         self.places = 0
         self._start = time.perf_counter(), time.process_time()
+        self._lock = Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -65,9 +67,10 @@ class Profile:
         try:
             yield
         finally:
-            stage.wall_s += time.perf_counter() - wall
-            stage.cpu_s += time.thread_time() - cpu
-            stage.calls += 1
+            with self._lock:
+                stage.wall_s += time.perf_counter() - wall
+                stage.cpu_s += time.thread_time() - cpu
+                stage.calls += 1
 
     def timed(self, name: str, items: Iterable[_T]) -> Iterator[_T]:
         """The same items; what making them takes counts as part of a stage."""
@@ -118,9 +121,9 @@ class Profile:
     def summary(self) -> str:
         """The report in a line."""
         wall_s = time.perf_counter() - self._start[0]
-        chips, busy = len(self.chip_s), self.stages["network"].wall_s
+        chips, each = len(self.chip_s), self.quantiles().get("p50", 0.0)
         return (
-            f"{wall_s:.1f} s, {chips} chips, {chips / wall_s:.2f} chips/s; network {busy / wall_s:.0%} of the time, "
+            f"{wall_s:.1f} s, {chips} chips, {chips / wall_s:.2f} chips/s; {each:.2f} s in the network each, "
             f"waited {self.inputs.for_items_s:.1f} s for pixels; peak memory {peak_memory_mb():.0f} MB"
         )
 

@@ -1,11 +1,12 @@
-"""Items made ahead are those made one by one, and the thread ends however the block does."""
+"""Items made ahead and results of calls side by side are those made one by one, and no thread stays."""
 
+import random
 import threading
 import time
 
 import pytest
 
-from rtsmap.ahead import Waits, ahead
+from rtsmap.ahead import Waits, ahead, side_by_side
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +127,48 @@ def test_waiting_is_counted_on_the_side_that_waits():
         assert next(items)
     assert waits.for_items_s > 0.05
     timer.join()
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_calls_side_by_side_give_their_results_in_order(number):
+    pauses = random.Random(number)
+
+    def doubled(item):
+        time.sleep(pauses.random() / 200)
+        return 2 * item
+
+    assert list(side_by_side(doubled, range(20), number)) == list(range(0, 40, 2))
+    assert list(side_by_side(doubled, [], number)) == []
+
+
+def test_calls_are_at_the_same_time_and_take_one_item_more_than_that():
+    meeting, taken = threading.Barrier(3, timeout=10), []
+
+    def items():
+        for item in range(9):
+            taken.append(item)
+            yield item
+
+    results = side_by_side(lambda item: (meeting.wait(), item)[1], items(), 3)  # none would end alone
+    assert next(results) == 0
+    assert taken == [0, 1, 2, 3]
+    assert list(results) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_what_a_call_raises_is_raised_and_the_others_end(number):
+    def picky(item):
+        if item == 4:
+            raise ValueError("four")
+        return item
+
+    results, got = side_by_side(picky, range(10), number), []
+    with pytest.raises(ValueError, match="four"):
+        got.extend(results)
+    assert got == [0, 1, 2, 3]
+
+
+def test_closing_ends_the_calls():
+    results = side_by_side(abs, range(1000), 2)
+    assert next(results) == 0
+    results.close()  # and no thread is left

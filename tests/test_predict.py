@@ -92,22 +92,24 @@ def test_strips_give_the_same_slumps(scene, monkeypatch):
 def test_batches_threads_and_order_of_chips_change_no_byte(scene, tmp_path, monkeypatch):
     monkeypatch.setenv("OGR_CURRENT_DATE", "2026-01-01T00:00:00.000Z")
 
-    def layer(name, batch_size, ahead):
-        result = predict_scene(scene, card(), BareGround(), Options(), batch_size=batch_size, ahead=ahead)
+    def layer(name, batch_size, ahead, at_once=1):
+        flow = {"batch_size": batch_size, "ahead": ahead, "at_once": at_once}
+        result = predict_scene(scene, card(), BareGround(), Options(), **flow)
         write_layer(tmp_path / name / "slumps.gpkg", [result], {"command": "test"})
         return (tmp_path / name / "slumps.gpkg").read_bytes()
 
-    for name in ("one", "many", "sequential", "far", "backwards"):
+    for name in ("one", "many", "sequential", "far", "beside", "backwards"):
         (tmp_path / name).mkdir()
     one, many = layer("one", 1, 2), layer("many", 7, 2)
     sequential, far = layer("sequential", 1, 0), layer("far", 2, 50)
+    beside = layer("beside", 2, 2, at_once=3)
 
     def backwards(*arguments, **keywords):
         for block in read_chips(*arguments, **keywords):
             yield replace(block, chips=block.chips[::-1])
 
     monkeypatch.setattr(predict, "read_chips", backwards)
-    assert one == many == sequential == far == layer("backwards", 4, 2)
+    assert one == many == sequential == far == beside == layer("backwards", 4, 2)
 
 
 def test_progress_ends_with_all_chips_done(scene):

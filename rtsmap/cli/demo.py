@@ -45,12 +45,12 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     layer, preview = output / "slumps.gpkg", output / "preview.png"
     predict.check_outputs(layer, preview, overwrite=overwrite)
     settings = Options()
-    batch_size = fitting(device, card.input.chip_size)
-    detector = predict.load(folder, card, settings, device, runtime=runtime, at_once=batch_size)
+    batching = fitting(device, card.input.chip_size)
+    detector = predict.load(folder, card, settings, device, runtime=runtime, batching=batching)
     scene = str(example_folder() / "taimyr.tif")
     predict.run(
         (scene,), card, detector, settings,
-        output=layer, preview=preview, batch_size=batch_size, command="rtsmap demo",
+        output=layer, preview=preview, batching=batching, command="rtsmap demo",
     )  # fmt: skip
     result = evaluate_files(layer, example_folder() / "published_slumps.gpkg")
     seen = "has seen this site in training" if SITE in card.sites_trained_on else "never saw this site in training"

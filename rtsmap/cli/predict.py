@@ -11,6 +11,7 @@ import click
 from rtsmap.cli import options
 
 if TYPE_CHECKING:
+    from rtsmap.batching import Batching
     from rtsmap.config import ModelCard
     from rtsmap.detector import Detector, Runtime
     from rtsmap.layer import SceneResult
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Chips at a time.  [default: what half of the GPU's memory takes; on a CPU up to 4 that share its cores]",
+    help="Chips in a call of the network.  [default: what half of the GPU's memory takes; 1 on a CPU]",
 )
 @click.option(
     "--threads", type=click.IntRange(1), help="Threads of the network on a CPU.  [default: one for each core]"
@@ -107,18 +108,20 @@ def predict(
     if card.calibration and card.calibration.views != flips:
         views = card.calibration.views
         click.echo(f"rtsmap: scores of {card.name} are probabilities with --flips {views}, not with {flips}", err=True)
-    batch_size = batch_size or fitting(device, settings.for_model(card).chip_size)
+    batching = fitting(device, settings.for_model(card).chip_size)
+    if batch_size:
+        batching = batching._replace(batch_size=batch_size)
     if output is None or dry_run:
-        _plan(scenes, folder, card, settings, device, flips, runtime, batch_size)
+        _plan(scenes, folder, card, settings, device, flips, runtime, batching)
         return
     check_outputs(*output_files(output), profile, preview, overwrite=overwrite)
     times = Profile()
     with times.stage("load"):
-        detector = load(folder, card, settings, device, flips, runtime, batch_size)
+        detector = load(folder, card, settings, device, flips, runtime, batching)
     command = _command(scenes, model, settings, card, flips, runtime)
     run(
         scenes, card, detector, settings,
-        output=output, preview=preview, batch_size=batch_size, command=command, profile=times,
+        output=output, preview=preview, batching=batching, command=command, profile=times,
     )  # fmt: skip
     if profile:
         times.write(profile, command=command, model=card.name, model_sha256=card.sha256)
@@ -140,7 +143,7 @@ def load(
     device: str,
     flips: int = 1,
     runtime: "Runtime" = "auto",
-    at_once: int = 1,
+    batching: "Batching | None" = None,
 ) -> "Detector":
     """The model on the device asked for, looking at as many views of each chip."""
     from rtsmap.detector import load_detector
@@ -148,7 +151,7 @@ def load(
     resolved = settings.for_model(card)
     return load_detector(
         folder, card, device, resolved.score,
-        flips=flips, runtime=runtime, chip_size=resolved.chip_size, at_once=at_once,
+        flips=flips, runtime=runtime, chip_size=resolved.chip_size, at_once=batching.at_once if batching else 1,
     )  # fmt: skip
 
 
@@ -161,7 +164,7 @@ def run(
     output: Path,
     preview: Path | None,
     command: str,
-    batch_size: int = 1,
+    batching: "Batching",
     profile: "Profile | None" = None,
 ) -> list["SceneResult"]:
     """Predict, write, and print the summary; what `rtsmap demo` does too."""
@@ -175,7 +178,7 @@ def run(
     done: list[str] = []
     for scene in scenes:
         try:
-            results.append(_predict_one(scene, card, detector, settings, batch_size, profile))
+            results.append(_predict_one(scene, card, detector, settings, batching, profile))
             done.append(scene)
         except RtsmapError as error:
             if len(scenes) == 1:
@@ -194,7 +197,7 @@ def run(
 
 
 def _predict_one(
-    scene: str, card: "ModelCard", detector: "Detector", settings: "Options", batch_size: int, profile: "Profile"
+    scene: str, card: "ModelCard", detector: "Detector", settings: "Options", batching: "Batching", profile: "Profile"
 ) -> "SceneResult":
     from tqdm import tqdm
 
@@ -206,7 +209,9 @@ def _predict_one(
             bar.total = total
             bar.update(done - bar.n)
 
-        return predict_scene(scene, card, detector, settings, batch_size=batch_size, progress=progress, profile=profile)
+        return predict_scene(
+            scene, card, detector, settings, **batching._asdict(), progress=progress, profile=profile
+        )  # fmt: skip
 
 
 def _summarise(results: list["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:
@@ -230,13 +235,13 @@ def _plan(
     device: str,
     flips: int,
     runtime: "Runtime",
-    batch_size: int,
+    batching: "Batching",
 ) -> None:
     from rtsmap.predict import plan_scene, seconds_per_chip
 
     plans = [plan_scene(scene, card, settings) for scene in scenes]
-    detector = load(folder, card, settings, device, flips, runtime, batch_size)
-    each = seconds_per_chip(detector, card, settings, batch_size)
+    detector = load(folder, card, settings, device, flips, runtime, batching)
+    each = seconds_per_chip(detector, card, settings, batching)
     for plan in plans:
         how = f"resampled to {plan.gsd_m:g} m" if plan.resampled else f"at {plan.gsd_m:g} m"
         click.echo(f"{plan.scene_id}: at most {plan.chips} chips, {plan.area_km2:.1f} km2 {how}")

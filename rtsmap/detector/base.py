@@ -14,7 +14,7 @@ Runtime = Literal["auto", "onnx", "torch"]
 
 
 class Detector(Protocol):
-    """Finds slumps in chips."""
+    """Finds slumps in chips; several threads may call it."""
 
     def detect(self, chips: FloatArray) -> list[Detections]:
         """One result per chip, whatever the size of the batch.
@@ -45,8 +45,7 @@ def load_detector(
         flips: views of each chip, see `flips.FlippedDetector`; 1: the chip alone.
         runtime: what computes the network.
         chip_size: of all chips that will come, px; None where it may differ.
-        at_once: chips of most calls; ONNX Runtime computes as many side by side on a CPU, and shares the cores among
-            them.
+        at_once: calls that will be made side by side. With torch they wait for each other.
 
     Raises:
         ModelError: the weights cannot be loaded, or what they need is not installed.

@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +25,15 @@ _ERRORS_ONLY = 3
 class OnnxDetector:
     """Runs the file that `rtsmap export onnx` writes.
 
-    On the CPU each chip goes through by itself, as in `TorchDetector` and for the same reasons; `at_once` of them do so
-    side by side. As many threads run in all as `OMP_NUM_THREADS` says, else one for each core that the process may use.
+    On the CPU chips go through one at a time, as in `TorchDetector` and for the same reasons. As many threads run as
+    `OMP_NUM_THREADS` says, else one for each core that the process may use.
 
     Args:
         card: of the model.
         file: the model as ONNX.
         device: `auto`, `cpu` or `cuda`.
         min_score: detections below are not returned.
-        at_once: chips that go through side by side on the CPU, if there are as many threads.
+        at_once: calls that will be made side by side; on the CPU they share the threads.
 
     Raises:
         ModelError: the file is damaged, or was made of other weights.
@@ -43,9 +42,7 @@ class OnnxDetector:
 
     def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float, at_once: int = 1) -> None:
         self._file, self._min_score = file, np.array(min_score, dtype=np.float32)
-        at_once = min(at_once, network_threads())
-        self._beside = ThreadPoolExecutor(at_once, thread_name_prefix="chip")
-        self._session = _session(file, resolve_provider(device), network_threads() // at_once)
+        self._session = _session(file, resolve_provider(device), max(1, network_threads() // at_once))
         self.provider: str = self._session.get_providers()[0]
         if device == "cuda" and self.provider != CUDA:
             raise InputError(
@@ -71,11 +68,8 @@ class OnnxDetector:
                 f"{self._file}: takes chips of {self._size} px, not of {height} x {width}; "
                 "leave out --chip-size, or use --runtime torch"
             )
-        if self.provider != CPU:
-            return self._detect(chips)
-        alone = np.split(chips, len(chips)) if len(chips) else []
-        each = map(self._detect, alone) if len(alone) == 1 else self._beside.map(self._detect, alone)
-        return [found for (found,) in each]
+        step = 1 if self.provider == CPU else len(chips)
+        return [found for start in range(0, len(chips), step) for found in self._detect(chips[start : start + step])]
 
     def _detect(self, chips: FloatArray) -> list[Detections]:
         boxes, scores, masks, chip_indices = self._run(np.ascontiguousarray(chips))

@@ -1,6 +1,7 @@
 """The detector on torch."""
 
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -59,6 +60,7 @@ class TorchDetector:
 
     def _take(self, network: Any, card: ModelCard, device: torch.device, min_score: float) -> None:
         self.device, self.network = device, network
+        self._alone = Lock()
         for predictor in box_predictors(network):
             predictor.test_score_thresh = min_score
         network.to(device).eval()
@@ -66,9 +68,9 @@ class TorchDetector:
 
     def detect(self, chips: FloatArray) -> list[Detections]:
         """See `Detector.detect`."""
-        self._keep_proposals(round(self._proposals * (chips.shape[-1] / self._chip_size) ** 2))
         step = 1 if self.device.type == "cpu" else len(chips)
-        with torch.inference_mode():
+        with self._alone, torch.inference_mode():
+            self._keep_proposals(round(self._proposals * (chips.shape[-1] / self._chip_size) ** 2))
             return [
                 _to_records(instances)
                 for start in range(0, len(chips), step)
