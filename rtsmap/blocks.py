@@ -9,8 +9,11 @@ from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.chips import ChipGrid
 from rtsmap.records import BoolArray, Chip, ChipWindow, Pixels, PixelSource, Window
 
-#: Pixels read at a time, in float32 reflectance 24 MB.
+#: Pixels of a block, in float32 reflectance 24 MB.
 BLOCK_PIXELS = 1_500_000
+
+#: Pixels read at a time: few enough to stay in the processor's cache from decoding until they are in their block.
+SLAB_PIXELS = 200_000
 
 
 @dataclass(frozen=True)
@@ -98,18 +101,27 @@ class _BlockReader:
         begin = window.column - self._west
         fresh = slice(begin + left, begin + window.width)
         top = self._overlap if np.all(self._above_row[fresh] == window.row) else 0
-        rest = Window(window.row + top, window.column + left, window.height - top, window.width - left)
-        new = self._source.read(rest)
+        known = _cut(self._block, window, window)
+        _paste(self._left, (slice(None), slice(left)), known, (slice(None), slice(left)))
+        _paste(self._above, (slice(top), fresh), known, (slice(top), slice(left, None)))
+        while top < window.height:
+            rows = slice(top, min(top + self._slab_rows(window.width - left), window.height))
+            part = Window(window.row + top, window.column + left, rows.stop - top, window.width - left)
+            self._take(self._source.read(part), window, (rows, slice(left, None)))
+            top = rows.stop
+        pixels = _cut(self._block, window, window)  # anew, for the first pixels may have brought the terrain
+        self._remember(window, pixels)
+        return pixels
+
+    def _slab_rows(self, width: int) -> int:
+        """Rows to read at a time; all where there is terrain, which is computed from wide surroundings."""
+        return max(1, SLAB_PIXELS // width) if self._left.terrain is None else self._block.valid.shape[0]
+
+    def _take(self, new: Pixels, window: Window, place: tuple[slice, slice]) -> None:
         if new.terrain is not None and self._left.terrain is None:  # the first pixels say what a source holds
             self._left, self._above = _with_terrain(self._left), _with_terrain(self._above)
             self._block = _with_terrain(self._block)
-        pixels = _cut(self._block, window, window)
-        _paste(self._left, (slice(None), slice(left)), pixels, (slice(None), slice(left)))
-        _paste(self._above, (slice(top), fresh), pixels, (slice(top), slice(left, None)))
-        whole = (slice(None), slice(None))
-        _paste(new, whole, pixels, (slice(top, None), slice(left, None)))
-        self._remember(window, pixels)
-        return pixels
+        _paste(new, (slice(None), slice(None)), _cut(self._block, window, window), place)
 
     def _remember(self, window: Window, pixels: Pixels) -> None:
         last_row, last_column = window.height - self._overlap, window.width - self._overlap
