@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def ahead(items: Iterable[_T], size: int, *, name: str = "ahead", waits: Waits |
         thread.join()
 
 
-def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], number: int) -> Iterator[_R]:
+def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], number: int) -> Generator[_R, None, None]:
     """The results of a function in the order of its items, several calls at a time.
 
     Close the iterator, or use it up: its threads end with it, after the calls that they are at.

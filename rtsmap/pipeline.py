@@ -6,6 +6,7 @@ one stage after another.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from queue import Empty, SimpleQueue
@@ -129,10 +130,12 @@ def merged_instances(
     """
     profile, buffers = flow.profile, _Buffers()
     read = _batches(blocks, card, buffers, flow)
-    with ahead(read, flow.ahead, name="reader", waits=profile.inputs) as batches:
-        detected = _detected(batches, detector, buffers, flow)
-        with ahead(detected, flow.ahead, name="network", waits=profile.detections) as found:
-            yield from _merged(_outlined(found, score, flow), lattice, profile)
+    with (
+        ahead(read, flow.ahead, name="reader", waits=profile.inputs) as batches,
+        closing(_detected(batches, detector, buffers, flow)) as detected,
+        ahead(detected, flow.ahead, name="network", waits=profile.detections) as found,
+    ):
+        yield from _merged(_outlined(found, score, flow), lattice, profile)
 
 
 def _batches(blocks: Iterable[ChipBlock], card: ModelCard, buffers: _Buffers, flow: Flow) -> Iterator[_Batch]:
@@ -169,7 +172,7 @@ def _prepare(chip: Chip, card: ModelCard, out: FloatArray) -> None:
 
 def _detected(
     batches: Iterable[_Batch], detector: Detector, buffers: _Buffers, flow: Flow
-) -> Iterator[tuple[tuple[ChipWindow, ...], list[Detections], int]]:
+) -> Generator[tuple[tuple[ChipWindow, ...], list[Detections], int], None, None]:
     def detect(batch: _Batch) -> tuple[tuple[ChipWindow, ...], list[Detections], int]:
         with flow.profile.network(len(batch.places)):
             found = detector.detect(batch.pixels)
