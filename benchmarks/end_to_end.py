@@ -3,8 +3,9 @@
     python -m benchmarks.end_to_end SCENE [--model NAME|DIR] [--bands ...] [--rounds N] [--threads N]
 
 Each round measures, in turn in one process: the network alone, on the very inputs that a prediction gives it; the
-prediction from opening the scene to the written GeoPackage, its stages side by side; and the same with one stage after
-another. Loading libraries and weights is measured once and given apart. The ratios are medians over the rounds.
+prediction from opening the scene to the written GeoPackage, reading and polygons in threads of their own; and the same,
+both in the calling thread. Loading libraries and weights is measured once and given apart. The ratios are medians over
+the rounds.
 """
 
 import argparse
@@ -64,8 +65,10 @@ def main() -> None:
     print("| | seconds | over the network |\n|---|---|---|")
     medians = [statistics.median(column) for column in zip(*seconds, strict=True)]
     print(f"| network alone | {medians[0]:.2f} | 1 |")
-    print(f"| predict and write, stages side by side | {medians[1]:.2f} | {statistics.median(side_by_side):.3f} |")
-    print(f"| predict and write, one stage after another | {medians[2]:.2f} | {statistics.median(in_turn):.3f} |")
+    print(
+        f"| reading and polygons in threads of their own | {medians[1]:.2f} | {statistics.median(side_by_side):.3f} |"
+    )
+    print(f"| both in the calling thread | {medians[2]:.2f} | {statistics.median(in_turn):.3f} |")
     print(f"| loading libraries and weights, once | {loaded_s:.2f} | |")
 
 

@@ -86,7 +86,7 @@ def predict_scene(
     *,
     batch_size: int = 1,
     at_once: int = 1,
-    ahead: int = AHEAD,
+    ahead: int | None = None,
     progress: Callable[[int, int], None] = no_progress,
     profile: Profile | None = None,
 ) -> SceneResult:
@@ -99,7 +99,8 @@ def predict_scene(
         options: what decides the result.
         batch_size: chips per call of the detector; like all that follows, it changes nothing but speed and memory.
         at_once: calls of the detector side by side; `load_detector` is told how many.
-        ahead: batches that each stage makes before the next one asks; 0: one stage after another, without threads.
+        ahead: batches that each stage makes before the next one asks; 0: one stage after another, without threads of
+            their own. Without it 2, or 0 where calls side by side are ahead enough: more threads would slow theirs.
         progress: called with the chips done and their number.
         profile: takes the times.
 
@@ -115,6 +116,7 @@ def predict_scene(
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _counted(read_chips(source, lattice, wanted=wanted), observed)
+        ahead = (AHEAD if at_once == 1 else 0) if ahead is None else ahead
         flow = Flow(batch_size, at_once, ahead, lambda done: progress(done, total), profile)
         with (
             scene.read_cache(lattice.chip_size, lattice.strip_px, source.grid),
