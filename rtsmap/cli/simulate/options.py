@@ -110,6 +110,9 @@ def scene_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _settings(given: dict[str, Any]) -> "SceneOptions":
     """Take what says how a scene looks out of a command's arguments."""
+    from rtsmap.machine import share_cores
+
+    share_cores()  # before numpy counts them: tiles are painted side by side, and BLAS would only get in the way
     from rtsmap.simulate.world import SceneOptions
 
     size_km, pixels, clouds = given.pop("size_km"), given.pop("pixels"), given.pop("clouds")
