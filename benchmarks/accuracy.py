@@ -16,6 +16,7 @@ import shapely
 from scipy import ndimage
 
 from rtsmap import bands
+from rtsmap.cli.options import BandNumbers
 from rtsmap.detector import load_detector
 from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.detections import LOWEST_SCORE
@@ -35,13 +36,12 @@ def main() -> None:
     parser.add_argument("scene")
     parser.add_argument("labels", type=Path)
     parser.add_argument("--model", default="rts-mini")
-    parser.add_argument("--bands", help="such as blue=1,green=2,red=3,nir=4")
+    parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
     arguments = parser.parse_args()
-    numbers = {name: int(n) for name, n in (part.split("=") for part in (arguments.bands or "").split(",") if part)}
     folder, card = find_model(arguments.model)
     verify(folder, card)
     lowest = float(calibrated(LOWEST_SCORE, card.calibration))
-    options = Options(score=lowest, bands=numbers or None)
+    options = Options(score=lowest, bands=arguments.bands)
     detector = load_detector(folder, card, "cpu", min_score=lowest)
     result = predict_scene(arguments.scene, card, detector, options)
     found = geopandas.GeoDataFrame(

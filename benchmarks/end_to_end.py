@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rtsmap.cli.options import BandNumbers
 from rtsmap.machine import cpu_model, share_cores
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scene")
     parser.add_argument("--model", default="rts-mini")
-    parser.add_argument("--bands", help="such as blue=1,green=2,red=3,nir=4")
+    parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="of the network; as many as cores without it")
     arguments = parser.parse_args()
@@ -36,8 +37,7 @@ def main() -> None:
     from rtsmap.models import find_model  # noqa: PLC0415
     from rtsmap.predict import Options, predict_scene, provenance  # noqa: PLC0415
 
-    numbers = {name: int(n) for name, n in (part.split("=") for part in (arguments.bands or "").split(",") if part)}
-    options = Options(bands=numbers or None)
+    options = Options(bands=arguments.bands)
     folder, card = find_model(arguments.model)
     resolved = options.for_model(card)
     size = resolved.chip_size

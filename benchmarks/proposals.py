@@ -15,6 +15,7 @@ from typing import Any
 
 import geopandas
 
+from rtsmap.cli.options import BandNumbers
 from rtsmap.config import ModelCard
 from rtsmap.detector import load_detector
 from rtsmap.evaluation.maps import score_map
@@ -58,12 +59,11 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("scene")
     parser.add_argument("labels", type=Path)
-    parser.add_argument("--bands", help="such as blue=1,green=2,red=3,nir=4")
+    parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
     parser.add_argument("--only", default="proposals,stages,overlap")
     arguments = parser.parse_args()
-    numbers = {name: int(n) for name, n in (part.split("=") for part in (arguments.bands or "").split(",") if part)}
     folder, card = find_model(arguments.model)
-    options = Options(score=LOWEST_SCORE, bands=numbers or None)
+    options = Options(score=LOWEST_SCORE, bands=arguments.bands)
     print(f"{card.name} {card.version}, chips of {card.input.chip_size} px, {arguments.scene}\n", flush=True)
     print(
         "| | chips | CPU s per chip | CPU s | AP50 % | AP30 % | AP10 % | outlines |\n|---|---|---|---|---|---|---|---|"

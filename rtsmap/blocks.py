@@ -43,8 +43,7 @@ def read_chips(
 ) -> Iterator[ChipBlock]:
     """Read a scene in the order of the lattice's work.
 
-    Pixels shared by neighbouring chips are kept rather than read again, so that every pixel of a
-    strip is read once.
+    Pixels shared by neighbouring chips are kept rather than read again, so that every pixel of a strip is read once.
 
     Args:
         source: the pixels; its grid is that of `chip_grid`.

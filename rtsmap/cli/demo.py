@@ -46,7 +46,7 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     predict.check_outputs(layer, preview, overwrite=overwrite)
     settings = Options()
     batching = fitting(device, card.input.chip_size)
-    detector = predict.load(folder, card, settings, device, runtime=runtime, batching=batching)
+    detector = predict.load(folder, card, settings, device, 1, runtime, batching)
     scene = str(example_folder() / "taimyr.tif")
     predict.run(
         (scene,), card, detector, settings,

@@ -141,9 +141,9 @@ def load(
     card: "ModelCard",
     settings: "Options",
     device: str,
-    flips: int = 1,
-    runtime: "Runtime" = "auto",
-    batching: "Batching | None" = None,
+    flips: int,
+    runtime: "Runtime",
+    batching: "Batching",
 ) -> "Detector":
     """The model on the device asked for, looking at as many views of each chip."""
     from rtsmap.detector import load_detector
@@ -151,7 +151,7 @@ def load(
     resolved = settings.for_model(card)
     return load_detector(
         folder, card, device, resolved.score,
-        flips=flips, runtime=runtime, chip_size=resolved.chip_size, at_once=batching.at_once if batching else 1,
+        flips=flips, runtime=runtime, chip_size=resolved.chip_size, at_once=batching.at_once,
     )  # fmt: skip
 
 

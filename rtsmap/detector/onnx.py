@@ -1,7 +1,6 @@
 """The detector on ONNX Runtime: no torch, the same slumps."""
 
 import ctypes
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +82,9 @@ class OnnxDetector:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{self._file}: ONNX Runtime failed on a chip ({reason}); try --runtime torch") from error
 
-    def _computed(self, inputs: Mapping[str, FloatArray]) -> list[Any]:
+    def _computed(self, inputs: dict[str, FloatArray]) -> list[Any]:
         if self.provider == CPU:
-            results: list[Any] = self._session.run(None, dict(inputs))
+            results: list[Any] = self._session.run(None, inputs)
             return results
         binding = self._session.io_binding()  # one copy to the GPU and one back, none in between
         for name, values in inputs.items():
