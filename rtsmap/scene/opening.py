@@ -15,17 +15,17 @@ from rtsmap.bands import BANDS
 from rtsmap.errors import SceneError
 from rtsmap.records import SceneInfo
 from rtsmap.scene import planetscope, udm2
+from rtsmap.scene.calibration import Stated, calibrate
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import is_remote, open_raster
 from rtsmap.scene.metadata import Metadata
 from rtsmap.scene.planetscope import Product, Siblings
-from rtsmap.scene.raster import Calibration, Scene, grid_of
+from rtsmap.scene.raster import Scene, grid_of
 from rtsmap.scene.resample import gsd_m
 
 _log = logging.getLogger(__name__)
 
 _BANDS_OPTION = "--bands blue=1,green=2,red=3,nir=4"
-_INTEGER_SCALE = 1e-4  # the usual scale of surface reflectance: Planet, Sentinel-2, HLS
 _MOMENT = re.compile(r"(?<!\d)(\d{8})(?:T(\d{6}))?(?!\d)")
 _ABSENT = ("404", "403", "does not exist", "No such")  # S3 says 403 of what is not there, unless one may list
 
@@ -35,6 +35,7 @@ def open_scene(
     *,
     bands: Mapping[str, int] | None = None,
     scale: float | None = None,
+    offset: float | None = None,
     mask: Collection[str] = udm2.DEFAULT_MASK,
     dem: str | None = None,
 ) -> Scene:
@@ -50,6 +51,7 @@ def open_scene(
         bands: number of each band in the file, from 1, by the names of `bands.BANDS`.
         scale: reflectance per digital number; without it that of the product, else of the file, else 1e-4 for integers
             and 1 for floating-point numbers.
+        offset: reflectance of the number 0; without it that of the product, else of the file, else 0.
         mask: classes out of `udm2.CLASSES` in which a pixel is not clear.
         dem: an elevation model in metres, with one band, in any CRS and at any resolution: ArcticDEM, Copernicus DEM.
             The scene's pixels then have their terrain; see `scene.elevation`.
@@ -64,7 +66,8 @@ def open_scene(
         dataset = stack.enter_context(open_raster(found.path))
         grid = grid_of(found.path, dataset)
         numbers = _band_numbers(found, dataset, bands)
-        calibration = _calibration(found, dataset, numbers, scale)
+        stated = _stated(found, numbers, scale)
+        calibration = calibrate(found.path, dataset, numbers, stated, scale=scale, offset=offset)
         mask_dataset = None if found.udm2 is None else _open_udm2(found, dataset)
         known = found.known
         info = SceneInfo(
@@ -156,23 +159,11 @@ def _band_numbers(found: _Found, dataset: Any, chosen: Mapping[str, int] | None)
     return tuple(numbers[name] for name in BANDS)
 
 
-def _calibration(found: _Found, dataset: Any, numbers: tuple[int, ...], scale: float | None) -> Calibration:
-    if scale is not None:
-        return Calibration(numbers, (scale,) * len(numbers))
-    if found.product is not None:
-        return Calibration(numbers, planetscope.scales(found.path, found.product, numbers, found.known))
-    scales = tuple(float(dataset.scales[number - 1]) for number in numbers)
-    if any(own != 1 for own in scales):
-        return Calibration(numbers, scales, tuple(float(dataset.offsets[number - 1]) for number in numbers))
-    dtype = np.dtype(dataset.dtypes[numbers[0] - 1])
-    if np.issubdtype(dtype, np.floating):
-        return Calibration(numbers, (1.0,) * len(numbers))
-    if dtype.itemsize == 1:
-        raise SceneError(
-            f"{found.path}: has 8-bit numbers, which are no reflectance x 10000; "
-            "give the reflectance of one unit with --scale (0.004 if 255 is 1)"
-        )
-    return Calibration(numbers, (_INTEGER_SCALE,) * len(numbers))
+def _stated(found: _Found, numbers: tuple[int, ...], scale: float | None) -> Stated:
+    """What a PlanetScope product says of its numbers; a radiance product's coefficients are not needed with a scale."""
+    if found.product is None or scale is not None:
+        return Stated()
+    return Stated(planetscope.scales(found.path, found.product, numbers, found.known), (0.0,) * len(numbers))
 
 
 def _open_udm2(found: _Found, image: Any) -> Any:

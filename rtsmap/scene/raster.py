@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from rtsmap.bands import BANDS, to_reflectance
 from rtsmap.errors import SceneError
 from rtsmap.records import BoolArray, Grid, Pixels, PixelSource, SceneInfo, Window
 from rtsmap.scene import udm2
+from rtsmap.scene.calibration import Calibration
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import check_placed
 from rtsmap.scene.resample import ResampledSource, pixel_size_m
@@ -39,15 +40,6 @@ def grid_of(path: str, dataset: Any) -> Grid:
         turned = "rotated" if transform.b or transform.d else "not north-up"
         raise SceneError(f"{path}: is {turned}; make it north-up with gdalwarp first")
     return Grid(CRS.from_wkt(dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How numbers become reflectance, `number * scale + offset`, in the order of `bands.BANDS`."""
-
-    numbers: tuple[int, ...]
-    scale: tuple[float, ...]
-    offset: tuple[float, ...] = (0.0,) * len(BANDS)
 
 
 class Scene:
