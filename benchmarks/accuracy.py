@@ -16,7 +16,7 @@ import shapely
 from scipy import ndimage
 
 from rtsmap import bands
-from rtsmap.cli.options import BandNumbers
+from rtsmap.cli.options import BandNumbers, FiniteNumber
 from rtsmap.detector import load_detector
 from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.detections import LOWEST_SCORE
@@ -37,11 +37,13 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("--model", default="rts-mini")
     parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
+    parser.add_argument("--scale", type=FiniteNumber(above_zero=True), help="reflectance per digital number")
+    parser.add_argument("--offset", type=FiniteNumber(), help="reflectance of the number 0")
     arguments = parser.parse_args()
     folder, card = find_model(arguments.model)
     verify(folder, card)
     lowest = float(calibrated(LOWEST_SCORE, card.calibration))
-    options = Options(score=lowest, bands=arguments.bands)
+    options = Options(score=lowest, bands=arguments.bands, scale=arguments.scale, offset=arguments.offset)
     detector = load_detector(folder, card, "cpu", min_score=lowest)
     result = predict_scene(arguments.scene, card, detector, options)
     found = geopandas.GeoDataFrame(
@@ -110,7 +112,7 @@ def ndvi_patches(
     path: str, options: Options, labels: geopandas.GeoDataFrame
 ) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
     """Patches of at least the smallest slump's area below the best NDVI threshold; the barest is the surest."""
-    with open_scene(path, bands=options.bands) as scene:
+    with open_scene(path, bands=options.bands, scale=options.scale, offset=options.offset) as scene:
         pixels, transform, crs = scene.read(scene.grid.window), scene.grid.transform, scene.grid.crs
         pixel_m2 = scene.info.gsd_m**2
     index = bands.ndvi(pixels.reflectance)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rtsmap.cli.options import BandNumbers
+from rtsmap.cli.options import BandNumbers, FiniteNumber
 from rtsmap.machine import cpu_model, share_cores
 
 
@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("scene")
     parser.add_argument("--model", default="rts-mini")
     parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
+    parser.add_argument("--scale", type=FiniteNumber(above_zero=True), help="reflectance per digital number")
+    parser.add_argument("--offset", type=FiniteNumber(), help="reflectance of the number 0")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="of the network; as many as cores without it")
     arguments = parser.parse_args()
@@ -37,7 +39,7 @@ def main() -> None:
     from rtsmap.models import find_model  # noqa: PLC0415
     from rtsmap.predict import Options, predict_scene, provenance  # noqa: PLC0415
 
-    options = Options(bands=arguments.bands)
+    options = Options(bands=arguments.bands, scale=arguments.scale, offset=arguments.offset)
     folder, card = find_model(arguments.model)
     resolved = options.for_model(card)
     size = resolved.chip_size

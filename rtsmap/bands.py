@@ -24,13 +24,19 @@ MODALITY_CHANNELS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def to_reflectance(numbers: NDArray[np.generic], scale: Sequence[float] | float, valid: BoolArray) -> FloatArray:
-    """Scale digital numbers to reflectance.
+def to_reflectance(
+    numbers: NDArray[np.generic],
+    scale: Sequence[float] | float,
+    valid: BoolArray,
+    offset: Sequence[float] | float = 0.0,
+) -> FloatArray:
+    """Digital numbers as reflectance, `number * scale + offset`.
 
     Args:
         numbers: `(bands, rows, columns)` as stored.
         scale: reflectance per digital number, one for all bands or one each.
         valid: `(rows, columns)`.
+        offset: reflectance of the number 0, likewise.
 
     Returns:
         `(bands, rows, columns)` in 0..1; brighter pixels (snow, glint) are cut to 1, pixels that are not valid are 0.
@@ -39,6 +45,8 @@ def to_reflectance(numbers: NDArray[np.generic], scale: Sequence[float] | float,
     reflectance = np.empty(numbers.shape, dtype=np.float32)
     # In one pass into one array: memory costs more here than arithmetic.
     np.multiply(numbers, factors[:, None, None], out=reflectance, dtype=np.float32)
+    if np.any(offset):
+        reflectance += np.broadcast_to(np.asarray(offset, dtype=np.float32), len(numbers))[:, None, None]
     if numbers.dtype.kind == "f":
         np.nan_to_num(reflectance, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
     np.clip(reflectance, 0.0, 1.0, out=reflectance)

@@ -22,6 +22,7 @@ class Options:
     mask: tuple[str, ...] = DEFAULT_MASK
     bands: Mapping[str, int] | None = None
     scale: float | None = None
+    offset: float | None = None
     chip_size: int | None = None
     overlap: int | None = None
     aoi: Path | None = None
@@ -64,6 +65,7 @@ def provenance(paths: Sequence[str], card: ModelCard, options: Options, command:
             "mask": list(options.mask),
             "bands": dict(options.bands) if options.bands else None,
             "scale": options.scale,
+            "offset": options.offset,
             "chip_size": resolved.chip_size,
             "overlap": resolved.overlap,  # at least
             "aoi": str(options.aoi) if options.aoi else None,

@@ -205,7 +205,7 @@ def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> 
 
 
 def _open(path: str, options: Options, dem: str | None = None) -> Scene:
-    return open_scene(path, bands=options.bands, scale=options.scale, mask=options.mask, dem=dem)
+    return open_scene(path, bands=options.bands, scale=options.scale, offset=options.offset, mask=options.mask, dem=dem)
 
 
 def _layout(

@@ -1,5 +1,6 @@
 """Options that mean the same in every command."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,6 +116,38 @@ mask = click.option(
 bands = click.option(
     "--bands", type=BandNumbers(), help="Band numbers of a scene that does not name them, counted from 1."
 )
+
+
+class FiniteNumber(click.ParamType[float]):
+    """A number that is neither infinite nor NaN.
+
+    Args:
+        above_zero: whether it must be above 0.
+    """
+
+    def __init__(self, *, above_zero: bool = False) -> None:
+        self.above_zero = above_zero
+        self.name = "float"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse, and refuse what is no number or out of range."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or (self.above_zero and number <= 0):
+            self.fail(f"{value} is not a number{' above 0' if self.above_zero else ''}", param, ctx)
+        return number
+
+
 scale = click.option(
-    "--scale", type=float, help="Reflectance per digital number, such as 1e-4.  [default: the product's]"
+    "--scale",
+    type=FiniteNumber(above_zero=True),
+    help="Reflectance per digital number, such as 1e-4.  [default: the product's]",
+)
+offset = click.option(
+    "--offset",
+    type=FiniteNumber(),
+    help="Reflectance of the number 0, such as -0.1 for Sentinel-2 since baseline 04.00."
+    "  [default: the product's, or 0]",
 )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @options.mask
 @options.bands
 @options.scale
+@options.offset
 @click.option("--chip-size", type=click.IntRange(32), help="Side of a chip, px.  [default: the model's]")
 @click.option("--overlap", type=click.IntRange(0), help="Pixels that chips share.  [default: the model's]")
 @click.option("--aoi", type=options.input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
@@ -63,6 +64,7 @@ def predict(
     mask: tuple[str, ...],
     bands: dict[str, int] | None,
     scale: float | None,
+    offset: float | None,
     chip_size: int | None,
     overlap: int | None,
     aoi: Path | None,
@@ -99,7 +101,7 @@ def predict(
         raise click.UsageError("Missing option '-o' / '--output'.")
     if preview and len(scenes) > 1:
         raise click.UsageError("--preview draws one scene; leave it out for several.")
-    settings = Options(score, min_area, mask, bands, scale, chip_size, overlap, aoi, dem)
+    settings = Options(score, min_area, mask, bands, scale, offset, chip_size, overlap, aoi, dem)
     folder, card = find_model(model)
     verify(folder, card)
     if dem_for(card, settings) is None and dem is not None:
@@ -259,7 +261,7 @@ def _command(
         words += ["--bands", ",".join(f"{name}={number}" for name, number in settings.bands.items())]
     words += ["--flips", str(flips)] if flips > 1 else []
     words += ["--runtime", runtime] if runtime != "auto" else []
-    for name in ("score", "scale", "chip_size", "overlap", "aoi", "dem"):
+    for name in ("score", "scale", "offset", "chip_size", "overlap", "aoi", "dem"):
         if (value := getattr(settings, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)

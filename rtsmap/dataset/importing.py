@@ -20,6 +20,7 @@ from rtsmap.bands import BANDS, to_reflectance
 from rtsmap.dataset.images import LabelledImage
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, Grid, Pixels
+from rtsmap.scene.calibration import Calibration, calibrate
 from rtsmap.scene.resample import gsd_m
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
@@ -34,8 +35,9 @@ class ImportSettings:
 
     Attributes:
         band_numbers: number, from 1, of each band (blue, green, red, nir, ndvi, mask); None: see `band_numbers_of`.
-        scale: reflectance per digital number; None: 1e-4, 1 for floating point, 1/255 for 8 bit, whose values are
-            those of a display rather than reflectance.
+        scale: reflectance per digital number; None: that of the file, else 1e-4, 1 for floating point, 1/255 for 8 bit,
+            whose values are those of a display rather than reflectance.
+        offset: reflectance of the number 0; None: that of the file, else 0.
         gsd_m: ground sampling distance of images without a CRS.
         site: of all images.
         site_pattern: regular expression that finds the site in an image's name: its first group, or all it matches.
@@ -44,6 +46,7 @@ class ImportSettings:
 
     band_numbers: Mapping[str, int] | None = None
     scale: float | None = None
+    offset: float | None = None
     gsd_m: float | None = None
     site: str | None = None
     site_pattern: str | None = None
@@ -109,7 +112,9 @@ def _read(dataset: Any, path: Path, name: str, folder: Path, settings: ImportSet
     valid: BoolArray = dataset.read_masks(indexes).any(axis=0) & stored.any(axis=0)
     valid &= np.isfinite(stored).all(axis=0)
     reflectance = np.zeros((len(BANDS), *valid.shape), dtype=np.float32)
-    scaled = to_reflectance(stored, _scale(stored, valid, path, settings.scale), valid)
+    known = _calibration(dataset, tuple(indexes), path, settings)
+    scaled = to_reflectance(stored, known.scale, valid, known.offset)
+    _check_range(path, stored[:, valid], known)
     for band, plane in zip(names, scaled, strict=True):
         reflectance[BANDS.index(band)] = plane
     height, width = valid.shape
@@ -139,13 +144,22 @@ def band_numbers_of(dataset: Any, path: Path) -> dict[str, int]:
     return {name: number for number, name in enumerate(order[:colours], start=1)}
 
 
-def _scale(stored: NDArray[Any], valid: BoolArray, path: Path, given: float | None) -> float:
-    scale = given or (1.0 if stored.dtype.kind == "f" else 1 / 255 if stored.dtype.itemsize == 1 else 1e-4)
-    if valid.any() and np.median(stored[:, valid]) * scale > 1:
+def _calibration(dataset: Any, numbers: tuple[int, ...], path: Path, settings: ImportSettings) -> Calibration:
+    """As for scenes, but 8-bit numbers of which nobody says what they mean are those of a display."""
+    of_display = np.dtype(dataset.dtypes[numbers[0] - 1]).itemsize == 1 and {*dataset.scales} == {1.0}
+    scale = 1 / 255 if settings.scale is None and of_display else settings.scale
+    return calibrate(str(path), dataset, numbers, scale=scale, offset=settings.offset)
+
+
+def _check_range(path: Path, stored: NDArray[Any], known: Calibration) -> None:
+    """Check that half of the numbers `(bands, pixels)` of an image can be reflectance."""
+    median = np.median(stored) * known.scale[0] + known.offset[0] if stored.size else 0.0
+    if not 0 <= median <= 1:
+        side, bound = ("above", 1) if median > 1 else ("below", 0)
         raise DatasetError(
-            f"{path}: half of its values are above a reflectance of 1; give another --scale than {scale:g}"
+            f"{path}: half of its values are {side} a reflectance of {bound}; give another --scale than "
+            f"{known.scale[0]:g}, or another --offset than {known.offset[0]:g}"
         )
-    return scale
 
 
 def _placed(image: LabelledImage, dataset: Any, path: Path, given_gsd_m: float | None) -> LabelledImage:

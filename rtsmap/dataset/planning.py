@@ -25,7 +25,8 @@ class Inputs:
 
     Attributes:
         bands: number of each band; see `open_scene`.
-        scale: likewise.
+        scale: likewise, of all scenes that have none of their own.
+        offset: likewise.
         mask: likewise.
         layer: of the label files.
         footprint_layer: of the footprint files.
@@ -38,6 +39,7 @@ class Inputs:
 
     bands: Mapping[str, int] | None = None
     scale: float | None = None
+    offset: float | None = None
     mask: Collection[str] = DEFAULT_MASK
     layer: str | None = None
     footprint_layer: str | None = None
@@ -50,7 +52,9 @@ class Inputs:
     def open(self, source: Source) -> Scene:
         """Open the scene of a source."""
         dem = self.dem if source.dem is None else source.dem
-        return open_scene(source.image, bands=self.bands, scale=self.scale, mask=self.mask, dem=dem)
+        scale = self.scale if source.scale is None else source.scale
+        offset = self.offset if source.offset is None else source.offset
+        return open_scene(source.image, bands=self.bands, scale=scale, offset=offset, mask=self.mask, dem=dem)
 
 
 @dataclass(frozen=True)

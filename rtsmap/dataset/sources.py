@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from rtsmap.errors import DatasetError
+from rtsmap.errors import DatasetError, InputError
+from rtsmap.scene.calibration import check_given
 from rtsmap.scene.files import is_remote
 
 COLUMNS = ("image", "labels", "site")
+_OPTIONAL = ("footprints", "date", "dem", "scale", "offset")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Source:
         site: None: that of the labels.
         acquired: day, for a scene that does not know its own.
         dem: an elevation model of it; None: that of all scenes, if any.
+        scale: reflectance per digital number; None: that of all scenes, or the scene's own.
+        offset: reflectance of the number 0, likewise.
         paired: the labels were given for this scene, so that those without a date go by place.
     """
 
@@ -33,10 +37,12 @@ class Source:
     acquired: date | None = None
     paired: bool = False
     dem: str | None = None
+    scale: float | None = None
+    offset: float | None = None
 
 
 def read_table(table: Path) -> list[Source]:
-    """Read a CSV table with the columns image, labels, site and, optionally, footprints, date and dem.
+    """Read a CSV table with the columns image, labels, site and, optionally, footprints, date, dem, scale and offset.
 
     Paths are relative to the table. A scene without labels is one without slumps.
 
@@ -55,7 +61,7 @@ def read_table(table: Path) -> list[Source]:
 
 
 def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
-    values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, "footprints", "date", "dem")}
+    values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, *_OPTIONAL)}
     if not values["image"]:
         raise DatasetError(f"{table}: line {number} has no image; name one or remove the line")
     files = {name: table.parent / values[name] if values[name] else None for name in ("labels", "footprints")}
@@ -77,7 +83,21 @@ def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
         acquired,
         paired=True,
         dem=dem if values["dem"] else None,
+        scale=_number(table, number, "scale", values["scale"]),
+        offset=_number(table, number, "offset", values["offset"]),
     )
+
+
+def _number(table: Path, line: int, column: str, text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+        check_given(**{"scale": None, "offset": None, column: value})
+    except (ValueError, InputError) as error:
+        meant = "a number above 0" if column == "scale" else "a number"
+        raise DatasetError(f"{table}: line {line}: the {column} {text} is not {meant}") from error
+    return value
 
 
 def _placed(table: Path, path: str) -> str:

@@ -1,37 +1,97 @@
-"""How the numbers of a raster become reflectance: the scale and offset that a user, a product or the file states."""
+"""How the numbers of a raster become reflectance: what a user, a product, the file or its name say of scale and offset.
 
-from collections.abc import Sequence
+An offset is the reflectance of the number 0: -0.1 for Sentinel-2 products of baseline 04.00 and later, which store
+reflectance x 10000 + 1000, and -0.2 for Landsat's Collection 2.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rtsmap.bands import BANDS
-from rtsmap.errors import SceneError
+from rtsmap.errors import InputError, SceneError
 
 _INTEGER_SCALE = 1e-4  # the usual scale of surface reflectance: Planet, Sentinel-2, HLS
+_SENTINEL2 = re.compile(r"S2[A-D]_MSIL(?:1C|2A)_\d{8}T\d{6}_N(\d{2})(\d{2})(?!\d)", re.IGNORECASE)
+_SENTINEL2_ADDED = -1000.0  # number of a reflectance of 0, negative as metadata write it, from baseline 04.00 on
+_ADDED_TAGS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
+_QUANTIFICATION_TAGS = ("BOA_QUANTIFICATION_VALUE", "QUANTIFICATION_VALUE")
+_LANDSAT = re.compile(r"L[COTE]0[45789]_L2S[PR]_\d{6}_\d{8}_\d{8}_02_(?:T1|T2|RT)(?![0-9A-Za-z])", re.IGNORECASE)
+_LANDSAT_SCALE, _LANDSAT_OFFSET = 2.75e-5, -0.2
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How numbers become reflectance, `number * scale + offset`, in the order of `bands.BANDS`."""
+    """How numbers become reflectance, `number * scale + offset`, in the order of `bands.BANDS`.
+
+    Attributes:
+        numbers: of the bands in the file, from 1.
+        scale: reflectance per digital number.
+        offset: reflectance of the number 0; 0 without it.
+        offset_known: whether somebody says what the offset is; else it is taken for 0, as is usual.
+    """
 
     numbers: tuple[int, ...]
     scale: tuple[float, ...]
-    offset: tuple[float, ...] = (0.0,) * len(BANDS)
+    offset: tuple[float, ...] = ()
+    offset_known: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.offset:
+            object.__setattr__(self, "offset", (0.0,) * len(self.scale))
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What a product's name or metadata say of its bands, in the order of `bands.BANDS`; None where they are silent.
+    """What a product says of its bands, in the order of `bands.BANDS`; None where it is silent.
 
     Attributes:
         scale: reflectance per digital number.
-        offset: reflectance of the number 0, that is `BOA_ADD_OFFSET * scale` of a Sentinel-2 product.
+        offset: reflectance of the number 0; of Sentinel-2 see `sentinel2`.
     """
 
     scale: Sequence[float] | None = None
     offset: Sequence[float] | None = None
+
+
+def sentinel2(added: Sequence[float], quantification: float = 10_000.0) -> Stated:
+    """What the metadata of a Sentinel-2 product say.
+
+    Args:
+        added: `BOA_ADD_OFFSET` (level 2A) or `RADIO_ADD_OFFSET` (1C) of each band: -1000, or 0 before baseline 04.00.
+        quantification: `BOA_QUANTIFICATION_VALUE` or `QUANTIFICATION_VALUE`.
+    """
+    return Stated([1 / quantification] * len(added), [number / quantification for number in added])
+
+
+def sentinel2_added(name: str) -> float | None:
+    """What the name of a Sentinel-2 product says was added to its numbers, as `BOA_ADD_OFFSET` does: -1000 or 0.
+
+    Args:
+        name: or a path, such as `S2B_MSIL2A_20220716T051659_N0400_R062_T45XVB_20220716T074312.SAFE`.
+
+    Returns:
+        None where it is the name of no such product.
+    """
+    match = _SENTINEL2.search(name)
+    if match is None:
+        return None
+    return _SENTINEL2_ADDED if int(match[1]) >= 4 else 0.0
+
+
+def check_given(scale: float | None, offset: float | None) -> None:
+    """Check what a user gives.
+
+    Raises:
+        InputError: a scale that is not above 0, or a number that is none.
+    """
+    if scale is not None and not (math.isfinite(scale) and scale > 0):
+        raise InputError(f"--scale {scale:g}: must be above 0, such as 1e-4 for reflectance x 10000")
+    if offset is not None and not math.isfinite(offset):
+        raise InputError(f"--offset {offset:g}: must be a number, such as -0.1 for Sentinel-2 since baseline 04.00")
 
 
 def calibrate(
@@ -43,46 +103,122 @@ def calibrate(
     scale: float | None = None,
     offset: float | None = None,
 ) -> Calibration:
-    """The calibration of a raster: as the user says, else the product, else the file, else as is usual.
+    """The calibration of a raster: as the user says, else the product, the file, its tags, its name, else as is usual.
+
+    Scale and offset are looked for one by one, so that a scale that is given does not drop the offset of the file.
 
     Args:
-        path: the raster, for messages.
+        path: the raster.
         dataset: the same, open.
-        numbers: the bands' numbers in the file, from 1, in the order of `bands.BANDS`.
+        numbers: of the bands in the file, from 1.
         stated: what the product says.
         scale: reflectance per digital number, as the user says.
         offset: reflectance of the number 0, as the user says.
 
     Raises:
-        SceneError: 8-bit numbers of which nobody says what they mean.
+        InputError: a scale that is given and not above 0, or a number that is none.
+        SceneError: the file states a scale or an offset that cannot be, or has 8-bit numbers of which nobody says what
+            they mean.
     """
-    stated = stated or Stated()
-    own_scale, own_offset = _of_file(dataset, numbers)
-    scales = _chosen(scale, stated.scale, own_scale) or _usual(path, dataset, numbers)
-    offsets = _chosen(offset, stated.offset, own_offset) or (0.0,) * len(numbers)
-    return Calibration(numbers, scales, offsets)
+    check_given(scale, offset)
+    stated, file = stated or Stated(), _File(path, dataset, numbers)
+    given_scale = None if scale is None else [scale] * len(numbers)
+    given_offset = None if offset is None else [offset] * len(numbers)
+    scales = _first(given_scale, stated.scale) or file.scales()
+    offsets = _first(given_offset, stated.offset) or file.offsets(scales, rescaled=scale is not None)
+    return Calibration(numbers, scales, offsets or (), offset_known=offsets is not None)
 
 
-def _chosen(given: float | None, *stated: Sequence[float] | None) -> tuple[float, ...] | None:
-    if given is not None:
-        return (float(given),) * len(BANDS)
-    return next((tuple(map(float, one)) for one in stated if one is not None), None)
+def _first(*choices: Sequence[float] | None) -> tuple[float, ...] | None:
+    return next((tuple(map(float, one)) for one in choices if one is not None), None)
 
 
-def _of_file(dataset: Any, numbers: tuple[int, ...]) -> tuple[Sequence[float] | None, Sequence[float] | None]:
-    """Scale and offset as GDAL gives them, whose 1 and 0 also mean that nothing is stored."""
-    scales = [float(dataset.scales[number - 1]) for number in numbers]
-    offsets = [float(dataset.offsets[number - 1]) for number in numbers]
-    return scales if any(own != 1 for own in scales) else None, offsets if any(offsets) else None
+class _File:
+    """What a file states of its numbers. GDAL's scale 1 and offset 0 also mean that nothing is stored."""
 
+    def __init__(self, path: str, dataset: Any, numbers: tuple[int, ...]) -> None:
+        self._path, self._numbers = path, numbers
+        self._stored_scales = [float(dataset.scales[number - 1]) for number in numbers]
+        self._stored_offsets = [float(dataset.offsets[number - 1]) for number in numbers]
+        self._dtype = np.dtype(dataset.dtypes[numbers[0] - 1])
+        self._integers = not np.issubdtype(self._dtype, np.floating)
+        common = dataset.tags()
+        self._tags = [{**common, **dataset.tags(number)} for number in numbers]
 
-def _usual(path: str, dataset: Any, numbers: tuple[int, ...]) -> tuple[float, ...]:
-    dtype = np.dtype(dataset.dtypes[numbers[0] - 1])
-    if np.issubdtype(dtype, np.floating):
-        return (1.0,) * len(numbers)
-    if dtype.itemsize == 1:
-        raise SceneError(
-            f"{path}: has 8-bit numbers, which are no reflectance x 10000; "
-            "give the reflectance of one unit with --scale (0.004 if 255 is 1)"
+    def scales(self) -> tuple[float, ...]:
+        """Those stored, else of the tags, else of the name, else the usual ones."""
+        stored = self._stored_scales
+        if any(own != 1 for own in stored):
+            if not all(math.isfinite(own) and own > 0 for own in stored):
+                raise self._cannot_be("scale", stored)
+            return tuple(stored)
+        if self._integers and _LANDSAT.search(self._path):
+            return (_LANDSAT_SCALE,) * len(stored)
+        return self._of_tags() or self._usual()
+
+    def offsets(self, scales: Sequence[float], *, rescaled: bool) -> tuple[float, ...] | None:
+        """Those stored, else of the tags or the name; None where nobody says anything.
+
+        Args:
+            scales: reflectance per digital number.
+            rescaled: the scales are the user's; else the stored ones, where there are any.
+        """
+        stored = self._stored_offsets
+        if any(stored):
+            if not all(map(math.isfinite, stored)):
+                raise self._cannot_be("offset", stored)
+            of_numbers = rescaled or (self._integers and all(own == 1 for own in self._stored_scales))
+            return self._in_reflectance(scales) if of_numbers else tuple(stored)
+        if self._integers and _LANDSAT.search(self._path):
+            return (_LANDSAT_OFFSET,) * len(scales)
+        if not (self._integers or rescaled):  # reals without a scale are reflectance already
+            return None
+        added = self._added()
+        return None if added is None else tuple(n * own for n, own in zip(added, scales, strict=True))
+
+    def _in_reflectance(self, scales: Sequence[float]) -> tuple[float, ...]:
+        """Stored offsets of numbers with another scale than the stored one: -1000 counts numbers, -0.1 reflectance."""
+        return tuple(
+            offset if abs(offset) < 1 else offset / (own if math.isfinite(own) and own > 0 else 1.0) * scale
+            for offset, own, scale in zip(self._stored_offsets, self._stored_scales, scales, strict=True)
         )
-    return (_INTEGER_SCALE,) * len(numbers)
+
+    def _added(self) -> list[float] | None:
+        """What was added to the numbers, as Sentinel-2's metadata write it (-1000)."""
+        tagged = [_number(tags, _ADDED_TAGS) for tags in self._tags]
+        known = [number for number in tagged if number is not None]
+        if len(known) == len(tagged):
+            return known
+        named = sentinel2_added(self._path)
+        return None if named is None else [named] * len(tagged)
+
+    def _of_tags(self) -> tuple[float, ...] | None:
+        values = [_number(tags, _QUANTIFICATION_TAGS) for tags in self._tags] if self._integers else []
+        known = [value for value in values if value]
+        return tuple(1 / value for value in known) if known and len(known) == len(values) else None
+
+    def _usual(self) -> tuple[float, ...]:
+        if self._integers and self._dtype.itemsize == 1:
+            raise SceneError(
+                f"{self._path}: has 8-bit numbers, which are no reflectance x 10000; "
+                "give the reflectance of one unit with --scale (0.004 if 255 is 1)"
+            )
+        return (_INTEGER_SCALE if self._integers else 1.0,) * len(self._numbers)
+
+    def _cannot_be(self, what: str, stored: Sequence[float]) -> SceneError:
+        values = ", ".join(f"{value:g}" for value in dict.fromkeys(stored))
+        return SceneError(
+            f"{self._path}: states a {what} of {values}, which makes no reflectance; give --scale and --offset"
+        )
+
+
+def _number(tags: Mapping[str, str], names: Sequence[str]) -> float | None:
+    """The finite number of the first of these tags that is there."""
+    for name, text in tags.items():
+        if name.upper() in names:
+            try:
+                value = float(text)
+            except ValueError:
+                continue
+            return value if math.isfinite(value) else None
+    return None

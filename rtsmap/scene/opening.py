@@ -18,6 +18,7 @@ from rtsmap.scene import planetscope, udm2
 from rtsmap.scene.calibration import Stated, calibrate
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import is_remote, open_raster
+from rtsmap.scene.looking import look_at
 from rtsmap.scene.metadata import Metadata
 from rtsmap.scene.planetscope import Product, Siblings
 from rtsmap.scene.raster import Scene, grid_of
@@ -58,7 +59,7 @@ def open_scene(
 
     Raises:
         SceneError: with one line `path: what is wrong; what to do`.
-        InputError: `mask` has a name that is no class.
+        InputError: `mask` has a name that is no class, or scale or offset cannot be.
     """
     mask_bands = udm2.bands_to_read(mask)
     found = _find(path)
@@ -81,6 +82,7 @@ def open_scene(
             stack.callback(mask_dataset.close)
         elevation = None if dem is None else Elevation(dem, grid, found.path)
         scene = Scene(dataset, info, grid, calibration, mask_dataset, mask_bands, elevation)
+        look_at(scene)
         stack.pop_all()  # from here on the scene closes its files
         return scene
 

@@ -77,10 +77,20 @@ class Scene:
         self._nodata = _nodata_of(dataset, calibration.numbers[0])
 
     @property
+    def calibration(self) -> Calibration:
+        """How its numbers become reflectance."""
+        return self._calibration
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns of the file's blocks."""
+        height, width = self._dataset.block_shapes[0]
+        return int(height), int(width)
+
+    @property
     def striped(self) -> bool:
         """Whether the file's blocks are as wide as the image, so that a part of a row costs as much as the whole."""
-        width: int = self._dataset.block_shapes[0][1]
-        return width >= self.grid.width
+        return self.block_shape[1] >= self.grid.width
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +147,16 @@ class Scene:
         shape = max(1, int(self.grid.height / factor)), max(1, int(self.grid.width / factor))
         return self._read(self.grid.window, shape)
 
+    def clear_numbers(self, window: Window, step: int = 1) -> NDArray[np.float64]:
+        """Numbers `(4, pixels)`, as they are stored, of the clear pixels in a window, one in `step` each way.
+
+        Raises:
+            SceneError: the image or its UDM2 is damaged there.
+        """
+        shape = math.ceil(window.height / step), math.ceil(window.width / step)
+        numbers, _, clear = self._stored(window, shape)
+        return numbers[:, clear].astype(np.float64)
+
     def at_gsd(self, gsd_m: float, accepted_m: tuple[float, float]) -> PixelSource:
         """The scene at a ground sampling distance that a model accepts.
 
@@ -177,20 +197,21 @@ class Scene:
             yield
 
     def _read(self, window: Window, shape: tuple[int, int]) -> Pixels:
-        numbers = self._load(self._dataset, list(self._calibration.numbers), window, shape)
-        valid = self._valid(numbers, window, shape)
+        numbers, valid, clear = self._stored(window, shape)
         if not valid.any():  # a good part of a PlanetScope scene's rectangle, for the frames are turned
             return Pixels(np.zeros(numbers.shape, dtype=np.float32), valid, valid.copy())
-        clear = valid
-        if self._mask is not None:
-            blackfill, masked = udm2.interpret(self._load(self._mask, self._mask_bands, window, shape))
-            valid &= ~blackfill
-            clear = valid & ~masked
-        scale, offset = self._calibration.scale, self._calibration.offset
-        if any(offset):
-            shift = np.divide(offset, scale, dtype=np.float32)
-            numbers = numbers.astype(np.float32) + shift[:, None, None]
-        return Pixels(to_reflectance(numbers, scale, valid), valid, clear)
+        known = self._calibration
+        return Pixels(to_reflectance(numbers, known.scale, valid, known.offset), valid, clear)
+
+    def _stored(self, window: Window, shape: tuple[int, int]) -> tuple[NDArray[Any], BoolArray, BoolArray]:
+        """Numbers as they are stored, which of them are valid, and which are clear."""
+        numbers = self._load(self._dataset, list(self._calibration.numbers), window, shape)
+        valid = self._valid(numbers, window, shape)
+        if self._mask is None or not valid.any():
+            return numbers, valid, valid
+        blackfill, masked = udm2.interpret(self._load(self._mask, self._mask_bands, window, shape))
+        valid &= ~blackfill
+        return numbers, valid, valid & ~masked
 
     def _valid(self, numbers: NDArray[Any], window: Window, shape: tuple[int, int]) -> BoolArray:
         valid: BoolArray
@@ -202,7 +223,7 @@ class Scene:
             valid &= self._load(self._dataset, self._mask_source, window, shape)[0] > 0
         elif self._nodata == 0:  # one band may well be 0 in water; only 0 in all is nodata
             valid &= (numbers != 0).any(axis=0)
-        elif self._nodata is not None:
+        else:
             valid &= (numbers != self._nodata).all(axis=0)
         return valid
 
@@ -233,11 +254,11 @@ def _mask_source(dataset: Any, numbers: tuple[int, ...]) -> list[int] | None:
 
 
 def _nodata_of(dataset: Any, number: int) -> Any:
-    """The number that means nodata, in the dataset's type; 0 for integers that do not say, else None."""
+    """The number that means nodata, in the dataset's type; 0 if undeclared, for no ground is black in all bands."""
     dtype = np.dtype(dataset.dtypes[number - 1])
     declared = dataset.nodatavals[number - 1]
     if np.issubdtype(dtype, np.floating):
-        return None if declared is None or math.isnan(declared) else dtype.type(declared)
+        return dtype.type(declared if declared is not None and math.isfinite(declared) else 0)
     limits = np.iinfo(dtype)
     if declared is None or not limits.min <= declared <= limits.max:
         return dtype.type(0)

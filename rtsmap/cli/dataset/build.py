@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 )
 @options.bands
 @options.scale
+@options.offset
 @options.mask
 @click.option(
     "--modality-files", is_flag=True, help="Also write RGB, NDVI, NIR and mask of each chip, for other software."
@@ -96,6 +97,7 @@ def build(
     hard_negatives: Path | None,
     bands: dict[str, int] | None,
     scale: float | None,
+    offset: float | None,
     mask: tuple[str, ...],
     modality_files: bool,
     dem: str | None,
@@ -108,9 +110,9 @@ def build(
     A label belongs to a scene whose id it names (image_id, scene); without ids, to scenes that it lies on and that were
     taken within --days of its date. Of a slump drawn at several dates, the outline nearest in time is taken.
 
-    --table is a CSV file with the columns image, labels, site and, optionally, footprints, date and dem; paths are
-    relative to it. Empty labels mean a scene that was searched and has no slumps. Labels without a date then need no
-    --any-date.
+    --table is a CSV file with the columns image, labels, site and, optionally, footprints, date, dem, scale and offset;
+    paths are relative to it. Empty labels mean a scene that was searched and has no slumps. Labels without a date then
+    need no --any-date.
 
     With --dem (or a column dem) chips also hold relative elevation and slope, for the modality dem. It needs them in
     all chips of a data set.
@@ -139,6 +141,7 @@ def build(
     inputs = Inputs(
         bands,
         scale,
+        offset,
         mask,
         layer,
         footprints_layer,

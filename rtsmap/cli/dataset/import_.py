@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--scale",
-    type=click.FloatRange(0, min_open=True),
-    help="Reflectance per digital number.  [default: 1e-4; 1 for floats; 1/255 for 8 bit]",
+    type=options.FiniteNumber(above_zero=True),
+    help="Reflectance per digital number.  [default: the file's; else 1e-4, 1 for floats, 1/255 for 8 bit]",
 )
+@options.offset
 @click.option("--gsd", type=click.FloatRange(0, min_open=True), metavar="M", help="Pixel size of images without a CRS.")
 @click.option("--site", help="Site of all images.  [default: their subfolder, or all]")
 @click.option("--site-from-name", metavar="REGEX", help="Find the site in each file's name (first group, or all).")
@@ -50,6 +51,7 @@ def import_(
     category: tuple[str, ...],
     bands: dict[str, int] | None,
     scale: float | None,
+    offset: float | None,
     gsd: float | None,
     site: str | None,
     site_from_name: str | None,
@@ -77,7 +79,7 @@ def import_(
         raise click.UsageError("give either --site or --site-from-name")
     if form == "paper" and (images or category):
         raise click.UsageError("--images and --category belong to --form coco")
-    settings = ImportSettings(bands, scale, gsd, site, site_from_name, scene_from_name)
+    settings = ImportSettings(bands, scale, offset, gsd, site, site_from_name, scene_from_name)
     pairs = _pairs(source, form, images, category, settings)
     n_images, n_slumps = 0, 0
     with writing_dataset(output, f"import of {source}", shard_size=shards or 0, overwrite=overwrite) as writer:

@@ -1,0 +1,67 @@
+"""A look at a few places of a scene before any work, whether they hold what can be reflectance."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsmap.bands import BANDS
+from rtsmap.errors import SceneError
+from rtsmap.records import Window
+from rtsmap.scene.plausible import check_reflectance
+from rtsmap.scene.raster import Scene
+
+_LOOKS = 4  # blocks each way
+_LOOK_PX = 512  # of a block's side, where blocks are larger
+_STEP = 4  # px; one pixel in so many each way tells enough
+_FEWEST_EQUAL = 600  # px looked at; of fewer, all may be one quiet lake
+
+
+def look_at(scene: Scene) -> None:
+    """Check that a scene holds reflectance.
+
+    Reads some sixteen blocks: less than a hundredth of a PlanetScope frame. Only where these are all equal, the scene
+    is read on until a pixel differs.
+
+    Raises:
+        SceneError: it does not; the message says what would fit.
+    """
+    numbers = np.concatenate([_clear_numbers(scene, window, _STEP) for window in _spread(scene)], axis=1)
+    first = numbers[:, :1]
+    if numbers.shape[1] >= _FEWEST_EQUAL and (numbers == first).all() and _holds_nothing_but(first, scene):
+        values = ", ".join(f"{name} {value:g}" for name, value in zip(BANDS, first[:, 0], strict=True))
+        raise SceneError(f"{scene.info.path}: all its pixels are equal ({values}); give a scene, or the right --bands")
+    check_reflectance(scene.info.path, numbers, scene.calibration)
+
+
+def _holds_nothing_but(numbers: NDArray[np.float64], scene: Scene) -> bool:
+    """Whether all clear pixels hold these numbers `(4, 1)`."""
+    step = scene.block_shape[0]
+    windows = (Window(row, 0, step, scene.grid.width) for row in range(0, scene.grid.height, step))
+    return all((_clear_numbers(scene, window) == numbers).all() for window in windows)
+
+
+def _clear_numbers(scene: Scene, window: Window, step: int = 1) -> NDArray[np.float64]:
+    try:
+        return scene.clear_numbers(window.intersection(scene.grid.window), step)
+    except SceneError:  # whoever needs these rows will name them
+        return np.empty((len(BANDS), 0))
+
+
+def _spread(scene: Scene) -> Iterator[Window]:
+    """Single blocks at even distances over a scene."""
+    height, width = scene.block_shape
+    for row in _starts(scene.grid.height, height, _LOOKS**2 if scene.striped else _LOOKS):
+        if scene.striped:
+            yield Window(row, 0, min(height, _LOOK_PX), scene.grid.width)
+            continue
+        for column in _starts(scene.grid.width, width, _LOOKS):
+            yield Window(row, column, min(height, _LOOK_PX), min(width, _LOOK_PX))
+
+
+def _starts(size: int, block: int, number: int) -> list[int]:
+    """Where blocks begin that lie at even distances along a side."""
+    blocks = math.ceil(size / block)
+    chosen = {int((place + 0.5) * blocks / number) for place in range(number)}
+    return [place * block for place in sorted(chosen)]
