@@ -37,7 +37,8 @@ from rtsmap.polygons import read_polygons
 from rtsmap.predict import Options
 from rtsmap.records import PixelSource
 from rtsmap.scene import open_scene
-from rtsmap.scene.resample import ResampledSource, gsd_m
+from rtsmap.scene.ground_distance import gsd_m
+from rtsmap.scene.resample import ResampledSource
 from rtsmap.simulate.product import write_product
 from rtsmap.simulate.regions import REGIONS
 from rtsmap.simulate.world import SceneOptions, make_world

@@ -31,6 +31,7 @@ from rtsmap.polygons import read_area
 from rtsmap.profile import Profile
 from rtsmap.records import PRECISION_PX, ChipWindow, Grid, MergedInstance, PixelSource, Slump
 from rtsmap.scene import Scene, open_scene
+from rtsmap.scene.ground_distance import pixel_size_m
 
 #: A slump is dropped when less than this share of it was seen clearly: what lies under a cloud was not observed.
 MIN_CLEAR_FRACTION = 0.5
@@ -191,7 +192,6 @@ def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> 
     """Draw the outlines of a scene over its colours, as PNG."""
     with _open(scene_path, options) as scene:
         pixels = scene.read_decimated(preview.MAX_SIDE)
-        step = max(scene.grid.width / pixels.valid.shape[1], scene.grid.height / pixels.valid.shape[0])
         shape = pixels.valid.shape
         transform = scene.grid.transform @ Affine.scale(scene.grid.width / shape[1], scene.grid.height / shape[0])
         preview.write_preview(
@@ -200,7 +200,7 @@ def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> 
             transform,
             [slump.geometry for slump in result.slumps],
             heading=preview.title(result.info, len(result.slumps)),
-            pixel_m=scene.info.gsd_m * step,
+            pixel_m=pixel_size_m(scene.grid)[0] * scene.grid.width / shape[1],
         )
 
 

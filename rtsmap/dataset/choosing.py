@@ -17,7 +17,7 @@ from rtsmap.dataset.images import LabelledImage
 from rtsmap.dataset.planning import ScenePlan
 from rtsmap.records import Chip, Grid, PixelSource
 from rtsmap.scene import Scene
-from rtsmap.scene.resample import gsd_m
+from rtsmap.scene.ground_distance import gsd_m, is_square
 
 _SAME_GSD = 0.01  # relative; nearer than that nothing is resampled
 
@@ -29,7 +29,8 @@ class Cutting:
     Attributes:
         chip_size: side, px.
         overlap: px that neighbouring chips share; even.
-        gsd_m: ground sampling distance to resample to, m; None: that of each scene.
+        gsd_m: ground sampling distance to resample to, m; None: that of each scene, with pixels that are square on the
+            ground.
         min_visible: part of a slump's area that a chip shows, 0..1; of less it is ignored.
         min_valid: part of a chip that is observed at least, 0..1, unless it holds a slump.
         negatives: chips without a slump for each one with, scene by scene; None: all. A scene without slumps gives
@@ -62,7 +63,7 @@ class SceneChips:
 
     def __init__(self, scene: Scene, scene_plan: ScenePlan, cutting: Cutting) -> None:
         self._plan, self._cutting = scene_plan, cutting
-        wanted = cutting.gsd_m
+        wanted = cutting.gsd_m or (None if is_square(scene.grid) else gsd_m(scene.grid))
         near = (wanted or 0) * (1 - _SAME_GSD), (wanted or 0) * (1 + _SAME_GSD)
         self._scene = scene
         self._source: PixelSource = scene if wanted is None else scene.at_gsd(wanted, near)

@@ -21,7 +21,7 @@ from rtsmap.dataset.images import LabelledImage
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, Grid, Pixels
 from rtsmap.scene.calibration import Calibration, calibrate
-from rtsmap.scene.resample import gsd_m
+from rtsmap.scene.ground_distance import gsd_m, is_on_earth, is_square, pixel_size_m
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
@@ -172,6 +172,14 @@ def _placed(image: LabelledImage, dataset: Any, path: Path, given_gsd_m: float |
         raise DatasetError(f"{path}: is not north-up; make it so with gdalwarp first")
     crs = CRS.from_user_input(dataset.crs)
     grid = Grid(crs, transform, image.height, image.width)
+    if not is_on_earth(grid):
+        raise DatasetError(f"{path}: has no place on the Earth in its CRS, {crs.name}; give it the right one")
+    if not is_square(grid):
+        width, height = pixel_size_m(grid)
+        raise DatasetError(
+            f"{path}: its pixels are {width:.2f} m wide and {height:.2f} m high on the ground; "
+            "warp image and mask to UTM with gdalwarp first"
+        )
     return replace(image, gsd_m=gsd_m(grid), crs=dataset.crs.to_string(), transform=transform)
 
 

@@ -70,7 +70,9 @@ def place_of(scene: Scene, acquired: date | None = None) -> ScenePlace:
     step = grid.transform @ Affine.scale(grid.width / valid.shape[1], grid.height / valid.shape[0])
     drawn = rasterio.features.shapes(valid.astype(np.uint8), mask=valid, transform=step)
     # one cell more, for a decimated pixel stands for its neighbours
-    outline = shapely.union_all([shapely.geometry.shape(part) for part, _ in drawn]).buffer(abs(step.a))
+    outline = shapely.union_all([shapely.geometry.shape(part) for part, _ in drawn]).buffer(
+        max(abs(step.a), abs(step.e))
+    )
     stem = PurePosixPath(scene.info.path).stem
     day = acquired or (scene.info.acquired.date() if scene.info.acquired else None)
     return ScenePlace(scene.info.scene_id, stem, day, grid.crs, outline)

@@ -20,7 +20,8 @@ from rtsmap.errors import DatasetError, InputError
 from rtsmap.files import replacing
 from rtsmap.predict import find, no_progress
 from rtsmap.records import PixelSource
-from rtsmap.scene.resample import ResampledSource, pixel_size_m
+from rtsmap.scene.ground_distance import pixel_size_m
+from rtsmap.scene.resample import ResampledSource
 
 #: Low enough that the precision-recall curve is whole where precision is more than chance.
 LOWEST_SCORE = 0.05

@@ -8,6 +8,7 @@ from typing import cast
 import geopandas
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
@@ -16,9 +17,14 @@ from rtsmap.evaluation.matching import Comparison, Indices, compare
 from rtsmap.evaluation.precision import RESAMPLES, Score, score_of
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
 from rtsmap.polygons import geodesic_m2, read_polygons
+from rtsmap.records import Grid
+from rtsmap.scene.ground_distance import pixel_size_m
 
 #: The bootstrap draws blocks of the map of this side, because neighbouring slumps are not independent.
 BLOCK_M = 2000.0
+
+_TRUE_TO_SCALE = 0.02  # relative; where the plane of a layer is less true, outlines are compared in UTM
+_WIDEST_M = 1e6  # of what fits into a zone of UTM
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,7 @@ def read_map(predicted: Path, labels: Path) -> LabelledMap:
     is_parquet = predicted.suffix == ".parquet"
     observed_path = predicted.with_name(f"{predicted.stem}_observed.parquet") if is_parquet else predicted
     observed = read_polygons(observed_path, layer=None if is_parquet else "observed_area")
-    # IoU is taken in the zone's UTM projection where the layer is in degrees
-    crs = observed.crs if observed.crs.is_projected else observed.estimate_utm_crs()
+    crs = observed.crs if _is_true_to_scale(observed) else observed.estimate_utm_crs()
     slumps = read_polygons(predicted, crs, layer=None if is_parquet else "thaw_slumps")
     if "score" not in slumps:
         raise InputError(f"{predicted}: has no field score; give a layer that rtsmap predict wrote")
@@ -67,6 +72,18 @@ def read_map(predicted: Path, labels: Path) -> LabelledMap:
     if inside.empty:
         raise InputError(f"{labels}: none of its {len(truth)} polygons lies in the area that {predicted} observed")
     return LabelledMap(slumps.reset_index(drop=True), inside, truth, area)
+
+
+def _is_true_to_scale(observed: geopandas.GeoDataFrame) -> bool:
+    """Whether distances in the plane of a layer are those on the ground, as boundaries and blocks need them."""
+    if not observed.crs.is_projected:
+        return False
+    left, bottom, right, top = observed.total_bounds
+    x, y = (left + right) / 2, (bottom + top) / 2
+    grid = Grid(observed.crs, Affine(100.0, 0.0, x - 3200, 0.0, -100.0, y + 3200), 64, 64)
+    width, height = pixel_size_m(grid)
+    wide = max((right - left) * width, (top - bottom) * height) / 100 > _WIDEST_M
+    return wide or all(abs(size / 100 - 1) <= _TRUE_TO_SCALE for size in (width, height))
 
 
 def evaluate_files(predicted: Path, labels: Path, *, min_iou: float = 0.5, score: float = 0.0) -> Score:

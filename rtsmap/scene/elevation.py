@@ -23,7 +23,7 @@ from rtsmap.bands import TERRAIN
 from rtsmap.errors import SceneError
 from rtsmap.records import FloatArray, Grid, Window
 from rtsmap.scene.files import check_placed, open_raster
-from rtsmap.scene.resample import pixel_size_m
+from rtsmap.scene.ground_distance import pixel_size_m
 
 #: Side of the square whose mean a pixel's elevation is relative to, m. AWI's darts-nextgen takes a disc of 100 m radius
 #: by default; here a little more, so that a slump of usual size (80 m across) is a small part of its own surroundings.

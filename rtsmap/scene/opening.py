@@ -13,21 +13,22 @@ import numpy as np
 
 from rtsmap.bands import BANDS
 from rtsmap.errors import SceneError
-from rtsmap.records import SceneInfo
+from rtsmap.records import Grid, SceneInfo
 from rtsmap.scene import planetscope, udm2
 from rtsmap.scene.calibration import Stated, calibrate
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import is_remote, open_raster
+from rtsmap.scene.ground_distance import gsd_m, unevenness
 from rtsmap.scene.looking import look_at
 from rtsmap.scene.metadata import Metadata
 from rtsmap.scene.planetscope import Product, Siblings
 from rtsmap.scene.raster import Scene, grid_of
-from rtsmap.scene.resample import gsd_m
 
 _log = logging.getLogger(__name__)
 
 _BANDS_OPTION = "--bands blue=1,green=2,red=3,nir=4"
 _MOMENT = re.compile(r"(?<!\d)(\d{8})(?:T(\d{6}))?(?!\d)")
+_UNEVEN = 1.2  # sides of pixels; a model bears no more than about twice that
 _ABSENT = ("404", "403", "does not exist", "No such")  # S3 says 403 of what is not there, unless one may list
 
 
@@ -83,6 +84,7 @@ def open_scene(
         elevation = None if dem is None else Elevation(dem, grid, found.path)
         scene = Scene(dataset, info, grid, calibration, mask_dataset, mask_bands, elevation)
         look_at(scene)
+        _warn_of_uneven(found.path, grid)
         stack.pop_all()  # from here on the scene closes its files
         return scene
 
@@ -130,6 +132,16 @@ def _from_name(stem: str) -> Metadata:
         if 1972 <= moment.year < 2100:  # from the first Landsat on; other digits are numbers, not dates
             moments.add(moment)
     return Metadata(acquired=moments.pop() if len(moments) == 1 else None)
+
+
+def _warn_of_uneven(path: str, grid: Grid) -> None:
+    if (ratio := unevenness(grid)) > _UNEVEN:
+        _log.warning(
+            "%s: its pixels are up to %.1f times as large in one corner as in another, and count as those of its "
+            "centre; warp it to UTM with gdalwarp, or cut it into parts",
+            path,
+            ratio,
+        )
 
 
 def _band_numbers(found: _Found, dataset: Any, chosen: Mapping[str, int] | None) -> tuple[int, ...]:

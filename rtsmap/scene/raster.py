@@ -22,7 +22,8 @@ from rtsmap.scene import udm2
 from rtsmap.scene.calibration import Calibration
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import check_placed
-from rtsmap.scene.resample import ResampledSource, pixel_size_m
+from rtsmap.scene.ground_distance import is_on_earth, pixel_size_m
+from rtsmap.scene.resample import ResampledSource
 
 _SMALLEST_CACHE = 32 << 20  # bytes
 _LARGEST_CACHE = 160 << 20  # enough for a frame, and for a strip of a tiled mosaic
@@ -39,7 +40,14 @@ def grid_of(path: str, dataset: Any) -> Grid:
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         turned = "rotated" if transform.b or transform.d else "not north-up"
         raise SceneError(f"{path}: is {turned}; make it north-up with gdalwarp first")
-    return Grid(CRS.from_wkt(dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
+    grid = Grid(CRS.from_wkt(dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
+    if grid.crs.is_engineering or not is_on_earth(grid):
+        x, y = transform @ (grid.width / 2, grid.height / 2)
+        raise SceneError(
+            f"{path}: its centre, {x:g}, {y:g} in {grid.crs.name}, is no place on the Earth; "
+            "give it the right CRS and position with gdal_translate -a_srs and -a_ullr"
+        )
+    return grid
 
 
 class Scene:

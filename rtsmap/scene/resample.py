@@ -1,4 +1,4 @@
-"""Ground sampling distance, and pixels on a grid of another one.
+"""Pixels on a grid of another ground sampling distance.
 
 The weights are applied here rather than by GDAL's warper because every kind of pixel that is not valid (nodata,
 blackfill, a mask band, NaN) must stay out of its neighbours, and because the result must not depend on how a scene is
@@ -11,35 +11,13 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
-from pyproj import Geod
 from scipy.sparse import csr_array
 
 from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.records import FloatArray, Grid, Pixels, PixelSource, Window
+from rtsmap.scene.ground_distance import pixel_size_m
 
-_GEOD = Geod(ellps="WGS84")
 _SOURCE_PIXELS = 2_000_000  # read at a time, whatever the ratio of the two pixel sizes
-
-
-def pixel_size_m(grid: Grid) -> tuple[float, float]:
-    """Width and height of a pixel in metres: at the centre of a grid in degrees, else of the map plane."""
-    if not grid.crs.is_geographic:
-        axes = grid.crs.axis_info
-        metres = axes[0].unit_conversion_factor if axes else 1.0
-        return abs(grid.transform.a) * metres, abs(grid.transform.e) * metres
-    to_degrees = math.degrees(grid.crs.axis_info[0].unit_conversion_factor)  # 1, but for CRSs in grads
-    step_lon, step_lat = grid.transform.a * to_degrees, grid.transform.e * to_degrees
-    lon = grid.transform.c * to_degrees + step_lon * grid.width / 2
-    lat = grid.transform.f * to_degrees + step_lat * grid.height / 2
-    half_width, half_height = step_lon / 2, step_lat / 2
-    width: float = _GEOD.inv(lon - half_width, lat, lon + half_width, lat)[2]
-    height: float = _GEOD.inv(lon, lat - half_height, lon, lat + half_height)[2]
-    return width, height
-
-
-def gsd_m(grid: Grid) -> float:
-    """Ground sampling distance in metres; the geometric mean where pixels are not square."""
-    return math.sqrt(math.prod(pixel_size_m(grid)))
 
 
 class ResampledSource:
@@ -49,7 +27,7 @@ class ResampledSource:
     larger, from valid pixels only; masks take the nearest pixel.
 
     Args:
-        source: the pixels, in any CRS; its pixels need not be square (those of a grid in degrees are not).
+        source: the pixels, in any CRS; they need not be square on the ground (those of a grid in degrees are not).
         gsd: pixel size wanted, in metres.
     """
 
