@@ -150,7 +150,7 @@ class _File:
         stored = self._stored_scales
         if any(own != 1 for own in stored):
             if not all(math.isfinite(own) and own > 0 for own in stored):
-                raise self._cannot_be("scale", stored)
+                raise self._cannot_be("a scale", stored)
             return tuple(stored)
         if self._integers and _LANDSAT.search(self._path):
             return (_LANDSAT_SCALE,) * len(stored)
@@ -166,7 +166,7 @@ class _File:
         stored = self._stored_offsets
         if any(stored):
             if not all(map(math.isfinite, stored)):
-                raise self._cannot_be("offset", stored)
+                raise self._cannot_be("an offset", stored)
             of_numbers = rescaled or (self._integers and all(own == 1 for own in self._stored_scales))
             return self._in_reflectance(scales) if of_numbers else tuple(stored)
         if self._integers and _LANDSAT.search(self._path):
@@ -206,9 +206,9 @@ class _File:
         return (_INTEGER_SCALE if self._integers else 1.0,) * len(self._numbers)
 
     def _cannot_be(self, what: str, stored: Sequence[float]) -> SceneError:
-        values = ", ".join(f"{value:g}" for value in dict.fromkeys(stored))
+        values = ", ".join(dict.fromkeys(f"{value:g}" for value in stored))
         return SceneError(
-            f"{self._path}: states a {what} of {values}, which makes no reflectance; give --scale and --offset"
+            f"{self._path}: states {what} of {values}, which makes no reflectance; give --scale and --offset"
         )
 
 

@@ -76,7 +76,7 @@ def open_scene(
             scene_id=found.scene_id,
             path=found.path,
             product=found.product.name if found.product else "raster",
-            gsd_m=gsd_m(grid),
+            gsd_m=round(gsd_m(grid), 4),
             **{name: value for name, value in vars(known).items() if name != "reflectance_coefficients"},
         )
         if mask_dataset is not None:

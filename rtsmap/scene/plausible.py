@@ -100,18 +100,19 @@ def _like_plants(reflectance: Numbers) -> NDArray[np.bool_]:
 
 
 def _advice(numbers: Numbers, calibration: Calibration) -> str:
-    for likely, (scale, offset) in product(_LIKELY, _candidates(calibration)):
+    for likely, (scale, offset) in product(_LIKELY, _candidates(numbers, calibration)):
         if _fits(_scaled(numbers, scale, offset), likely):
             return f"try --scale {scale:g} --offset {offset:g}"
     return "no usual scale and offset fit; give those of the product with --scale and --offset"
 
 
-def _candidates(calibration: Calibration) -> Iterator[tuple[float, float]]:
+def _candidates(numbers: Numbers, calibration: Calibration) -> Iterator[tuple[float, float]]:
     """The scale in use with other offsets, then those of usual products."""
     scale = calibration.scale[0]
     yield from ((scale, offset) for offset in (0.0, *(-added for added in _ADDED)))
     yield from _USUAL
-    yield from ((scale, added) for added in _ADDED)  # taken off once too often before it was stored
+    if (numbers < 0).any():  # taken off once too often before they were stored
+        yield from ((scale, added) for added in _ADDED)
 
 
 def _fits(reflectance: Numbers, likely: tuple[float, float]) -> bool:
