@@ -13,6 +13,8 @@ from rtsmap.scene.plausible import check_reflectance
 from rtsmap.scene.raster import Scene
 
 _LOOKS = 4  # blocks each way
+_LOOKS_LARGE = 3  # likewise, of blocks that cost more to decode
+_LARGE_PX = 256 * 256
 _LOOK_PX = 512  # of a block's side, where blocks are larger
 _STEP = 4  # px; one pixel in so many each way tells enough
 _FEWEST_EQUAL = 600  # px looked at; of fewer, all may be one quiet lake
@@ -21,8 +23,8 @@ _FEWEST_EQUAL = 600  # px looked at; of fewer, all may be one quiet lake
 def look_at(scene: Scene) -> None:
     """Check that a scene holds reflectance.
 
-    Reads some sixteen blocks: less than a hundredth of a PlanetScope frame. Only where these are all equal, the scene
-    is read on until a pixel differs.
+    Reads nine to sixteen blocks, a few hundredths of a PlanetScope frame. Only where these are all equal, the scene is
+    read on until a pixel differs.
 
     Raises:
         SceneError: it does not; the message says what would fit.
@@ -52,11 +54,12 @@ def _clear_numbers(scene: Scene, window: Window, step: int = 1) -> NDArray[np.fl
 def _spread(scene: Scene) -> Iterator[Window]:
     """Single blocks at even distances over a scene."""
     height, width = scene.block_shape
-    for row in _starts(scene.grid.height, height, _LOOKS**2 if scene.striped else _LOOKS):
+    looks = _LOOKS if height * width <= _LARGE_PX else _LOOKS_LARGE
+    for row in _starts(scene.grid.height, height, looks**2 if scene.striped else looks):
         if scene.striped:
             yield Window(row, 0, min(height, _LOOK_PX), scene.grid.width)
             continue
-        for column in _starts(scene.grid.width, width, _LOOKS):
+        for column in _starts(scene.grid.width, width, looks):
             yield Window(row, column, min(height, _LOOK_PX), min(width, _LOOK_PX))
 
 
