@@ -58,13 +58,23 @@ def no_progress(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a prediction would do, for `--dry-run`: chips at most, and the area that they cover."""
+    """What a prediction would do, for `--dry-run`.
+
+    Attributes:
+        scene_id: of the scene.
+        gsd_m: at which the network would see it.
+        resampled: whether that is not the scene's own.
+        chips: at most.
+        area_km2: that they cover.
+        clouds_masked: whether a cloud mask would be read.
+    """
 
     scene_id: str
     gsd_m: float
     resampled: bool
     chips: int
     area_km2: float
+    clouds_masked: bool = True
 
 
 def plan_scene(path: str, card: ModelCard, options: Options) -> Plan:
@@ -76,7 +86,7 @@ def plan_scene(path: str, card: ModelCard, options: Options) -> Plan:
         resampled = source is not scene
         gsd_m = card.input.gsd_m if resampled else scene.info.gsd_m
         area = sum(core.height * core.width for core in cores) * gsd_m**2
-        return Plan(scene.info.scene_id, gsd_m, resampled, len(cores), area / 1e6)
+        return Plan(scene.info.scene_id, gsd_m, resampled, len(cores), area / 1e6, scene.clouds_masked)
 
 
 def predict_scene(
@@ -135,7 +145,7 @@ def predict_scene(
             slumps=slumps,
             observed=outline,
             observed_km2=observed.observed_km2,
-            cloud_fraction=observed.cloud_fraction,
+            cloud_fraction=observed.cloud_fraction if scene.clouds_masked else None,
             model=card.name,
         )
 

@@ -105,7 +105,7 @@ def test_the_id_gives_date_and_satellite_without_metadata(tmp_path: Path) -> Non
     path = scenes.write_planetscope(tmp_path, with_json=False, with_xml=False, with_udm2=False)
     with open_scene(str(path)) as scene:
         info = scene.info
-        assert scene.udm2_path is None
+        assert scene.mask_path is None
     assert info.acquired == datetime(2021, 7, 14, 22, 13, 20, tzinfo=UTC)
     assert info.satellite_id == "2413"
     assert info.cloud_fraction is None
@@ -117,7 +117,7 @@ def test_ortho_tile(tmp_path: Path) -> None:
     with open_scene(str(path)) as scene:
         assert scene.info.acquired == datetime(2021, 7, 14, tzinfo=UTC)
         assert scene.info.satellite_id == "1032"
-        assert scene.udm2_path is not None
+        assert scene.mask_path is not None
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,9 @@ def test_any_class_can_be_the_only_one_masked(tmp_path: Path, name: str) -> None
 
 
 def test_an_unknown_class_to_mask_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--mask haze: is no class of the UDM2; choose from snow, shadow, light_haze"):
+    with pytest.raises(
+        InputError, match="--mask haze: is no class of a cloud mask; choose from snow, shadow, light_haze"
+    ):
         open_scene(str(scenes.write_planetscope(tmp_path)), mask=("cloud", "haze"))
 
 
@@ -185,8 +187,8 @@ def test_clipped_image_takes_the_clipped_udm2(tmp_path: Path) -> None:
     scenes.write_raster(tmp_path / f"{scenes.ITEM_ID}_3B_udm2.tif", scenes.clear_udm2(90, 90), descriptions=None)
     path = scenes.write_planetscope(tmp_path, asset="AnalyticMS_SR_clip")
     with open_scene(str(path)) as scene:
-        assert scene.udm2_path is not None
-        assert scene.udm2_path.endswith("_3B_udm2_clip.tif")
+        assert scene.mask_path is not None
+        assert scene.mask_path.endswith("_3B_udm2_clip.tif")
 
 
 @pytest.mark.parametrize(
@@ -200,14 +202,14 @@ def test_clipped_image_takes_the_clipped_udm2(tmp_path: Path) -> None:
 def test_udm2_of_another_grid_is_an_error(tmp_path: Path, change: dict[str, object]) -> None:
     path = scenes.write_planetscope(tmp_path, with_udm2=False)
     scenes.write_raster(tmp_path / f"{scenes.ITEM_ID}_3B_udm2.tif", descriptions=None, **change)  # type: ignore[arg-type]
-    with pytest.raises(SceneError, match=r"_udm2\.tif: does not lie on the grid of its image .*; order image and UDM2"):
+    with pytest.raises(SceneError, match=r"_udm2\.tif: does not lie on the grid of its image .*; order image and mask"):
         open_scene(str(path))
 
 
 def test_udm2_with_other_bands_is_an_error(tmp_path: Path) -> None:
     path = scenes.write_planetscope(tmp_path, with_udm2=False)
     scenes.write_raster(tmp_path / f"{scenes.ITEM_ID}_3B_udm2.tif", scenes.clear_udm2()[:1], descriptions=None)
-    with pytest.raises(SceneError, match=r"_udm2\.tif: has 1 bands where a UDM2 has 8; fetch it again"):
+    with pytest.raises(SceneError, match=r"_udm2\.tif: has 1 band where a UDM2 has 8; fetch it again"):
         open_scene(str(path))
 
 
@@ -215,7 +217,7 @@ def test_folder_of_an_order(tmp_path: Path) -> None:
     path = scenes.write_planetscope(tmp_path / "order" / "PSScene", asset="AnalyticMS_SR_8b_harmonized_clip")
     with open_scene(str(tmp_path / "order")) as scene:
         assert scene.info.path == str(path)
-        assert scene.udm2_path is not None
+        assert scene.mask_path is not None
 
 
 def test_folder_of_several_images_lists_them(tmp_path: Path) -> None:
@@ -226,13 +228,15 @@ def test_folder_of_several_images_lists_them(tmp_path: Path) -> None:
 
 
 def test_folder_without_image(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match=r"holds no PlanetScope image \(.*\); name the image file itself"):
+    with pytest.raises(
+        SceneError, match=r"holds no PlanetScope image \(.*\), and no Sentinel-2 .*; name the image file itself"
+    ):
         open_scene(str(tmp_path))
 
 
 def test_planetscope_image_with_other_bands(tmp_path: Path) -> None:
     path = scenes.write_planetscope(tmp_path, scenes.ramp(3))
-    with pytest.raises(SceneError, match=r"_SR\.tif: has 3 bands where a PlanetScope image has 4 or 8; say which"):
+    with pytest.raises(SceneError, match=r"_SR\.tif: has 3 bands where a PlanetScope image has 4 or 8; give an image"):
         open_scene(str(path))
 
 
@@ -270,8 +274,8 @@ def test_remote_image_finds_its_udm2_by_name(tmp_path: Path) -> None:
         assert scene.info.scene_id == scenes.ITEM_ID
 
 
-def test_remote_image_without_udm2_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_remote_image_without_udm2(tmp_path: Path) -> None:
     path = scenes.write_planetscope(tmp_path, with_udm2=False)
     with open_scene(f"file://{path}") as scene:
-        assert scene.udm2_path is None
-    assert "no UDM2 found" in caplog.text
+        assert scene.mask_path is None
+        assert not scene.clouds_masked

@@ -44,7 +44,7 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     verify(folder, card)
     layer, preview = output / "slumps.gpkg", output / "preview.png"
     predict.check_outputs(layer, preview, overwrite=overwrite)
-    settings = Options()
+    settings = Options(mask=())  # a cloudless cut-out, without a mask
     batching = fitting(device, card.input.chip_size)
     detector = predict.load(folder, card, settings, device, 1, runtime, batching)
     scene = str(example_folder() / "taimyr.tif")

@@ -193,6 +193,7 @@ def run(
     if preview:
         draw(preview, scenes[0], results[0], settings)
     _summarise(results, output, preview, time.perf_counter() - start)
+    _warn_of_clouds([result.info.scene_id for result in results if result.cloud_fraction is None], settings)
     if len(done) < len(scenes):
         raise SomeScenesFailedError(f"{len(scenes) - len(done)} of {len(scenes)} scenes failed; the others are written")
     return results
@@ -229,6 +230,18 @@ def _summarise(results: list["SceneResult"], output: Path, preview: Path | None,
         click.echo(f"preview -> {preview}")
 
 
+def _warn_of_clouds(unmasked: list[str], settings: "Options") -> None:
+    """Say once which scenes have no cloud mask, unless none was wanted."""
+    if not unmasked or not settings.mask:
+        return
+    named = ", ".join(unmasked[:3]) + (f" and {len(unmasked) - 3} more" if len(unmasked) > 3 else "")
+    click.echo(
+        f"rtsmap: clouds were not masked in {named}: no cloud mask was found (UDM2, scene classification, QA_PIXEL); "
+        "cloud_fraction is NULL",
+        err=True,
+    )
+
+
 def _plan(
     scenes: tuple[str, ...],
     folder: Path,
@@ -249,6 +262,7 @@ def _plan(
         click.echo(f"{plan.scene_id}: at most {plan.chips} chips, {plan.area_km2:.1f} km2 {how}")
     chips = sum(plan.chips for plan in plans)
     click.echo(f"{chips} chips, about {chips * each:.0f} s on this machine ({each:.2f} s a chip); nothing was written")
+    _warn_of_clouds([plan.scene_id for plan in plans if not plan.clouds_masked], settings)
 
 
 def _command(

@@ -109,13 +109,19 @@ def plan(
         DatasetError: two scenes have one id, or no label belongs to any scene.
         InputError: a scene or a label file cannot be read.
     """
-    places = []
+    places, unmasked = [], []
     for done, source in enumerate(sources, start=1):
         with inputs.open(source) as scene:
             places.append(place_of(scene, source.acquired))
+            if inputs.mask and not scene.clouds_masked:
+                unmasked.append(scene.info.scene_id)
         progress(done, len(sources))
     _check_ids(sources, places)
-    return _Planner(sources, places, inputs).plan()
+    result = _Planner(sources, places, inputs).plan()
+    if unmasked:
+        named = ", ".join(unmasked[:3]) + (f" and {len(unmasked) - 3} more" if len(unmasked) > 3 else "")
+        result.notes.append(f"clouds were not masked in {named}: no cloud mask was found")
+    return result
 
 
 def _check_ids(sources: Sequence[Source], places: Sequence[ScenePlace]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.scene.calibration import check_given
-from rtsmap.scene.files import is_remote
+from rtsmap.scene.files import is_gdal_name, is_remote
 
 COLUMNS = ("image", "labels", "site")
 _OPTIONAL = ("footprints", "date", "dem", "scale", "offset")
@@ -69,7 +69,7 @@ def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
         if path is not None and not path.exists():
             raise DatasetError(f"{table}: line {number}: {name} {path} does not exist; mend the path")
     image, dem = (_placed(table, values[name]) for name in ("image", "dem"))
-    if values["dem"] and not is_remote(dem) and not Path(dem).exists():
+    if values["dem"] and not (is_remote(dem) or is_gdal_name(dem)) and not Path(dem).exists():
         raise DatasetError(f"{table}: line {number}: dem {dem} does not exist; mend the path")
     try:
         acquired = date.fromisoformat(values["date"]) if values["date"] else None
@@ -101,4 +101,4 @@ def _number(table: Path, line: int, column: str, text: str) -> float | None:
 
 
 def _placed(table: Path, path: str) -> str:
-    return path if is_remote(path) else str(table.parent / path)
+    return path if is_remote(path) or is_gdal_name(path) else str(table.parent / path)

@@ -74,7 +74,7 @@ class SceneResult:
         slumps: with every field of `SLUMP_FIELDS`.
         observed: outline of the valid and clear pixels.
         observed_km2: their geodesic area.
-        cloud_fraction: masked part of the valid pixels, 0..1.
+        cloud_fraction: masked part of the valid pixels, 0..1; None: no cloud mask was read.
         model: name of the model that looked.
     """
 
@@ -83,7 +83,7 @@ class SceneResult:
     slumps: Sequence[Slump]
     observed: BaseGeometry
     observed_km2: float
-    cloud_fraction: float
+    cloud_fraction: float | None
     model: str
 
 
@@ -106,7 +106,7 @@ def _observed_row(result: SceneResult) -> Mapping[str, object]:
     row: dict[str, object] = {name: getattr(result.info, name) for name in (*_SCENE_FIELDS, "product")}
     return row | {
         "observed_km2": round(result.observed_km2, 4),
-        "cloud_fraction": round(result.cloud_fraction, 4),
+        "cloud_fraction": None if result.cloud_fraction is None else round(result.cloud_fraction, 4),
         "n_slumps": len(result.slumps),
         "model": result.model,
         "rtsmap_version": __version__,

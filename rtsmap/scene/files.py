@@ -1,17 +1,43 @@
 """Opening rasters, on this machine or elsewhere."""
 
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from rtsmap.errors import SceneError
 
+#: `GTIFF_DIR:2:image.tif`, `SENTINEL2_L2A:...:10m:EPSG_32607`, `NETCDF:"cube.nc":red`; a drive has one letter alone.
+_DRIVER_PREFIX = re.compile(r"[A-Z][A-Z0-9_]+:(?!//)")
+
+_SCHEMES = {
+    "http": "/vsicurl/http://",
+    "https": "/vsicurl/https://",
+    "s3": "/vsis3/",
+    "gs": "/vsigs/",
+    "az": "/vsiaz/",
+    "file": "",
+}
+
 
 def is_remote(path: str) -> bool:
     """Whether only GDAL can reach a path: `https://`, `s3://`, `/vsicurl/` and the like."""
     return "://" in path or path.startswith("/vsi")
+
+
+def is_gdal_name(path: str) -> bool:
+    """Whether a name is no path but begins with a driver of GDAL, such as `GTIFF_DIR:2:image.tif`."""
+    return _DRIVER_PREFIX.match(path) is not None and not Path(path).exists()
+
+
+def vsi_path(path: str) -> str:
+    """A path as GDAL itself writes it, which a virtual raster needs: `https://` becomes `/vsicurl/https://`."""
+    scheme, separator, rest = path.partition("://")
+    return _SCHEMES[scheme] + rest if separator and scheme in _SCHEMES else path
 
 
 def check_placed(path: str, dataset: Any) -> None:
@@ -23,6 +49,17 @@ def check_placed(path: str, dataset: Any) -> None:
     if dataset.crs is None or dataset.transform.is_identity:
         missing = "coordinate reference system" if dataset.crs is None else "position (geotransform)"
         raise SceneError(f"{path}: has no {missing}; give it one with gdal_translate -a_srs and -a_ullr")
+
+
+def on_one_grid(first: Any, second: Any, ratio: int = 1) -> bool:
+    """Whether two datasets share CRS, corner and size, the second with pixels `ratio` times as large."""
+    ours, theirs = first.transform, second.transform
+    expected = (ours.a * ratio, ours.b, ours.c, ours.d, ours.e * ratio, ours.f)
+    return bool(
+        first.shape == (second.height * ratio, second.width * ratio)
+        and first.crs == second.crs
+        and np.allclose(theirs[:6], expected, rtol=0, atol=1e-3 * abs(ours.a))
+    )
 
 
 def open_raster(path: str) -> Any:

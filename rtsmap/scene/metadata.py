@@ -1,10 +1,9 @@
-"""What Planet's metadata files say of a scene: `<id>_metadata.json` and `..._metadata.xml`."""
+"""What is known of a scene, and how Planet's files say it: `<id>_metadata.json` and `..._metadata.xml`."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -34,26 +33,24 @@ class Metadata:
         return Metadata(**{**vars(other), **mine})
 
 
-def read_json(path: Path) -> Metadata:
+def read_json(path: str, content: bytes) -> Metadata:
     """Read `<id>_metadata.json`, a GeoJSON feature or its properties alone.
 
     Raises:
-        SceneError: the file cannot be read, is not such a JSON, or has a date or number that is none.
+        SceneError: it is not such a JSON, or has a date or number that is none.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(content)
         properties = document.get("properties", document)
         return _from_json(properties)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
 
 
 def _from_json(properties: Mapping[str, Any]) -> Metadata:
     percent = _number(properties.get("cloud_percent"))
     return Metadata(
-        acquired=_utc(properties.get("acquired")),
+        acquired=utc(properties.get("acquired")),
         satellite_id=_text(properties.get("satellite_id")),
         instrument=_text(properties.get("instrument")),
         view_angle_deg=_number(properties.get("view_angle")),
@@ -63,16 +60,14 @@ def _from_json(properties: Mapping[str, Any]) -> Metadata:
     )
 
 
-def read_xml(path: Path) -> Metadata:
+def read_xml(path: str, content: bytes) -> Metadata:
     """Read `..._metadata.xml`; namespaces are ignored, for their addresses differ between versions.
 
     Raises:
-        SceneError: the file cannot be read, is not XML, or has a date or number that is none.
+        SceneError: it is not XML, or has a date or number that is none.
     """
     try:
-        return _from_xml(ElementTree.fromstring(path.read_bytes()))
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        return _from_xml(ElementTree.fromstring(content))
     except (ElementTree.ParseError, ValueError) as error:
         raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
 
@@ -83,7 +78,7 @@ def _from_xml(root: ElementTree.Element) -> Metadata:
 
     percent = _number(text("cloudCoverPercentage"))
     return Metadata(
-        acquired=_utc(text("acquisitionDateTime")),
+        acquired=utc(text("acquisitionDateTime")),
         satellite_id=text("Platform//{*}serialIdentifier"),
         instrument=text("Instrument//{*}shortName"),
         view_angle_deg=_number(text("spaceCraftViewAngle")),
@@ -106,7 +101,8 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _utc(value: Any) -> datetime | None:
+def utc(value: Any) -> datetime | None:
+    """A moment in UTC from ISO 8601; one without an offset is of UTC."""
     if value is None:
         return None
     moment = datetime.fromisoformat(value)

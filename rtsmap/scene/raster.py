@@ -18,11 +18,11 @@ from rasterio.errors import RasterioIOError
 from rtsmap.bands import BANDS, to_reflectance
 from rtsmap.errors import SceneError
 from rtsmap.records import BoolArray, Grid, Pixels, PixelSource, SceneInfo, Window
-from rtsmap.scene import udm2
 from rtsmap.scene.calibration import Calibration
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import check_placed
 from rtsmap.scene.ground_distance import is_on_earth, pixel_size_m
+from rtsmap.scene.masks import OpenMask
 from rtsmap.scene.resample import ResampledSource
 
 _SMALLEST_CACHE = 32 << 20  # bytes
@@ -58,7 +58,7 @@ class Scene:
     Attributes:
         info: what is known of the scene.
         grid: its lattice.
-        udm2_path: its usable data mask; None where it has none, and every valid pixel counts as clear.
+        mask_path: its cloud mask; None where it has none, and every valid pixel counts as clear.
         dem_path: the elevation model of its pixels' terrain; None where none was given.
     """
 
@@ -68,21 +68,24 @@ class Scene:
         info: SceneInfo,
         grid: Grid,
         calibration: Calibration,
-        mask: Any = None,
-        mask_bands: list[int] | None = None,
+        mask: OpenMask | None = None,
         elevation: Elevation | None = None,
     ) -> None:
         self.info = info
         self.grid = grid
-        self.udm2_path: str | None = None if mask is None else mask.name
+        self.mask_path: str | None = None if mask is None else mask.path
         self.dem_path: str | None = None if elevation is None else elevation.path
         self._dataset = dataset
         self._elevation = elevation
         self._calibration = calibration
         self._mask = mask
-        self._mask_bands = mask_bands or []
         self._mask_source = _mask_source(dataset, calibration.numbers)
         self._nodata = _nodata_of(dataset, calibration.numbers[0])
+
+    @property
+    def clouds_masked(self) -> bool:
+        """Whether a mask was read and any of its classes is masked; else nothing is known of clouds."""
+        return self._mask is not None and bool(self._mask.classes)
 
     @property
     def calibration(self) -> Calibration:
@@ -113,7 +116,7 @@ class Scene:
         with ExitStack() as stack:
             stack.callback(self._dataset.close)
             if self._mask is not None:
-                stack.callback(self._mask.close)
+                stack.callback(self._mask.dataset.close)
             if self._elevation is not None:
                 stack.callback(self._elevation.close)
 
@@ -121,7 +124,7 @@ class Scene:
         """The pixels of a window; those beyond the grid's edges are not valid.
 
         Raises:
-            SceneError: the image, its UDM2 or the elevation model is damaged there.
+            SceneError: the image, its mask or the elevation model is damaged there.
         """
         pixels = self._read_padded(window)
         if self._elevation is None:
@@ -149,7 +152,7 @@ class Scene:
         """The whole scene with at most that many rows and columns, by nearest pixel; from overviews where it has any.
 
         Raises:
-            SceneError: the image or its UDM2 is damaged.
+            SceneError: the image or its mask is damaged.
         """
         factor = max(1.0, max(self.grid.height, self.grid.width) / max_pixels_per_side)
         shape = max(1, int(self.grid.height / factor)), max(1, int(self.grid.width / factor))
@@ -159,7 +162,7 @@ class Scene:
         """Numbers `(4, pixels)`, as they are stored, of the clear pixels in a window, one in `step` each way.
 
         Raises:
-            SceneError: the image or its UDM2 is damaged there.
+            SceneError: the image or its mask is damaged there.
         """
         shape = math.ceil(window.height / step), math.ceil(window.width / step)
         numbers, _, clear = self._stored(window, shape)
@@ -194,7 +197,7 @@ class Scene:
             columns = math.ceil(columns * grid.transform.a / self.grid.transform.a) + 2
         needed = _stripe_bytes(self._dataset, rows, columns, len(self._calibration.numbers))
         if self._mask is not None:
-            needed += _stripe_bytes(self._mask, rows, columns, len(self._mask_bands))
+            needed += _stripe_bytes(self._mask.dataset, rows, columns, len(self._mask.bands))
         return min(max(needed, _SMALLEST_CACHE), _LARGEST_CACHE)
 
     @contextmanager
@@ -217,8 +220,9 @@ class Scene:
         valid = self._valid(numbers, window, shape)
         if self._mask is None or not valid.any():
             return numbers, valid, valid
-        blackfill, masked = udm2.interpret(self._load(self._mask, self._mask_bands, window, shape))
-        valid &= ~blackfill
+        stored = self._load(self._mask.dataset, self._mask.bands, window, shape, self._mask.path)
+        no_data, masked = self._mask.interpret(stored)
+        valid &= ~no_data
         return numbers, valid, valid & ~masked
 
     def _valid(self, numbers: NDArray[Any], window: Window, shape: tuple[int, int]) -> BoolArray:
@@ -235,7 +239,9 @@ class Scene:
             valid &= (numbers != self._nodata).all(axis=0)
         return valid
 
-    def _load(self, dataset: Any, indexes: list[int], window: Window, shape: tuple[int, int]) -> NDArray[Any]:
+    def _load(
+        self, dataset: Any, indexes: list[int], window: Window, shape: tuple[int, int], path: str | None = None
+    ) -> NDArray[Any]:
         """Bands by number; without any, the dataset's mask band."""
         part = rasterio.windows.Window(window.column, window.row, window.width, window.height)
         read = dataset.read if indexes else dataset.read_masks
@@ -245,7 +251,7 @@ class Scene:
         except RasterioIOError as error:
             rows = f"rows {window.row} to {window.row + window.height - 1}"
             raise SceneError(
-                f"{dataset.name}: {rows} cannot be read, the file is truncated or damaged; fetch it again"
+                f"{path or self.info.path}: {rows} cannot be read, the file is truncated or damaged; fetch it again"
             ) from error
 
 
