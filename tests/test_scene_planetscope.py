@@ -34,6 +34,31 @@ def read_all(path: Path, **options: object) -> Pixels:
         ("20170915_020728_103d_3B_AnalyticMS.tif", "20170915_020728_103d", "PSScene AnalyticMS", False),
         ("20170915_020728_103d_3B_AnalyticMS_8b.tif", "20170915_020728_103d", "PSScene AnalyticMS_8b", False),
         ("4763421_0870512_2021-07-14_1032_BGRN_SR.tif", "4763421_0870512_2021-07-14_1032", "PSOrthoTile BGRN_SR", True),
+        (
+            "20230716_201512_45_2461_3B_AnalyticMS_SR_8b_harmonized_clip_reproject_file_format.tif",
+            "20230716_201512_45_2461",
+            "PSScene AnalyticMS_SR_8b_harmonized_clip_reproject_file_format",
+            True,
+        ),
+        (
+            "20230716_201512_45_2461_3B_AnalyticMS_SR_reproject_harmonize.tif",
+            "20230716_201512_45_2461",
+            "PSScene AnalyticMS_SR_reproject_harmonize",
+            True,
+        ),
+        (
+            "20200603_203636_82_1068_3B_AnalyticMS_toar_clip.tif",
+            "20200603_203636_82_1068",
+            "PSScene AnalyticMS_toar_clip",
+            False,
+        ),
+        ("20210714_221320_10_2413__3B__AnalyticMS_SR.tif", "20210714_221320_10_2413", "PSScene AnalyticMS_SR", True),
+        (
+            "20210714_221320_10_2413__ortho_analytic_8b_sr.tif",
+            "20210714_221320_10_2413",
+            "PSScene ortho_analytic_8b_sr",
+            True,
+        ),
     ],
 )
 def test_names_of_images(name: str, item_id: str, product: str, surface_reflectance: bool) -> None:
@@ -189,6 +214,125 @@ def test_clipped_image_takes_the_clipped_udm2(tmp_path: Path) -> None:
     with open_scene(str(path)) as scene:
         assert scene.mask_path is not None
         assert scene.mask_path.endswith("_3B_udm2_clip.tif")
+
+
+@pytest.mark.parametrize(
+    ("image", "beside", "taken"),
+    [
+        ("AnalyticMS_SR_file_format", ["3B_udm2_file_format", "3B_udm2_clip"], "3B_udm2_file_format"),
+        ("AnalyticMS_SR_8b_clip_reproject", ["3B_udm2", "3B_udm2_clip", "3B_udm2_clip_reproject"],
+         "3B_udm2_clip_reproject"),
+        ("AnalyticMS_SR_reproject_clip", ["3B_udm2_clip_reproject", "3B_udm2"], "3B_udm2_clip_reproject"),
+        ("AnalyticMS_SR_harmonized", ["3B_udm2_clip", "3B_udm2"], "3B_udm2"),
+        ("AnalyticMS_SR", ["3B_udm2", "3B_AnalyticMS_DN_udm"], "3B_udm2"),
+        ("AnalyticMS_SR_clip", ["3B_AnalyticMS_DN_udm", "3B_AnalyticMS_DN_udm_clip"], "3B_AnalyticMS_DN_udm_clip"),
+        ("_ortho_analytic_4b_sr", ["_ortho_udm2"], "_ortho_udm2"),
+    ],
+)  # fmt: skip
+def test_masks_by_the_tools_of_an_order(tmp_path: Path, image: str, beside: list[str], taken: str) -> None:
+    for name in beside:
+        classes = scenes.clear_udm2() if "udm2" in name else np.zeros((1, 40, 60), np.uint8)
+        scenes.write_raster(tmp_path / f"{scenes.ITEM_ID}_{name}.tif", classes, descriptions=None)
+    prefix = "" if image.startswith("_") else "3B_"
+    numbers = scenes.ramp(8 if "_8b" in image else 4)
+    path = scenes.write_raster(tmp_path / f"{scenes.ITEM_ID}_{prefix}{image}.tif", numbers, descriptions=None)
+    with open_scene(str(path)) as scene:
+        assert scene.mask_path == str(tmp_path / f"{scenes.ITEM_ID}_{taken}.tif")
+        assert scene.clouds_masked
+
+
+def test_udm_of_version_1(tmp_path: Path) -> None:
+    """Bit 0 blackfill, bit 1 cloud, the others bands that are missing or suspect."""
+    bits = np.zeros((1, 40, 60), np.uint8)
+    bits[0, 0, :9] = [0, *(1 << bit for bit in range(8))]
+    path = scenes.write_planetscope(tmp_path, with_udm2=False)
+    scenes.write_raster(tmp_path / f"{scenes.ITEM_ID}_3B_AnalyticMS_DN_udm.tif", bits, descriptions=None)
+    pixels = read_all(path)
+    assert np.argwhere(~pixels.valid).tolist() == [[0, 1]]
+    assert np.argwhere(~pixels.clear)[:, 1].tolist() == list(range(1, 9))
+    assert np.argwhere(~read_all(path, mask=("shadow",)).clear)[:, 1].tolist() == [1, *range(3, 9)]
+
+
+@pytest.mark.parametrize("xml", ["metadata", "metadata_clip", "metadata_clip_reproject"])
+@pytest.mark.parametrize("asset", ["AnalyticMS_clip", "AnalyticMS"])
+def test_radiance_takes_its_xml_whatever_tools_it_names(tmp_path: Path, asset: str, xml: str) -> None:
+    scenes.write_xml(tmp_path / f"{scenes.ITEM_ID}_3B_AnalyticMS_{xml}.xml")
+    path = scenes.write_planetscope(tmp_path, asset=asset, with_xml=False)
+    expected = scenes.ramp() * np.float32(scenes.COEFFICIENTS_4)[:, None, None]
+    np.testing.assert_allclose(read_all(path).reflectance, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("asset", ["AnalyticMS_toar", "AnalyticMS_clip_toar", "AnalyticMS_toar_reproject_file_format"])
+def test_radiance_that_an_order_made_reflectance(tmp_path: Path, asset: str) -> None:
+    path = scenes.write_planetscope(tmp_path, asset=asset, with_xml=False, with_udm2=False)
+    np.testing.assert_allclose(read_all(path).reflectance, scenes.ramp() * 1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asset", "message"),
+    [
+        ("AnalyticMS_SR_bandmath", "none of its 4 bands is described as blue, green, red, nir; say which"),
+        ("AnalyticMS_SR_8b_bandmath", r"say which they are with --bands blue=2,green=4,red=6,nir=8"),
+    ],
+)
+def test_bands_made_by_bandmath_may_be_anything(tmp_path: Path, asset: str, message: str) -> None:
+    path = scenes.write_planetscope(tmp_path, asset=asset)
+    with pytest.raises(SceneError, match=message):
+        open_scene(str(path))
+    with open_scene(str(path), bands={"blue": 1, "green": 2, "red": 3, "nir": 4}) as scene:
+        assert scene.clouds_masked
+        assert scene.info.satellite_id == "2413"
+
+
+def test_numbers_made_of_radiance_ask_for_a_scale(tmp_path: Path) -> None:
+    path = scenes.write_planetscope(tmp_path, asset="AnalyticMS_bandmath")
+    numbers = {"blue": 1, "green": 2, "red": 3, "nir": 4}
+    with pytest.raises(SceneError, match="its numbers may be anything; give --scale"):
+        open_scene(str(path), bands=numbers)
+    np.testing.assert_allclose(read_all(path, bands=numbers, scale=2e-5).reflectance, scenes.ramp() * 2e-5, rtol=1e-5)
+
+
+# Composites
+
+
+def write_composite(folder: Path, name: str = "composite", tools: str = "", bands: int = 4) -> Path:
+    scenes.write_raster(folder / f"{name}_udm2{tools}.tif", scenes.clear_udm2(), descriptions=None)
+    return scenes.write_raster(folder / f"{name}{tools}.tif", scenes.ramp(bands), descriptions=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "tools", "bands", "scene_id"),
+    [
+        ("composite", "", 4, "yukon_composite"),
+        ("composite", "_file_format", 8, "yukon_composite"),
+        ("2021-07-14_strip_4763421_composite", "_reproject", 8, "2021-07-14_strip_4763421_composite"),
+    ],
+)
+def test_composites(tmp_path: Path, name: str, tools: str, bands: int, scene_id: str) -> None:
+    path = write_composite(tmp_path / "yukon" / "files", name, tools, bands)
+    scenes.write_xml(path.parent / f"{scenes.ITEM_ID}_3B_AnalyticMS_metadata_clip.xml")
+    for place in (path, tmp_path / "yukon"):
+        with open_scene(str(place)) as scene:
+            assert (scene.info.scene_id, scene.clouds_masked) == (scene_id, True)
+            assert scene.info.acquired == datetime(2021, 7, 14, 22, 13, 20, tzinfo=UTC)
+            reflectance = scene.read(scene.grid.window).reflectance
+        chosen = [1, 3, 5, 7] if bands == 8 else [0, 1, 2, 3]
+        np.testing.assert_allclose(reflectance, scenes.ramp(bands)[chosen] * 1e-4, rtol=1e-5)
+
+
+def test_a_composite_of_radiance_is_an_error(tmp_path: Path) -> None:
+    path = write_composite(tmp_path)
+    manifest = {"files": [{"annotations": {"planet/bundle_type": "analytic_udm2"}}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SceneError, match=r"composite\.tif: is a composite of radiance products.*; order surface"):
+        open_scene(str(path))
+    assert read_all(path, scale=2e-5).valid.all()
+
+
+def test_a_composite_that_nothing_shows_to_be_of_planet(tmp_path: Path) -> None:
+    path = scenes.write_raster(tmp_path / "composite.tif", descriptions=None)
+    with pytest.raises(SceneError, match="none of its 4 bands is described"):
+        open_scene(str(path))
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,9 @@ def _content(path: str) -> bytes:
         with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:
             content: bytes = answer.read(_LARGEST)
             return content
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         reason = getattr(error, "strerror", None) or error
         raise SceneError(f"{path}: cannot be read ({reason}); check the path") from error
 
