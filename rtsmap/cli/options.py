@@ -71,7 +71,7 @@ MASK_CLASSES = ("snow", "shadow", "light_haze", "heavy_haze", "cloud")
 
 
 class MaskClasses(click.ParamType[tuple[str, ...]]):
-    """Names of UDM2 classes separated by commas, or none."""
+    """Names of classes of a cloud mask separated by commas, or none."""
 
     name = "CLASS[,CLASS...]|none"
 
@@ -110,7 +110,7 @@ mask = click.option(
     "--mask",
     type=MaskClasses(),
     default=("cloud", "heavy_haze", "shadow"),
-    help="UDM2 classes that count as not observed: snow, shadow, light_haze, heavy_haze, cloud, or none."
+    help="Classes of the cloud mask that count as not observed: snow, shadow, light_haze, heavy_haze, cloud, or none."
     "  [default: cloud,heavy_haze,shadow]",
 )
 bands = click.option(

@@ -76,8 +76,9 @@ def predict(
 ) -> None:
     """Map the slumps of one or more scenes into one GIS layer.
 
-    SCENE is a PlanetScope image or order folder, or any georeferenced raster with blue, green, red and near-infrared
-    bands: a path, a URL, or what GDAL can open (/vsis3/...). Scenes of one call share the layers of one file.
+    SCENE is a PlanetScope image or order folder, a Sentinel-2 product (.SAFE folder or zip), a Landsat Collection 2
+    scene (folder or tar), a STAC item, or any georeferenced raster with blue, green, red and near-infrared bands: a
+    path, a URL, or what GDAL can open (/vsis3/...). Scenes of one call share the layers of one file.
 
     A model that sees the terrain (dem among its modalities) needs --dem: heights in metres of all scenes, in any CRS.
 
@@ -85,7 +86,8 @@ def predict(
     Examples:
       rtsmap predict 20230716_201512_45_2461_3B_AnalyticMS_SR.tif -o slumps.gpkg
       rtsmap predict order-folder/ -o slumps.gpkg --preview slumps.png
-      rtsmap predict sentinel2.tif -o slumps.gpkg --bands blue=1,green=2,red=3,nir=4 --scale 1e-4
+      rtsmap predict S2B_MSIL2A_20220716T201849_N0400_R071_T07WFR_20220716T225510.SAFE -o slumps.gpkg
+      rtsmap predict stack.tif -o slumps.gpkg --bands blue=1,green=2,red=3,nir=4 --scale 1e-4
       rtsmap predict *_SR.tif -o slumps.parquet --aoi peninsula.geojson --dry-run
     """
     from rtsmap.machine import share_cores
