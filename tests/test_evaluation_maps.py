@@ -180,7 +180,7 @@ def test_bad_input_is_named(rtsmap, files, tmp_path):
         ((tmp_path / "scoreless.gpkg", labels), "scoreless.gpkg: has no field score"),
         ((predicted, tmp_path / "elsewhere.gpkg"), "none of its 1 polygons lies in the area that"),
         ((predicted, tmp_path / "none.gpkg"), "none.gpkg: cannot be read"),
-        ((labels, labels), "labels.geojson: cannot be read"),
+        ((labels, labels), "labels.geojson: has no layer observed_area; it has labels"),
         ((predicted, labels, "--by", "nation"), "--by nation: the labels have no such field; they have uid, region"),
     ):
         code, _, err = rtsmap("evaluate", "maps", *words)

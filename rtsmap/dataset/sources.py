@@ -3,13 +3,15 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
+from rtsmap.dataset.dates import days_of
 from rtsmap.errors import DatasetError
 from rtsmap.scene.files import is_remote
 
 COLUMNS = ("image", "labels", "site")
+_OTHERS = ("footprints", "layer", "footprints_layer", "date", "dem")
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,10 @@ class Source:
         labels: polygons or a mask; None: the scene has no slumps.
         footprints: what the labeller looked at; None: the whole scene.
         site: None: that of the labels.
-        acquired: day, for a scene that does not know its own.
+        acquired: day or moment, for a scene that does not know its own.
         dem: an elevation model of it; None: that of all scenes, if any.
+        layer: of the labels; None: that of all scenes, if any.
+        footprints_layer: likewise of the footprints.
         paired: the labels were given for this scene, so that those without a date go by place.
     """
 
@@ -30,13 +34,17 @@ class Source:
     labels: Path | None
     footprints: Path | None = None
     site: str | None = None
-    acquired: date | None = None
+    acquired: date | datetime | None = None
     paired: bool = False
     dem: str | None = None
+    layer: str | None = None
+    footprints_layer: str | None = None
 
 
 def read_table(table: Path) -> list[Source]:
-    """Read a CSV table with the columns image, labels, site and, optionally, footprints, date and dem.
+    """Read a CSV table with the columns image, labels and site.
+
+    Further columns may be footprints, layer (of the labels), footprints_layer, date and dem.
 
     Paths are relative to the table. A scene without labels is one without slumps.
 
@@ -55,7 +63,7 @@ def read_table(table: Path) -> list[Source]:
 
 
 def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
-    values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, "footprints", "date", "dem")}
+    values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, *_OTHERS)}
     if not values["image"]:
         raise DatasetError(f"{table}: line {number} has no image; name one or remove the line")
     files = {name: table.parent / values[name] if values[name] else None for name in ("labels", "footprints")}
@@ -65,18 +73,19 @@ def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
     image, dem = (_placed(table, values[name]) for name in ("image", "dem"))
     if values["dem"] and not is_remote(dem) and not Path(dem).exists():
         raise DatasetError(f"{table}: line {number}: dem {dem} does not exist; mend the path")
-    try:
-        acquired = date.fromisoformat(values["date"]) if values["date"] else None
-    except ValueError as error:
-        raise DatasetError(f"{table}: line {number}: the date {values['date']} is not YYYY-MM-DD") from error
+    acquired = days_of(values["date"])
+    if values["date"] and (acquired is None or acquired.first != acquired.last):
+        raise DatasetError(f"{table}: line {number}: the date {values['date']} is not YYYY-MM-DD")
     return Source(
         image,
         files["labels"],
         files["footprints"],
         values["site"] or None,
-        acquired,
+        acquired and (acquired.moment or acquired.first),
         paired=True,
         dem=dem if values["dem"] else None,
+        layer=values["layer"] or None,
+        footprints_layer=values["footprints_layer"] or None,
     )
 
 

@@ -1,6 +1,5 @@
 """What Planet's metadata files say of a scene: `<id>_metadata.json` and `..._metadata.xml`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,6 +8,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 from rtsmap.errors import SceneError
+from rtsmap.json_files import MALFORMED
+from rtsmap.json_files import read_json as read_document
+
+_FIRST_YEAR, _LAST_YEAR = 1957, 2200  # placeholders such as 0001 and 9999 are no dates
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,10 @@ def read_json(path: Path) -> Metadata:
     Raises:
         SceneError: the file cannot be read, is not such a JSON, or has a date or number that is none.
     """
+    document = read_document(path, SceneError, "fetch it again or remove it")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        properties = document.get("properties", document)
-        return _from_json(properties)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    except (ValueError, TypeError, AttributeError) as error:
+        return _from_json(document.get("properties", document))
+    except MALFORMED as error:
         raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
 
 
@@ -73,7 +73,7 @@ def read_xml(path: Path) -> Metadata:
         return _from_xml(ElementTree.fromstring(path.read_bytes()))
     except OSError as error:
         raise SceneError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, *MALFORMED) as error:
         raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
 
 
@@ -110,4 +110,6 @@ def _utc(value: Any) -> datetime | None:
     if value is None:
         return None
     moment = datetime.fromisoformat(value)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"no satellite took an image on {value}")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
