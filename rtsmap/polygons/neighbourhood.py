@@ -107,10 +107,12 @@ def circle_of(crs: CRS) -> float | None:
     if not crs.is_projected or crs.geodetic_crs is None:
         return None
     onto = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
-    near_0, near_60, far_0, far_60 = onto.transform([20.0, 20.0, 80.0, 80.0], [0.0, 60.0, 0.0, 60.0])[0]
-    sixth = far_0 - near_0
-    upright = np.allclose([near_60, far_60], [near_0, far_0], rtol=0, atol=1e-6 * abs(sixth))
-    return 6 * float(sixth) if math.isfinite(sixth) and sixth > 0 and upright else None
+    x = np.asarray(onto.transform([20.0, 20.0, 80.0, 80.0], [0.0, 60.0, 0.0, 60.0])[0])
+    if not np.isfinite(x).all() or x[2] <= x[0]:
+        return None
+    sixth = float(x[2] - x[0])
+    upright = np.abs(x[[1, 3]] - x[[0, 2]]).max() < 1e-6 * sixth  # a meridian has one x
+    return 6 * sixth if upright else None
 
 
 def _outline(bounds: Bounds) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
