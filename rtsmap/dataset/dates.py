@@ -68,6 +68,6 @@ def _moment(day: str, clock: str) -> date:
 def local_day(moment: datetime, longitude: float) -> date:
     """The day by the sun at a place, for a moment of UTC: there it is noon when the sun stands in the south."""
     try:
-        return (moment + timedelta(hours=longitude / 15)).date()
+        return (moment + timedelta(hours=((longitude + 180) % 360 - 180) / 15)).date()
     except OverflowError:  # in the years 1 and 9999
         return moment.date()

@@ -116,14 +116,17 @@ def coco_images(table: CocoTable, folder: Path, settings: ImportSettings) -> Ite
         source = read_image(path, name, folder, settings)
         size = source.image.width, source.image.height
         _check_size(table, path, entry, size)
-        slumps, ignored = [], []
+        slumps: list[Label] = []
+        ignored: list[BaseGeometry] = []
         for annotation in table.annotations[_key(entry["id"])]:
             outline, box = _outline(annotation, table, size)
-            if not outline.is_empty and not _is_crowd(annotation):
+            if not outline.is_empty and _is_crowd(annotation):
+                ignored.append(outline)
+            elif not outline.is_empty:
                 slumps.append(Label(outline))
-            elif not outline.is_empty or box is not None:
-                ignored.append(box if outline.is_empty else outline)
-                boxes += outline.is_empty
+            elif box is not None:
+                ignored.append(box)
+                boxes += 1
             else:
                 _log.warning("%s: annotation %s has no area; left out", table.path, annotation.get("id"))
         yield replace(source.image, slumps=tuple(slumps), ignored=tuple(ignored)), source.pixels

@@ -81,7 +81,7 @@ def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
         files["labels"],
         files["footprints"],
         values["site"] or None,
-        acquired and (acquired.moment or acquired.first),
+        (acquired.moment or acquired.first) if acquired else None,
         paired=True,
         dem=dem if values["dem"] else None,
         layer=values["layer"] or None,
