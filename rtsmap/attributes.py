@@ -156,8 +156,10 @@ class Describer:
         return shapely.transform(self._to_world(geometry), to_degrees)
 
     def _lon_lat(self, point: BaseGeometry) -> tuple[float, float]:
+        """Longitude from -180 to 180, also where a grid in degrees goes on beyond them, and latitude."""
         longitude, latitude = shapely.get_coordinates(self._on_earth(point))[0]
-        return float(longitude), float(latitude)
+        inside = -180 <= longitude <= 180
+        return float(longitude if inside else (longitude + 180) % 360 - 180), float(latitude)
 
     def _pixel_m(self, geometry: BaseGeometry) -> tuple[float, float]:
         """Geodesic width and height of a pixel at the geometry's centre, in m."""

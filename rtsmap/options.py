@@ -26,6 +26,7 @@ class Options:
     chip_size: int | None = None
     overlap: int | None = None
     aoi: Path | None = None
+    aoi_layer: str | None = None  # of that file, where it has several
     dem: str | None = None  # an elevation model, for models that see the terrain
 
     def for_model(self, card: ModelCard) -> "Resolved":
@@ -69,6 +70,7 @@ def provenance(paths: Sequence[str], card: ModelCard, options: Options, command:
             "chip_size": resolved.chip_size,
             "overlap": resolved.overlap,  # at least
             "aoi": str(options.aoi) if options.aoi else None,
+            **({"aoi_layer": options.aoi_layer} if options.aoi_layer else {}),
             **({"dem": options.dem} if sees_terrain(card) else {}),
         },
         "model": card.describe(),

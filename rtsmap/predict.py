@@ -227,7 +227,8 @@ def _layout(
     lattice = ChipGrid(source.grid, *sizes, one_strip=one_strip)
     if options.aoi is None:
         return lattice, lambda _place: True, None
-    area = read_area(options.aoi, source.grid.crs)
+    extent = affine_transform(shapely.box(*source.grid.window.bounds), source.grid.transform.to_shapely()).bounds
+    area = read_area(options.aoi, source.grid.crs, extent, options.aoi_layer)
     in_pixels = affine_transform(area, (~source.grid.transform).to_shapely())
     shapely.prepare(in_pixels)
     return lattice, lambda place: bool(in_pixels.intersects(shapely.box(*place.core.bounds))), area

@@ -104,6 +104,14 @@ def test_centroid_in_degrees():
     assert (x, y) == pytest.approx((500_003, 7_999_697), abs=0.1)
 
 
+@pytest.mark.parametrize(("left", "longitude"), [(179.99, 179.9901), (180.02, -179.9799), (-180.05, 179.9501)])
+def test_centroids_lie_between_minus_180_and_180_also_where_the_grid_goes_on(left, longitude):
+    grid = Grid(CRS.from_epsg(4326), Affine(1e-5, 0, left, 0, -1e-5, 66.0), height=500, width=500)
+    attributes = described(shapely.box(5, 100, 15, 110), grid).attributes
+    assert attributes["centroid_lon"] == pytest.approx(longitude, abs=1e-6)
+    assert attributes["area_m2"] == pytest.approx(4.54 * 11.15, rel=0.01)
+
+
 def test_spectra_of_the_slump_and_of_its_ring():
     merged = MergedInstance(shapely.box(200, 200, 210, 210), 0.9, 1)
     one = describer()

@@ -6,12 +6,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import geopandas
 import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import rasterio.warp
 import shapely
 from PIL import Image
 
@@ -152,6 +154,30 @@ def test_an_area_outside_the_scene_is_nothing_to_do(rtsmap, scene, model, tmp_pa
     assert len(geopandas.read_file(output, layer="thaw_slumps")) == 0
     fields = pyogrio.read_info(output, layer="thaw_slumps")["fields"]
     assert set(fields) == set(SLUMP_FIELDS)
+
+
+def test_the_layer_of_an_area_is_named_and_its_edges_are_parallels(rtsmap, scene, model, tmp_path):
+    path = tmp_path / "areas.gpkg"
+    with rasterio.open(scene) as dataset:
+        west, south, east, north = rasterio.warp.transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
+    wide = shapely.box(west - 20, (south + north) / 2, east + 15, 80)
+    for name, shape in (("far", shapely.box(0, 0, 1, 1)), ("north", wide)):
+        geopandas.GeoDataFrame(geometry=[shape], crs="EPSG:4326").to_file(path, layer=name)
+    words = ("predict", scene, "-o", tmp_path / "slumps.gpkg", "--model", model)
+    code, _, err = rtsmap(*words, "--aoi", path)
+    assert (code, "areas.gpkg: has several layers, far, north; choose one with --aoi-layer" in err) == (2, True), err
+    code, _, err = rtsmap(*words, "--aoi-layer", "north")
+    assert (code, "--aoi-layer names a layer of --aoi" in err) == (2, True)
+    code, _, err = rtsmap(*words, "--aoi", path, "--aoi-layer", "north")
+    assert code == 0, err
+    observed = geopandas.read_file(tmp_path / "slumps.gpkg", layer="observed_area")
+    with rasterio.open(scene) as dataset:
+        whole = dataset.width * dataset.height * 9 / 1e6
+    assert observed["observed_km2"].sum() == pytest.approx(whole / 2, rel=0.1)
+    with closing(sqlite3.connect(tmp_path / "slumps.gpkg")) as database:
+        (text,) = database.execute("select metadata from gpkg_metadata").fetchone()
+    assert '"aoi_layer": "north"' in text
+    assert "--aoi-layer north" in text
 
 
 def test_the_layer_carries_its_provenance(rtsmap, scene, model, tmp_path):

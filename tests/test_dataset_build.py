@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from pyproj import Transformer
 from shapely.affinity import affine_transform
 
 from rtsmap.dataset import read_dataset
@@ -193,6 +194,61 @@ def test_labels_and_footprints_may_be_layers_of_one_file(made, tmp_path, scene):
     layers = ("--layer", "rts", "--footprints-layer", "looked_at")
     dataset, _, _ = made(scene, "--labels", path, "--footprints", path, *layers, *ONE_CHIP)
     assert [area.area for area in dataset.images[0].ignored] == pytest.approx([16 * 64 - 4 * 16], abs=1)
+
+
+def test_a_table_names_the_layers_of_its_files(made, rtsmap, tmp_path):
+    path = tmp_path / "all.gpkg"
+    write_polygons(path, layer="y2019")
+    write_polygons(path, world(SLUMPS[0]), layer="y2020")
+    write_polygons(path, world((0, 0, 48, 64)), layer="looked_at")
+    for name in "abc":
+        write_scene(tmp_path / f"{name}.tif")
+    header = "image,labels,site,layer,footprints,footprints_layer"
+    rows = ["a.tif,all.gpkg,x,y2019,,", "b.tif,all.gpkg,y,y2020,all.gpkg,looked_at"]
+    dataset, _, _ = made("--table", table(tmp_path, *rows, header=header), "--chip-size", 64)
+    assert {image.scene: (len(image.slumps), len(image.ignored)) for image in dataset.images} == {
+        "a": (2, 0),
+        "b": (1, 1),
+    }
+    for row, message in (
+        ("c.tif,all.gpkg,z,,,", "all.gpkg: has several layers, y2019, y2020, looked_at; choose one with --layer"),
+        ("c.tif,all.gpkg,z,y2019,all.gpkg,", "looked_at; choose one with --footprints-layer"),
+        ("c.tif,all.gpkg,z,y2021,,", "all.gpkg: has no layer y2021; it has y2019, y2020, looked_at"),
+    ):
+        code, _, err = rtsmap(
+            "dataset", "build", "--table", table(tmp_path, row, header=header), "-o", tmp_path / "other"
+        )
+        assert (code, message in err) == (2, True), err
+
+
+def test_the_layer_of_hard_negatives_can_be_named(made, rtsmap, tmp_path, scene, labels):
+    path = tmp_path / "found.gpkg"
+    write_polygons(path, world((30, 5, 36, 10)), layer="kept")
+    write_polygons(path, world((0, 0, 2, 2)), layer="dropped")
+    words = (scene, "--labels", labels, *ONE_CHIP, "--hard-negatives", path)
+    code, _, err = rtsmap("dataset", "build", *words, "-o", tmp_path / "other")
+    assert (code, "kept, dropped; choose one with --hard-negatives-layer" in err) == (2, True), err
+    dataset, _, _ = made(*words, "--hard-negatives-layer", "kept")
+    assert len(dataset.images[0].hard_negatives) == 1
+
+
+def test_labels_with_long_edges_and_across_the_antimeridian(made, tmp_path):
+    place = rasterio.Affine(3, 0, 363_800, 0, -3, 7_323_200)  # 180 degrees is 80 m further east
+    image = write_scene(tmp_path / "scene.tif", crs="EPSG:32601", transform=place)
+    to_degrees = Transformer.from_crs(32601, 4326, always_xy=True)
+    (outline,) = world((10, 10, 50, 30), transform=place)
+    over = shapely.transform(outline, lambda points: np.column_stack(to_degrees.transform(*points.T)))
+    assert over.bounds[2] - over.bounds[0] > 359
+    slumps = geopandas.GeoDataFrame(geometry=[over], crs=4326)
+    slumps.to_file(tmp_path / "labels.geojson")
+    south = to_degrees.transform(363_896, 7_323_104)[1]  # of the middle of the scene
+    looked_at = geopandas.GeoDataFrame(geometry=[shapely.box(170, south, 200, 70)], crs=4326)
+    looked_at.to_file(tmp_path / "seen.geojson")
+    words = ("--labels", tmp_path / "labels.geojson", "--footprints", tmp_path / "seen.geojson", *ONE_CHIP)
+    dataset, _, _ = made(image, *words)
+    (read,) = dataset.images
+    np.testing.assert_allclose(read.slumps[0].outline.bounds, (10, 10, 50, 30), atol=0.01)
+    assert read.ignored[0].area == pytest.approx(64 * 32, rel=0.05)
 
 
 def test_a_footprint_without_labels_is_a_true_negative(made, tmp_path, scene):

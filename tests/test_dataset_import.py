@@ -248,6 +248,90 @@ def test_an_outline_without_area_is_left_out_with_a_warning(tmp_path, rtsmap, ca
     assert [outline.area for outline in outlines(tmp_path / "set")] == [192]
 
 
+PAIRS = [[20, 20], [36, 20], [36, 32], [20, 32]]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "image", "area", "ignored"),
+    [
+        pytest.param({"segmentation": ring(20, 20, 36, 32)}, {}, 192, 0, id="a flat ring"),
+        pytest.param({"segmentation": [PAIRS]}, {}, 192, 0, id="rings of pairs"),
+        pytest.param({"segmentation": PAIRS}, {}, 192, 0, id="a ring of pairs"),
+        pytest.param({"segmentation": [ring(20, 20, 36, 32)], "iscrowd": "0"}, {}, 192, 0, id="no crowd, as text"),
+        pytest.param({"segmentation": [ring(20, 20, 36, 32)], "iscrowd": True}, {}, 0, 192, id="a crowd"),
+        pytest.param({"image_id": "7"}, {}, 192, 0, id="ids of annotations as text"),
+        pytest.param({"image_id": 7.0}, {"id": "7"}, 192, 0, id="ids of images as text"),
+        pytest.param({"category_id": "1"}, {}, 192, 0, id="categories as text"),
+        pytest.param({}, {"file_name": "images\\chip.png"}, 192, 0, id="a back slash"),
+        pytest.param({}, {"file_name": "D:\\data\\chip.png"}, 192, 0, id="a path of Windows"),
+        pytest.param({}, {"file_name": "../elsewhere/chip.png"}, 192, 0, id="a path out of the folder"),
+        pytest.param({}, {"width": None, "height": None}, 192, 0, id="no size"),
+        pytest.param({}, {"width": 0, "height": 0}, 192, 0, id="a size of 0"),
+        pytest.param({}, {"width": "64", "height": 64.0}, 192, 0, id="a size as text"),
+    ],
+)
+def test_coco_as_tools_write_it(tmp_path, rtsmap, annotation, image, area, ignored):
+    plain = {"segmentation": [ring(20, 20, 36, 32)]}
+    entry = {"id": 7, "file_name": "images/chip.png", "width": 64, "height": 64, **image}
+    path = write_coco(tmp_path, [plain | annotation], changes={"images": [entry]})
+    words = ["-o", tmp_path / "set", "--form", "coco", "--gsd", 4, "--category", "rts"]
+    code, _, err = rtsmap("dataset", "import", path, *words)
+    assert code == 0, err
+    (read,) = read_dataset(tmp_path / "set").images
+    assert sum(slump.outline.area for slump in read.slumps) == area
+    assert sum(outline.area for outline in read.ignored) == ignored
+
+
+@pytest.mark.parametrize("empty", [{}, {"segmentation": None}, {"segmentation": []}, {"segmentation": [[]]}])
+def test_boxes_without_an_outline_are_never_background(tmp_path, rtsmap, caplog, empty):
+    box = {"bbox": [40, 8, 10, 6], **empty}
+    path = write_coco(tmp_path, [box, {"segmentation": [ring(20, 20, 36, 32)]}])
+    words = ["dataset", "import", path, "-o", tmp_path / "set", "--form", "coco", "--gsd", 4]
+    assert rtsmap(*words)[0] == 0
+    assert "1 annotations are boxes without an outline; their areas are ignored" in caplog.text
+    (read,) = read_dataset(tmp_path / "set").images
+    assert [area.bounds for area in read.ignored] == [(40, 8, 50, 14)]
+    write_coco(tmp_path, [box, box])
+    code, _, err = rtsmap(*words, "--overwrite")
+    assert (code, "coco.json: holds boxes but no outlines" in err) == (2, True)
+    write_coco(tmp_path, [empty, {"segmentation": [ring(20, 20, 36, 32)]}])
+    code, _, err = rtsmap(*words, "--overwrite")
+    assert (code, "annotation 0 has neither an outline nor a box; remove it" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": [{"id": 7, "file_name": "chip.png"}] * 2}, "two images have the same id; give each its own"),
+        ({"images": [{"id": 7, "file_name": "chip.png", "width": "w"}]}, "the size of chip.png is no number"),
+        ({"images": [{"id": 7, "file_name": "x" * 500 + ".png"}]}, "is missing, but coco.json lists it"),
+        ({"images": [{"id": 7, "file_name": "a\0.png"}]}, "is missing, but coco.json lists it"),
+        (
+            {"annotations": [{"image_id": 7, "segmentation": {"size": [32, 64], "counts": [2048]}}]},
+            "its mask is 64 x 32",
+        ),
+        (
+            {"annotations": [{"image_id": 7, "segmentation": [[1, 2, float("nan"), 4, 5, 6]]}]},
+            "a coordinate is no number",
+        ),
+        (
+            {"annotations": [{"image_id": 7, "bbox": ["a", 1, 2, 3], "segmentation": [[1, 1, 9, 1, 9, 9]]}]},
+            "no readable",
+        ),
+    ],
+)
+def test_coco_that_means_nothing_is_refused(tmp_path, rtsmap, changes, message):
+    path = write_coco(tmp_path, [], changes=changes)
+    code, _, err = rtsmap("dataset", "import", path, "-o", tmp_path / "set", "--form", "coco", "--gsd", 4)
+    assert (code, message in err, len(err.splitlines())) == (2, True, 1), err
+
+
+def test_images_of_complex_numbers_are_refused(tmp_path, rtsmap):
+    write_raster(tmp_path / "tiles" / "radar.tif", paper_bands().astype("complex64"), descriptions=None)
+    code, _, err = rtsmap("dataset", "import", tmp_path / "tiles", "-o", tmp_path / "set", "--form", "paper")
+    assert (code, "radar.tif: holds complex numbers" in err) == (2, True), err
+
+
 @pytest.mark.parametrize("command", ["import", "split", "check", "stats"])
 def test_help_shows_an_example(rtsmap, command):
     code, out, _ = rtsmap("dataset", command, "-h")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from rtsmap.dataset.labels import Fields, dates_of, read_footprints, read_labels
+from rtsmap.dataset.labels import Fields, read_footprints, read_labels
 from rtsmap.errors import DatasetError, InputError
 from tests.labels import SLUMPS, world, write_polygons
 from tests.scenes import write_raster
@@ -58,7 +58,9 @@ DAY = date(2018, 7, 3)
 )
 def test_fields_are_known_by_the_names_of_the_sources(tmp_path, fields, expected):
     labels = read_labels(write_polygons(tmp_path / "labels.gpkg", fields=fields))
-    assert list(labels.columns) == ["scene_id", "date_from", "date_to", "site", "uid", "positive", "geometry"]
+    assert list(labels.columns) == [
+        "scene_id", "date_from", "date_to", "date_utc", "site", "uid", "positive", "geometry",
+    ]  # fmt: skip
     row = labels.iloc[0]
     assert tuple(row[name] for name in ("scene_id", "date_from", "date_to", "site", "positive")) == expected
     given = fields.get("uid", fields.get("UID"))
@@ -87,23 +89,6 @@ def test_of_labels_without_a_site_the_region_is_taken(tmp_path):
     fields = {"site": ["False", "Banks_Island_01"], "region": ["Novaya Zemlya", "Banks_Island"]}
     labels = read_labels(write_polygons(tmp_path / "labels.gpkg", fields=fields))
     assert list(labels["site"]) == ["Novaya Zemlya", "Banks_Island_01"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2018-07-03", (DAY, DAY)),
-        ("2018-07-03T20:15:12Z", (DAY, DAY)),
-        ("2018-08-01, 2018-07-03", (DAY, date(2018, 8, 1))),
-        ("2018-07-03/2018-08-01", (DAY, date(2018, 8, 1))),
-        ("202-00-722", (None, None)),
-        ("", (None, None)),
-        (None, (None, None)),
-        (pd.NaT, (None, None)),
-    ],
-)
-def test_dates(text, expected):
-    assert dates_of(text) == expected
 
 
 def test_generated_ids_do_not_depend_on_format_or_order(tmp_path):
@@ -157,9 +142,9 @@ def test_of_several_layers_one_is_chosen(tmp_path):
     path = tmp_path / "labels.gpkg"
     write_polygons(path, layer="rts")
     write_polygons(path, world((0, 0, 9, 9)), layer="footprints")
-    with pytest.raises(DatasetError, match="has several layers, rts, footprints; choose one with --layer"):
+    with pytest.raises(InputError, match="has several layers, rts, footprints; choose one with --layer"):
         read_labels(path)
-    with pytest.raises(DatasetError, match="has no layer slumps; it has rts, footprints"):
+    with pytest.raises(InputError, match="has no layer slumps; it has rts, footprints"):
         read_labels(path, layer="slumps")
     assert len(read_labels(path, layer="rts")) == 2
     write_polygons(path, layer="thaw_slumps")  # of a map by rtsmap

@@ -171,6 +171,44 @@ def test_nothing_found_tunes_nothing(rtsmap, files, tmp_path):
     assert ModelCard.from_toml(tmp_path / "model.toml").score_threshold == 0.5
 
 
+def test_the_layer_of_the_labels_is_named_where_there_are_several(rtsmap, files, tmp_path):
+    predicted, labels = files
+    both = tmp_path / "both.gpkg"
+    layer((0, 0, 5000, 5000)).to_file(both, layer="footprints")
+    geopandas.read_file(labels).to_crs(CRS).to_file(both, layer="drawn")
+    code, _, err = rtsmap("evaluate", "maps", predicted, both)
+    assert (code, "both.gpkg: has several layers, footprints, drawn; choose one with --layer" in err) == (2, True), err
+    code, out, _ = rtsmap("evaluate", "maps", predicted, both, "--layer", "drawn")
+    assert (code, "recall     66.7 % (2 of 3 labels)" in out) == (0, True)
+    code, _, err = rtsmap("evaluate", "maps", predicted, both, "--layer", "dawn")
+    assert (code, "both.gpkg: has no layer dawn; it has footprints, drawn" in err) == (2, True)
+
+
+def test_the_layer_of_the_map_may_have_another_name(rtsmap, files, tmp_path):
+    renamed = tmp_path / "renamed.gpkg"
+    geopandas.read_file(files[0], layer="thaw_slumps").to_file(renamed, layer="reviewed")
+    layer((0, 0, 5000, 5000)).to_file(renamed, layer="observed_area")
+    code, _, err = rtsmap("evaluate", "maps", renamed, files[1])
+    assert (code, "renamed.gpkg: has no layer thaw_slumps; it has reviewed, observed_area" in err) == (2, True), err
+    code, out, _ = rtsmap("evaluate", "maps", renamed, files[1], "--predicted-layer", "reviewed")
+    assert (code, "recall     66.7 % (2 of 3 labels)" in out) == (0, True)
+
+
+def test_a_map_and_labels_in_degrees_across_the_antimeridian(rtsmap, tmp_path):
+    there = [shapely.box(179.995 + step, 66, 180.005 + step, 66.002) for step in (0.0, 0.03)]
+    wrapped = [
+        shapely.transform(one, lambda p: np.column_stack([(p[:, 0] + 180) % 360 - 180, p[:, 1]])) for one in there
+    ]
+    drawn = geopandas.GeoDataFrame({"score": [0.9, 0.8]}, geometry=there, crs=4326)
+    seen = geopandas.GeoDataFrame(geometry=[shapely.box(179.9, 65.9, 180.1, 66.1)], crs=4326)
+    drawn.to_file(tmp_path / "map.gpkg", layer="thaw_slumps")
+    seen.to_file(tmp_path / "map.gpkg", layer="observed_area")
+    drawn.set_geometry(geopandas.GeoSeries(wrapped, crs=4326)).to_file(tmp_path / "labels.geojson")
+    code, out, err = rtsmap("evaluate", "maps", tmp_path / "map.gpkg", tmp_path / "labels.geojson")
+    assert code == 0, err
+    assert "recall     100.0 % (2 of 2 labels)" in out
+
+
 def test_bad_input_is_named(rtsmap, files, tmp_path):
     predicted, labels = files
     scoreless = layer((0, 0, 10, 10)).drop(columns="score")
@@ -180,7 +218,7 @@ def test_bad_input_is_named(rtsmap, files, tmp_path):
         ((tmp_path / "scoreless.gpkg", labels), "scoreless.gpkg: has no field score"),
         ((predicted, tmp_path / "elsewhere.gpkg"), "none of its 1 polygons lies in the area that"),
         ((predicted, tmp_path / "none.gpkg"), "none.gpkg: cannot be read"),
-        ((labels, labels), "labels.geojson: cannot be read"),
+        ((labels, labels), "labels.geojson: has no layer observed_area; it has labels"),
         ((predicted, labels, "--by", "nation"), "--by nation: the labels have no such field; they have uid, region"),
     ):
         code, _, err = rtsmap("evaluate", "maps", *words)

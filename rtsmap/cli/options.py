@@ -105,6 +105,10 @@ FUSIONS = (
 output_path = click.Path(dir_okay=False, path_type=Path)
 input_path = click.Path(path_type=Path)
 
+aoi = click.option("--aoi", type=input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
+aoi_layer = click.option("--aoi-layer", metavar="NAME", help="Layer of --aoi, where its file has several.")
+labels_layer = click.option("--layer", metavar="NAME", help="Layer of the labels, where their file has several.")
+
 
 mask = click.option(
     "--mask",

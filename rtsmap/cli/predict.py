@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 @options.offset
 @click.option("--chip-size", type=click.IntRange(32), help="Side of a chip, px.  [default: the model's]")
 @click.option("--overlap", type=click.IntRange(0), help="Pixels that chips share.  [default: the model's]")
-@click.option("--aoi", type=options.input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
+@options.aoi
+@options.aoi_layer
 @options.dem
 @options.overwrite
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it might take; write nothing.")
@@ -68,6 +69,7 @@ def predict(
     chip_size: int | None,
     overlap: int | None,
     aoi: Path | None,
+    aoi_layer: str | None,
     dem: str | None,
     overwrite: bool,
     dry_run: bool,
@@ -79,6 +81,9 @@ def predict(
     SCENE is a PlanetScope image or order folder, a Sentinel-2 product (.SAFE folder or zip), a Landsat Collection 2
     scene (folder or tar), a STAC item, or any georeferenced raster with blue, green, red and near-infrared bands: a
     path, a URL, or what GDAL can open (/vsis3/...). Scenes of one call share the layers of one file.
+
+    The edges of an --aoi in longitude and latitude follow parallels and meridians; it may cross the antimeridian, and
+    reach a pole.
 
     A model that sees the terrain (dem among its modalities) needs --dem: heights in metres of all scenes, in any CRS.
 
@@ -101,9 +106,11 @@ def predict(
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    if aoi_layer and not aoi:
+        raise click.UsageError("--aoi-layer names a layer of --aoi; give that too.")
     if preview and len(scenes) > 1:
         raise click.UsageError("--preview draws one scene; leave it out for several.")
-    settings = Options(score, min_area, mask, bands, scale, offset, chip_size, overlap, aoi, dem)
+    settings = Options(score, min_area, mask, bands, scale, offset, chip_size, overlap, aoi, aoi_layer, dem)
     folder, card = find_model(model)
     verify(folder, card)
     if dem_for(card, settings) is None and dem is not None:
@@ -277,7 +284,7 @@ def _command(
         words += ["--bands", ",".join(f"{name}={number}" for name, number in settings.bands.items())]
     words += ["--flips", str(flips)] if flips > 1 else []
     words += ["--runtime", runtime] if runtime != "auto" else []
-    for name in ("score", "scale", "offset", "chip_size", "overlap", "aoi", "dem"):
+    for name in ("score", "scale", "offset", "chip_size", "overlap", "aoi", "aoi_layer", "dem"):
         if (value := getattr(settings, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)

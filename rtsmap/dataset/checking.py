@@ -1,6 +1,5 @@
 """Checks of a data set before anything is trained on it: its table, its files and its labels."""
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from rtsmap.dataset.pixels import gdal_name
 from rtsmap.dataset.splitting import GAP_M
 from rtsmap.dataset.streaming import label_numbers, tiles
 from rtsmap.errors import DatasetError
+from rtsmap.json_files import MALFORMED, read_json
 from rtsmap.records import FloatArray, Pixels
 
 #: Share of a slump on nodata that is worth a warning; of an image under one label that makes an inverted mask likely.
@@ -58,8 +58,8 @@ def check_dataset(folder: Path, gap_m: float = GAP_M) -> Iterator[Finding]:
 
 def _check_rings(path: Path) -> Iterator[Finding]:
     """The outlines as they are written: reading mends them."""
+    table = read_json(path, DatasetError, f"is {path.parent} a data set?")
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
         names = {image["id"]: Path(image["file_name"]).stem for image in table["images"]}
         for annotation in table["annotations"]:
             name = names.get(annotation["image_id"], path.name)
@@ -69,9 +69,7 @@ def _check_rings(path: Path) -> Iterator[Finding]:
             if annotation["image_id"] not in names:
                 what = f"label {annotation['id']} is of an image that is not listed, so the table cannot be read"
                 yield Finding("error", name, what, "remove it")
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a data set?") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise DatasetError(f"{path}: is not a data set of rtsmap ({error!r}); make it with rtsmap dataset") from error
 
 

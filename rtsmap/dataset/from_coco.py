@@ -1,21 +1,22 @@
 """Import of COCO: a JSON file of images and annotations, and a folder of images."""
 
-import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.dataset.coco_shapes import box_of, parts_of, rings_of
 from rtsmap.dataset.images import Label, LabelledImage
 from rtsmap.dataset.importing import IMAGE_SUFFIXES, ImportSettings, files_in, image_names, read_image
-from rtsmap.dataset.outlines import outlines_of
 from rtsmap.errors import DatasetError
+from rtsmap.json_files import MALFORMED, read_json
 from rtsmap.records import Pixels
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class CocoTable:
 
     path: Path
     images: Sequence[Mapping[str, Any]]
-    annotations: Mapping[int, Sequence[Mapping[str, Any]]]
+    annotations: Mapping[str, Sequence[Mapping[str, Any]]]
     pixel_centres: bool
 
 
@@ -49,34 +50,55 @@ def read_coco(path: Path, categories: Sequence[str] = ()) -> CocoTable:
     Raises:
         DatasetError: it cannot be read, is not COCO, or has not such a category or image.
     """
+    table = read_json(path, DatasetError, "give a COCO JSON file")
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        images, annotations = table["images"], table["annotations"]
-        names = {category["id"]: category["name"] for category in table.get("categories", ())}
-        by_image: dict[int, list[Mapping[str, Any]]] = {image["id"]: [] for image in images}
-        if unknown := sorted(set(categories) - set(names.values())):
-            raise DatasetError(f"{path}: has no category {unknown[0]}; it has {', '.join(sorted(names.values()))}")
-        for annotation in annotations:
-            if annotation["image_id"] not in by_image:
-                what = f"annotation {annotation['id']} is of image {annotation['image_id']}, which is not listed"
-                raise DatasetError(f"{path}: {what}; remove it or add the image")
-            if not categories or names.get(annotation["category_id"]) in categories:
-                by_image[annotation["image_id"]].append(annotation)
-        centred = _through_centres(annotations)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); give a COCO JSON file") from error
-    except (ValueError, KeyError, TypeError) as error:
+        images = table["images"]
+        chosen = _chosen(path, table, categories)
+        by_image: dict[str, list[Mapping[str, Any]]] = {_key(image["id"]): [] for image in images}
+        if len(by_image) < len(images):
+            raise DatasetError(f"{path}: two images have the same id; give each its own")
+        for annotation in chosen:
+            by_image[_key(annotation["image_id"])].append(annotation)
+        centred = _through_centres(chosen)
+    except MALFORMED as error:
         raise DatasetError(f"{path}: is not COCO ({error!r}); it needs images and annotations") from error
     if not images:
         raise DatasetError(f"{path}: lists no image")
+    if chosen and not any(map(_is_drawn, chosen)):
+        raise DatasetError(f"{path}: holds boxes but no outlines; slumps are learnt from outlines, so draw them")
     return CocoTable(path, images, by_image, centred)
+
+
+def _chosen(path: Path, table: Mapping[str, Any], categories: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The annotations of the categories asked for."""
+    names = {_key(category["id"]): category["name"] for category in table.get("categories") or ()}
+    if unknown := sorted(set(categories) - set(names.values())):
+        raise DatasetError(f"{path}: has no category {unknown[0]}; it has {', '.join(sorted(names.values()))}")
+    listed = {_key(image["id"]) for image in table["images"]}
+    for annotation in table["annotations"]:
+        if _key(annotation["image_id"]) not in listed:
+            what = f"annotation {annotation.get('id')} is of image {annotation['image_id']}, which is not listed"
+            raise DatasetError(f"{path}: {what}; remove it or add the image")
+    wanted = (
+        one for one in table["annotations"] if not categories or names.get(_key(one["category_id"])) in categories
+    )
+    return list(wanted)
+
+
+def _key(number: Any) -> str:
+    """An id, which some tools write as a number here and as text there."""
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number).strip()
+
+
+def _is_drawn(annotation: Mapping[str, Any]) -> bool:
+    return annotation.get("segmentation") not in (None, "", [], [[]], {})
 
 
 def coco_images(table: CocoTable, folder: Path, settings: ImportSettings) -> Iterator[tuple[LabelledImage, Pixels]]:
     """The images of a COCO file with their slumps, one at a time.
 
-    One annotation is one slump, of however many rings or parts; `iscrowd` is what is ignored; images without
-    annotations are negatives and stay.
+    One annotation is one slump, of however many rings or parts; `iscrowd` is what is ignored, as are boxes without an
+    outline; images without annotations are negatives and stay.
 
     Args:
         table: of `read_coco`.
@@ -89,25 +111,46 @@ def coco_images(table: CocoTable, folder: Path, settings: ImportSettings) -> Ite
     files = _files(table, folder)
     if table.pixel_centres:
         _log.warning("%s: its rings run through pixel centres; they are widened by half a pixel", table.path)
+    boxes = 0
     for entry, path, name in zip(table.images, files, image_names(files, folder), strict=True):
         source = read_image(path, name, folder, settings)
         size = source.image.width, source.image.height
-        said = entry.get("width", size[0]), entry.get("height", size[1])
-        if said != size:
-            raise DatasetError(
-                f"{path}: is {size[0]} x {size[1]} px, but {said[0]} x {said[1]} in {table.path.name}; "
-                "its outlines would be misplaced, so use the image that was labelled"
-            )
-        slumps, ignored = [], []
-        for annotation in table.annotations[entry["id"]]:
-            outline = _outline(annotation, table)
-            if outline.is_empty:
-                _log.warning("%s: annotation %s has no area; left out", table.path, annotation.get("id"))
-            elif annotation.get("iscrowd"):
+        _check_size(table, path, entry, size)
+        slumps: list[Label] = []
+        ignored: list[BaseGeometry] = []
+        for annotation in table.annotations[_key(entry["id"])]:
+            outline, box = _outline(annotation, table, size)
+            if not outline.is_empty and _is_crowd(annotation):
                 ignored.append(outline)
-            else:
+            elif not outline.is_empty:
                 slumps.append(Label(outline))
+            elif box is not None:
+                ignored.append(box)
+                boxes += 1
+            else:
+                _log.warning("%s: annotation %s has no area; left out", table.path, annotation.get("id"))
         yield replace(source.image, slumps=tuple(slumps), ignored=tuple(ignored)), source.pixels
+    if boxes:
+        _log.warning("%s: %d annotations are boxes without an outline; their areas are ignored", table.path, boxes)
+
+
+def _check_size(table: CocoTable, path: Path, entry: Mapping[str, Any], size: tuple[int, int]) -> None:
+    """Refuse an image of another size than the table says, if it says one."""
+    try:
+        said = tuple(
+            int(float(entry.get(name) or 0)) or own for name, own in zip(("width", "height"), size, strict=True)
+        )
+    except MALFORMED as error:
+        raise DatasetError(f"{table.path}: the size of {path.name} is no number; correct or remove it") from error
+    if said != size:
+        raise DatasetError(
+            f"{path}: is {size[0]} x {size[1]} px, but {said[0]} x {said[1]} in {table.path.name}; "
+            "its outlines would be misplaced, so use the image that was labelled"
+        )
+
+
+def _is_crowd(annotation: Mapping[str, Any]) -> bool:
+    return str(annotation.get("iscrowd", 0)).strip().lower() in {"1", "1.0", "true"}
 
 
 def _files(table: CocoTable, folder: Path) -> list[Path]:
@@ -116,87 +159,45 @@ def _files(table: CocoTable, folder: Path) -> list[Path]:
         below.setdefault(path.name, []).append(path)
     files = []
     for entry in table.images:
-        name = str(entry.get("file_name"))
-        there = [folder / name] if (folder / name).is_file() else below.get(Path(name).name, [])
+        name = Path(os.path.normpath(str(entry.get("file_name")).replace("\\", "/")))  # as on Windows
+        there = [folder / name] if _is_inside(name, folder) else below.get(name.name, [])
         if len(there) != 1:
             what = "is there more than once" if there else "is missing"
-            raise DatasetError(
-                f"{folder / name}: {what}, but {table.path.name} lists it; give its folder with --images"
-            )
+            shown = f"{folder / name}"[:200]
+            raise DatasetError(f"{shown}: {what}, but {table.path.name} lists it; give its folder with --images")
         files += there
     return files
+
+
+def _is_inside(name: Path, folder: Path) -> bool:
+    """Whether a path names a file of the folder or one below it."""
+    with suppress(OSError, ValueError):  # longer than a name may be, or with a null in it
+        return not name.is_absolute() and ".." not in name.parts and (folder / name).is_file()
+    return False
 
 
 def _through_centres(annotations: Sequence[Mapping[str, Any]]) -> bool:
     """Whether rings of whole numbers are one pixel smaller than their boxes, all alike."""
     excess = []
     for annotation in annotations:
-        rings, box = annotation.get("segmentation"), annotation.get("bbox")
-        if isinstance(rings, list) and rings and box and all(isinstance(r, list) and len(r) % 2 == 0 for r in rings):
-            extent = np.ptp(np.concatenate([np.reshape(ring, (-1, 2)) for ring in rings]), axis=0)
-            excess.append(np.asarray(box[2:], dtype=np.float64) - extent)
+        shape, box = annotation.get("segmentation"), annotation.get("bbox")
+        with suppress(*MALFORMED):  # said of the annotation when its image is read
+            if box and isinstance(shape, list) and (rings := rings_of(shape)):
+                extent = np.ptp(np.concatenate(rings), axis=0)
+                excess.append(np.asarray(box[2:], dtype=np.float64) - extent)
     return bool(excess) and bool(np.mean(np.all(np.abs(np.array(excess) - 1) < 1e-6, axis=1)) > 0.9)
 
 
-def _outline(annotation: Mapping[str, Any], table: CocoTable) -> BaseGeometry:
-    """The union of an annotation's rings, or the components of its RLE mask, in pixel coordinates."""
-    shape = annotation.get("segmentation")
+def _outline(
+    annotation: Mapping[str, Any], table: CocoTable, size: tuple[int, int]
+) -> tuple[BaseGeometry, BaseGeometry | None]:
+    """The union of an annotation's rings, or the components of its mask, and its box, in pixel coordinates."""
+    number = annotation.get("id")
     try:
-        if isinstance(shape, Mapping):
-            parts = outlines_of(_mask(shape))
-        else:
-            rings = [np.reshape(np.asarray(ring, dtype=np.float64), (-1, 2)) for ring in shape or ()]
-            parts = [_widened(ring) if table.pixel_centres else _polygon(ring) for ring in rings]
-    except (ValueError, KeyError, TypeError) as error:
-        number = annotation.get("id")
+        parts = parts_of(annotation.get("segmentation"), pixel_centres=table.pixel_centres, size=size)
+        box = box_of(annotation)
+    except MALFORMED as error:
         raise DatasetError(f"{table.path}: annotation {number} has no readable segmentation ({error})") from error
-    return shapely.union_all(parts)
-
-
-def _polygon(ring: NDArray[np.float64]) -> BaseGeometry:
-    if len(ring) < 3:  # a point or a line has no area
-        return shapely.Polygon()
-    mended: BaseGeometry = shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)
-    return mended
-
-
-def _widened(ring: NDArray[np.float64]) -> BaseGeometry:
-    """From pixel centres to the border of these pixels; one or two points are a pixel or a row of them."""
-    centres = ring + 0.5
-    filled = _polygon(centres)
-    if filled.is_empty:  # a line there and back
-        ends = [shapely.box(x - 0.5, y - 0.5, x + 0.5, y + 0.5) for x, y in centres]
-        line = shapely.LineString([*centres, centres[0]])
-        return shapely.union_all([*ends, line.buffer(0.5, cap_style="flat", join_style="mitre")])
-    border = shapely.LinearRing(centres).buffer(0.5, join_style="mitre", mitre_limit=2)
-    return shapely.union_all([border, filled])
-
-
-def _mask(rle: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """A run-length encoded mask: lengths of runs of 0 and 1 in turn, down the columns."""
-    height, width = rle["size"]
-    counts = rle["counts"] if isinstance(rle["counts"], list) else _decompressed(str(rle["counts"]))
-    values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return values.reshape(width, height).T
-
-
-def _decompressed(text: str) -> list[int]:
-    """The run lengths of COCO's compressed form.
-
-    Each number is written in groups of 5 bits, lowest first, one to a character from "0" on; 32 says that another group
-    follows, and 16 in the last one that the number is negative. From the fourth on they are differences from the
-    number two before.
-    """
-    counts: list[int] = []
-    number = shift = 0
-    for character in text:
-        group = ord(character) - ord("0")
-        number |= (group & 31) << shift
-        shift += 5
-        if group & 32:
-            continue
-        if group & 16:
-            number -= 1 << shift
-        counts.append(number + (counts[-2] if len(counts) > 2 else 0))
-        number = shift = 0
-    return counts
+    if not _is_drawn(annotation) and box is None:
+        raise DatasetError(f"{table.path}: annotation {number} has neither an outline nor a box; remove it")
+    return shapely.union_all(parts), box

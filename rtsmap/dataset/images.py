@@ -12,7 +12,6 @@ for inference, so that they cannot disagree.
 """
 
 import csv
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -27,6 +26,7 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.bands import BANDS, MODALITY_CHANNELS, TERRAIN
 from rtsmap.dataset.outlines import outline_of
 from rtsmap.errors import DatasetError
+from rtsmap.json_files import MALFORMED, read_json
 from rtsmap.records import Grid
 
 ANNOTATIONS, SPLIT = "annotations.json", "split.csv"
@@ -164,15 +164,13 @@ def read_dataset(folder: Path) -> Dataset:
         DatasetError: a file is missing or wrong.
     """
     path = folder / ANNOTATIONS
+    table = read_json(path, DatasetError, f"is {folder} a data set?")
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
         labels: dict[int, list[Any]] = {image["id"]: [] for image in table["images"]}
         for annotation in table["annotations"]:
             labels[annotation["image_id"]].append(annotation)
         images = tuple(_image(entry, labels[entry["id"]]) for entry in table["images"])
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); is {folder} a data set?") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise DatasetError(f"{path}: is not a data set of rtsmap ({error!r}); make it with rtsmap dataset") from error
     if not images:
         raise DatasetError(f"{path}: has no image")
@@ -209,5 +207,5 @@ def _folds(path: Path) -> dict[str, str]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return {row["image"]: row["fold"] for row in csv.DictReader(file)}
-    except (OSError, KeyError) as error:
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DatasetError(f"{path}: needs the columns image and fold; make it with rtsmap dataset split") from error

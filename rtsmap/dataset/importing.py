@@ -109,6 +109,8 @@ def _read(dataset: Any, path: Path, name: str, folder: Path, settings: ImportSet
         raise DatasetError(f"{path}: needs at least red, green and blue; say which bands they are with --bands")
     indexes = [numbers[band] for band in names]
     stored = dataset.read(indexes)
+    if stored.dtype.kind == "c":
+        raise DatasetError(f"{path}: holds complex numbers, which are no reflectance; leave it out")
     valid: BoolArray = dataset.read_masks(indexes).any(axis=0) & stored.any(axis=0)
     valid &= np.isfinite(stored).all(axis=0)
     reflectance = np.zeros((len(BANDS), *valid.shape), dtype=np.float32)

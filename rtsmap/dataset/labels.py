@@ -1,28 +1,27 @@
 """Labels of any source in one form: AWI's training labels, ARTS, published inventories, plain polygons, masks."""
 
-import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import geopandas
 import numpy as np
 import pandas as pd
-import pyogrio
 import rasterio
 import rasterio.features
 import shapely
 from numpy.typing import NDArray
 
+from rtsmap.dataset.dates import days_of
 from rtsmap.dataset.outlines import components
 from rtsmap.errors import DatasetError
-from rtsmap.polygons import POLYGONS, read_polygons
+from rtsmap.polygons import MAP_LAYER, POLYGONS, read_polygons
 
 #: The columns of labels in their normal form, beside the geometry.
-COLUMNS = ("scene_id", "date_from", "date_to", "site", "uid", "positive")
+COLUMNS = ("scene_id", "date_from", "date_to", "date_utc", "site", "uid", "positive")
+_FLAGS = ("date_utc", "positive")
 
 # Names of fields, lower case, the more telling ones first: AWI (Nitze), Barth, Runge, ARTS, rtsmap's own layers.
 _SCENE = ("image_id", "image_ids", "scene_id", "scene", "basemapid")
@@ -33,7 +32,6 @@ _CLASS = "trainclass"
 
 _NO_TEXT = {"", "False", "None", "nan"}  # AWI's later iterations have the site False
 
-_LAYER = "thaw_slumps"  # of rtsmap's own maps, which hold the observed area too
 _MASKS = {".tif", ".tiff"}
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "rtsmap/dataset/labels")
 
@@ -44,7 +42,7 @@ class Fields:
 
     Attributes:
         scene: id of the scene on which a slump was drawn; several may stand there, with commas between them.
-        date: `YYYY-MM-DD`, or first and last day with a comma between them.
+        date: `YYYY-MM-DD`, a moment, or first and last day with a comma between them; see `dates.days_of`.
         site: place that shares no ground with other sites.
         uid: of the outline.
     """
@@ -68,17 +66,18 @@ def read_labels(
 
     Returns:
         One row per outline, in the CRS of the file: geometry (valid; one polygon, or the parts of a mask's region that
-        meet in corners), scene_id (text or None), date_from and date_to (date or None), site (text or None), uid (text)
-        and positive (false where ARTS says Negative: no slump, though it looks like one).
+        meet in corners), scene_id (text or None), date_from and date_to (date or None), date_utc (whether these are
+        days of UTC rather than of the place), site (text or None), uid (text) and positive (false where ARTS says
+        Negative: no slump, though it looks like one).
 
     Raises:
-        InputError: the file cannot be read or has no CRS.
-        DatasetError: it holds no polygon, several layers, or not a field that `fields` names.
+        InputError: the file cannot be read, has no CRS, several layers, or not the one asked for.
+        DatasetError: it holds no polygon, or not a field that `fields` names.
     """
     if path.suffix.lower() in _MASKS:
         frame = _polygons_of_mask(path)
     else:
-        frame = read_polygons(path, layer=polygon_layer(path, layer)).reset_index(drop=True)
+        frame = read_polygons(path, layer, usual=MAP_LAYER).reset_index(drop=True)
         frame = frame.explode(index_parts=False)
         frame = frame[frame.geom_type.isin(POLYGONS) & ~frame.is_empty]
     if frame.empty and not allow_empty:
@@ -95,38 +94,15 @@ def read_footprints(path: Path, *, layer: str | None = None, fields: Fields | No
     Raises:
         InputError: see `read_labels`.
     """
-    frame = read_polygons(path, layer=polygon_layer(path, layer, "choose one with --footprints-layer")).reset_index(
-        drop=True
-    )
+    frame = read_polygons(path, layer, option="--footprints-layer").reset_index(drop=True)
     if frame.empty:
         raise DatasetError(f"{path}: holds no footprint; give the polygons of what was looked at")
     return _normal(path, frame, fields or Fields())
 
 
-def polygon_layer(path: Path, layer: str | None, advice: str = "choose one with --layer") -> str | None:
-    """The layer of polygons of a file, where there is no doubt which.
-
-    Raises:
-        DatasetError: there are several, or there is none of that name.
-    """
-    try:
-        layers = [] if path.suffix == ".parquet" else pyogrio.list_layers(path)
-    except Exception:  # reading it says what is wrong
-        return layer
-    names = [name for name, kind in layers if kind is not None]
-    if layer is not None and names and layer not in names:
-        raise DatasetError(f"{path}: has no layer {layer}; it has {', '.join(names)}")
-    of_polygons = [name for name, kind in layers if kind is not None and ("Polygon" in kind or kind == "Unknown")]
-    if layer is not None or not of_polygons:
-        return layer
-    if len(of_polygons) > 1 and _LAYER not in of_polygons:
-        raise DatasetError(f"{path}: has several layers, {', '.join(of_polygons)}; {advice}")
-    return _LAYER if _LAYER in of_polygons else of_polygons[0]
-
-
 def _normal(path: Path, frame: geopandas.GeoDataFrame, fields: Fields) -> geopandas.GeoDataFrame:
     geometry = shapely.force_2d(frame.geometry.to_numpy())
-    dates = [dates_of(value) for value in _values(path, frame, fields.date, _DATE)]
+    dates = [days_of(value) for value in _values(path, frame, fields.date, _DATE)]
     classes = _values(path, frame, None, (_CLASS,))
     # where a file has both, many of AWI's labels have a region and no site
     known = [fields.site] if fields.site else list(_SITE)
@@ -134,13 +110,14 @@ def _normal(path: Path, frame: geopandas.GeoDataFrame, fields: Fields) -> geopan
     sites = [next((text for text in row if text is not None), None) for row in zip(*by_field, strict=True)]
     columns = {
         "scene_id": _texts(_values(path, frame, fields.scene, _SCENE)),
-        "date_from": [first for first, _ in dates],
-        "date_to": [last for _, last in dates],
+        "date_from": [days and days.first for days in dates],
+        "date_to": [days and days.last for days in dates],
+        "date_utc": [days is not None and days.utc for days in dates],
         "site": sites,
         "uid": _uids(_texts(_values(path, frame, fields.uid, _UID)), frame.index, geometry, frame.crs),
         "positive": [str(value).strip().lower() != "negative" for value in classes],
     }
-    kinds = {name: pd.Series(values, dtype=bool if name == "positive" else object) for name, values in columns.items()}
+    kinds = {name: pd.Series(values, dtype=bool if name in _FLAGS else object) for name, values in columns.items()}
     return geopandas.GeoDataFrame(kinds, geometry=geopandas.GeoSeries(geometry, crs=frame.crs))
 
 
@@ -161,17 +138,6 @@ def _values(path: Path, frame: geopandas.GeoDataFrame, chosen: str | None, known
 
 def _texts(values: Sequence[Any]) -> list[str | None]:
     return [None if pd.isna(value) or str(value).strip() in _NO_TEXT else str(value).strip() for value in values]
-
-
-def dates_of(value: Any) -> tuple[date, date] | tuple[None, None]:
-    """First and last day of `YYYY-MM-DD`, `start,end` or a moment; None where there is none or it is no date."""
-    if pd.isna(value):
-        return None, None
-    try:
-        days = [date.fromisoformat(part.strip()[:10]) for part in re.split("[,/;]", str(value)) if part.strip()]
-    except ValueError:  # published labels hold dates such as 202-00-722
-        return None, None
-    return (min(days), max(days)) if days else (None, None)
 
 
 def _uids(given: Sequence[str | None], rows: Sequence[int], outlines: NDArray[Any], crs: Any) -> list[str]:

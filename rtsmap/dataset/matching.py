@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +16,9 @@ from affine import Affine
 from pyproj import CRS, Transformer
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.dataset.dates import local_day
 from rtsmap.errors import DatasetError
+from rtsmap.polygons import project_frame
 from rtsmap.records import BoolArray
 from rtsmap.scene import Scene
 
@@ -34,9 +36,10 @@ class ScenePlace:
     Attributes:
         scene_id: of the product, or the stem of the file.
         stem: of the file.
-        acquired: day, where it is known.
+        acquired: day of UTC, where it is known.
         crs: of `outline`.
         outline: where pixels are valid, to about a thousandth of the scene's side.
+        local_day: on which it was taken by the sun at the place, where it is known.
     """
 
     scene_id: str
@@ -44,6 +47,7 @@ class ScenePlace:
     acquired: date | None
     crs: CRS
     outline: BaseGeometry
+    local_day: date | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ class Rule:
     undated: bool = False
 
 
-def place_of(scene: Scene, acquired: date | None = None) -> ScenePlace:
-    """The place of a scene; `acquired` is for those that do not know their date themselves.
+def place_of(scene: Scene, acquired: date | datetime | None = None) -> ScenePlace:
+    """The place of a scene; `acquired`, a day or a moment, is for those that do not know their date themselves.
 
     Raises:
         SceneError: the image is damaged.
@@ -74,8 +78,19 @@ def place_of(scene: Scene, acquired: date | None = None) -> ScenePlace:
         max(abs(step.a), abs(step.e))
     )
     stem = PurePosixPath(scene.info.path).stem
-    day = acquired or (scene.info.acquired.date() if scene.info.acquired else None)
-    return ScenePlace(scene.info.scene_id, stem, day, grid.crs, outline)
+    day, local = _days_of(acquired or scene.info.acquired, grid.crs, outline)
+    return ScenePlace(scene.info.scene_id, stem, day, grid.crs, outline, local)
+
+
+def _days_of(moment: date | datetime | None, crs: CRS, outline: BaseGeometry) -> tuple[date | None, date | None]:
+    """The day of UTC and that at the place; a day without a time is taken for both."""
+    if not isinstance(moment, datetime) or outline.is_empty:
+        day = moment.date() if isinstance(moment, datetime) else moment
+        return day, day
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    to_degrees = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    longitude = to_degrees.transform(outline.centroid.x, outline.centroid.y)[0]
+    return moment.date(), local_day(moment, longitude if np.isfinite(longitude) else 0.0)
 
 
 def same_scene(label: str, scene: ScenePlace) -> bool:
@@ -98,17 +113,8 @@ def on_scene(frame: geopandas.GeoDataFrame, scene: ScenePlace) -> geopandas.GeoD
     """The rows that touch the valid part of a scene, in the scene's CRS; their index stays."""
     if scene.outline.is_empty or frame.empty:
         return frame.iloc[:0].to_crs(scene.crs)
-    # Only what is near is projected: places far outside a UTM zone have no coordinates in it.
-    to_frame = Transformer.from_crs(scene.crs, frame.crs, always_xy=True)
-    left, bottom, right, top = to_frame.transform_bounds(*scene.outline.bounds)
-    boxes = [(left, right)] if left <= right else [(left, 180.0), (-180.0, right)]  # across the antimeridian
-    near = frame.iloc[np.unique(np.concatenate([_near(frame, west, bottom, east, top) for west, east in boxes]))]
-    projected = near.to_crs(scene.crs)
+    projected = project_frame(frame, scene.crs, scene.outline.bounds)
     return projected[projected.intersects(scene.outline)]
-
-
-def _near(frame: geopandas.GeoDataFrame, left: float, bottom: float, right: float, top: float) -> Any:
-    return frame.sindex.intersection((left, bottom, right, top)).astype(np.intp)
 
 
 def match(
@@ -136,7 +142,7 @@ def match(
     here = on_scene(labels, scene)
     named = here["scene_id"].notna().to_numpy(dtype=bool) & by_id
     mine = np.array([bool(row) and same_scene(text, scene) for row, text in zip(named, here["scene_id"], strict=True)])
-    away = _days_away(here, scene.acquired)
+    away = _days_away(here, scene)
     if rule.days is not None:
         _check_dates(np.isnan(away) & ~named, scene, rule, source)
         in_time = np.isnan(away) | (away <= rule.days)
@@ -160,10 +166,14 @@ def _check_dates(undated: BoolArray, scene: ScenePlace, rule: Rule, source: obje
     )
 
 
-def _days_away(labels: geopandas.GeoDataFrame, acquired: date | None) -> Any:
-    """Days between the scene and each label, 0 within its first and last day; NaN where a date is not known."""
-    spans = zip(labels["date_from"], labels["date_to"], strict=True)
-    return np.array([_gap(first, last, acquired) for first, last in spans], dtype=float)
+def _days_away(labels: geopandas.GeoDataFrame, scene: ScenePlace) -> Any:
+    """Days between the scene and each label, 0 within its first and last day; NaN where a date is not known.
+
+    Whoever writes down a day alone means that of the place; a moment is one of UTC.
+    """
+    spans = zip(labels["date_from"], labels["date_to"], labels["date_utc"], strict=True)
+    local = scene.acquired if scene.local_day is None else scene.local_day
+    return np.array([_gap(first, last, scene.acquired if utc else local) for first, last, utc in spans], dtype=float)
 
 
 def _gap(first: date | None, last: date | None, day: date | None) -> float:

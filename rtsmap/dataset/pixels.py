@@ -57,9 +57,11 @@ def _read(path: Path, window: Window) -> FloatArray:
             with rasterio.open(gdal_name(path)) as dataset:
                 box = rasterio.windows.Window(window.column, window.row, window.width, window.height)
                 numbers: FloatArray = dataset.read(window=box)
-                return numbers
     except RasterioError as error:
         raise DatasetError(f"{path}: cannot be read ({error}); build the data set again") from error
+    if numbers.dtype.kind == "c":
+        raise DatasetError(f"{path}: holds complex numbers, which are no reflectance; build the data set again")
+    return numbers
 
 
 class ImagePixels:

@@ -9,14 +9,15 @@ import geopandas
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.dataset.labels import COLUMNS, Fields, polygon_layer, read_footprints, read_labels
+from rtsmap.dataset.labels import COLUMNS, Fields, read_footprints, read_labels
 from rtsmap.dataset.matching import Rule, ScenePlace, commonest, ids_that_match, match, on_scene, place_of
 from rtsmap.dataset.sources import Source
 from rtsmap.errors import DatasetError
-from rtsmap.polygons import read_polygons
+from rtsmap.polygons import MAP_LAYER, read_polygons
 from rtsmap.scene import DEFAULT_MASK, Scene, open_scene
 
-_ONE_LAYER = "hard negatives come from the layer thaw_slumps of a map, or from a file with one layer"
+#: A file and the layer of it that was asked for.
+_Layer = tuple[Path, str | None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Inputs:
         rule: which labels belong to a scene.
         site: of all scenes; before that of the labels.
         hard_negatives: a map by `rtsmap predict`; what of it touches no label is no slump.
+        hard_negatives_layer: of that map; thaw_slumps, or the only one, without it.
         dem: an elevation model of all scenes that have none of their own; see `open_scene`.
     """
 
@@ -48,6 +50,7 @@ class Inputs:
     site: str | None = None
     hard_negatives: Path | None = None
     dem: str | None = None
+    hard_negatives_layer: str | None = None
 
     def open(self, source: Source) -> Scene:
         """Open the scene of a source."""
@@ -140,25 +143,26 @@ class _Planner:
 
     def __init__(self, sources: Sequence[Source], places: Sequence[ScenePlace], inputs: Inputs) -> None:
         self._sources, self._places, self._inputs = sources, places, inputs
-        self._frames: dict[Path, geopandas.GeoDataFrame] = {}
-        self._used: dict[Path, set[Any]] = {}
-        self._footprints: dict[Path, geopandas.GeoDataFrame] = {}
+        self._frames: dict[_Layer, geopandas.GeoDataFrame] = {}
+        self._used: dict[_Layer, set[Any]] = {}
+        self._footprints: dict[_Layer, geopandas.GeoDataFrame] = {}
         self._ids_count: dict[int, bool] = {}
         self._result = Plan()
         hard = inputs.hard_negatives
-        self._mapped = None if hard is None else read_polygons(hard, layer=polygon_layer(hard, None, _ONE_LAYER))
+        wanted = {"option": "--hard-negatives-layer", "usual": MAP_LAYER}
+        self._mapped = None if hard is None else read_polygons(hard, inputs.hard_negatives_layer, **wanted)
 
     def plan(self) -> Plan:
         """The plan of all scenes."""
         result = self._result
         for source, place in zip(self._sources, self._places, strict=True):
             self._add(source, place)
-        read = sum(len(self._frames[path]) for path in self._used)
+        read = sum(len(self._frames[layer]) for layer in self._used)
         result.matched = sum(map(len, self._used.values()))
         result.unmatched = read - result.matched
         if read and not result.matched:
             raise DatasetError(
-                f"{', '.join(map(str, self._used))}: none of {read} polygons belongs to a scene; "
+                f"{', '.join(str(path) for path, _ in self._used)}: none of {read} polygons belongs to a scene; "
                 "check their scene ids, their dates (--days, --any-date) and the CRS"
             )
         if not result.scenes:
@@ -170,7 +174,7 @@ class _Planner:
         if source.labels is not None:
             self._labels(source)  # an empty file is an error whatever the scene
         if source.footprints is not None:
-            looked_at = self._looked_at(source.footprints, place)
+            looked_at = self._looked_at(source.footprints, source.footprints_layer, place)
             if looked_at is None:
                 self._result.notes.append(f"{place.stem}: left out, for {source.footprints} has no footprint of it")
                 return
@@ -187,13 +191,16 @@ class _Planner:
         self._result.scenes.append(ScenePlan(source, place, site, slumps, looked_at, tuple(points)))
 
     def _labels(self, source: Source) -> geopandas.GeoDataFrame:
-        path = source.labels
-        assert path is not None
-        if path not in self._frames:
-            inputs = self._inputs
-            known = all(other.footprints is not None for other in self._sources if other.labels == path)
-            self._frames[path] = read_labels(path, layer=inputs.layer, fields=inputs.fields, allow_empty=known)
-        return self._frames[path]
+        path, layer = of = self._label_layer(source)
+        if of not in self._frames:
+            sharing = [other for other in self._sources if other.labels and self._label_layer(other) == of]
+            known = all(other.footprints is not None for other in sharing)
+            self._frames[of] = read_labels(path, layer=layer, fields=self._inputs.fields, allow_empty=known)
+        return self._frames[of]
+
+    def _label_layer(self, source: Source) -> _Layer:
+        assert source.labels is not None
+        return source.labels, source.layer or self._inputs.layer
 
     def _labels_of(self, source: Source, place: ScenePlace) -> geopandas.GeoDataFrame:
         if source.labels is None:
@@ -204,14 +211,15 @@ class _Planner:
         by_id = self._by_id(source.labels, labels)
         rule = replace(self._inputs.rule, undated=self._inputs.rule.undated or source.paired)
         mine = match(labels, place, rule, by_id=by_id, source=source.labels)
-        self._used.setdefault(source.labels, set()).update(mine.index)
+        self._used.setdefault(self._label_layer(source), set()).update(mine.index)
         return mine
 
-    def _looked_at(self, path: Path, place: ScenePlace) -> BaseGeometry | None:
+    def _looked_at(self, path: Path, layer: str | None, place: ScenePlace) -> BaseGeometry | None:
         """The union of a scene's footprints; those without a date go by place."""
-        if path not in self._footprints:  # one file may hold labels and footprints, as layers
-            self._footprints[path] = read_footprints(path, layer=self._inputs.footprint_layer)
-        footprints = self._footprints[path]
+        of = path, layer or self._inputs.footprint_layer
+        if of not in self._footprints:
+            self._footprints[of] = read_footprints(path, layer=of[1])
+        footprints = self._footprints[of]
         by_id, rule = self._by_id(path, footprints), replace(self._inputs.rule, undated=True)
         mine = match(footprints, place, rule, by_id=by_id, source=path, overlapping=True)
         return None if mine.empty else mine.union_all()

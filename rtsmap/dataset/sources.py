@@ -3,15 +3,16 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
+from rtsmap.dataset.dates import days_of
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.scene.calibration import check_given
 from rtsmap.scene.files import is_gdal_name, is_remote
 
 COLUMNS = ("image", "labels", "site")
-_OPTIONAL = ("footprints", "date", "dem", "scale", "offset")
+_OPTIONAL = ("footprints", "layer", "footprints_layer", "date", "dem", "scale", "offset")
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class Source:
         labels: polygons or a mask; None: the scene has no slumps.
         footprints: what the labeller looked at; None: the whole scene.
         site: None: that of the labels.
-        acquired: day, for a scene that does not know its own.
+        acquired: day or moment, for a scene that does not know its own.
         dem: an elevation model of it; None: that of all scenes, if any.
         scale: reflectance per digital number; None: that of all scenes, or the scene's own.
         offset: reflectance of the number 0, likewise.
+        layer: of the labels; None: that of all scenes, if any.
+        footprints_layer: likewise of the footprints.
         paired: the labels were given for this scene, so that those without a date go by place.
     """
 
@@ -34,15 +37,19 @@ class Source:
     labels: Path | None
     footprints: Path | None = None
     site: str | None = None
-    acquired: date | None = None
+    acquired: date | datetime | None = None
     paired: bool = False
     dem: str | None = None
     scale: float | None = None
     offset: float | None = None
+    layer: str | None = None
+    footprints_layer: str | None = None
 
 
 def read_table(table: Path) -> list[Source]:
-    """Read a CSV table with the columns image, labels, site and, optionally, footprints, date, dem, scale and offset.
+    """Read a CSV table with the columns image, labels and site.
+
+    Further columns may be footprints, layer (of the labels), footprints_layer, date, dem, scale and offset.
 
     Paths are relative to the table. A scene without labels is one without slumps.
 
@@ -71,20 +78,21 @@ def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
     image, dem = (_placed(table, values[name]) for name in ("image", "dem"))
     if values["dem"] and not (is_remote(dem) or is_gdal_name(dem)) and not Path(dem).exists():
         raise DatasetError(f"{table}: line {number}: dem {dem} does not exist; mend the path")
-    try:
-        acquired = date.fromisoformat(values["date"]) if values["date"] else None
-    except ValueError as error:
-        raise DatasetError(f"{table}: line {number}: the date {values['date']} is not YYYY-MM-DD") from error
+    acquired = days_of(values["date"])
+    if values["date"] and (acquired is None or acquired.first != acquired.last):
+        raise DatasetError(f"{table}: line {number}: the date {values['date']} is not YYYY-MM-DD")
     return Source(
         image,
         files["labels"],
         files["footprints"],
         values["site"] or None,
-        acquired,
+        (acquired.moment or acquired.first) if acquired else None,
         paired=True,
         dem=dem if values["dem"] else None,
         scale=_number(table, number, "scale", values["scale"]),
         offset=_number(table, number, "offset", values["offset"]),
+        layer=values["layer"] or None,
+        footprints_layer=values["footprints_layer"] or None,
     )
 
 

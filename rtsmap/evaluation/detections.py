@@ -18,6 +18,7 @@ from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files import replacing
+from rtsmap.json_files import MALFORMED, read_json
 from rtsmap.predict import find, no_progress
 from rtsmap.records import PixelSource
 from rtsmap.scene.ground_distance import pixel_size_m
@@ -135,8 +136,7 @@ def _read(path: Path, dataset: Dataset, numbers: Mapping[str, int]) -> Found:
     wanted = {image.name for image in dataset.images}
     found: Found = {}
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        for entry in entries:
+        for entry in read_json(path, InputError, "give what rtsmap evaluate chips wrote with -o"):
             name = names.get(entry["image_id"])
             if name is None or entry.get("image", name) != name:
                 raise DatasetError(
@@ -147,9 +147,7 @@ def _read(path: Path, dataset: Dataset, numbers: Mapping[str, int]) -> Found:
                 detections = found.setdefault(name, [])
                 outline = outline_of(entry["segmentation"])
                 detections += [Detection(outline, float(entry["score"]))] if outline.area > 0 else []
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path}: holds no detections in COCO's form ({error!r})") from error
     return found
 
@@ -171,11 +169,12 @@ def read_all(paths: Iterable[Path], dataset: Dataset) -> Found:
 
 def _image_ids(dataset: Dataset) -> dict[str, int]:
     """COCO's number of every image on the disk, also of those that a subset has not."""
+    path = dataset.folder / ANNOTATIONS
+    table = read_json(path, DatasetError, "make the data set again with rtsmap dataset")
     try:
-        table = json.loads((dataset.folder / ANNOTATIONS).read_text(encoding="utf-8"))
         return {Path(entry["file_name"]).stem: int(entry["id"]) for entry in table["images"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{dataset.folder / ANNOTATIONS}: cannot be read ({error!r})") from error
+    except MALFORMED as error:
+        raise DatasetError(f"{path}: is not a data set of rtsmap ({error!r}); make it with rtsmap dataset") from error
 
 
 def image_named(dataset: Dataset, name: str) -> LabelledImage:

@@ -16,7 +16,7 @@ from rtsmap.errors import InputError
 from rtsmap.evaluation.matching import Comparison, Indices, compare
 from rtsmap.evaluation.precision import RESAMPLES, Score, score_of
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
-from rtsmap.polygons import geodesic_m2, read_polygons
+from rtsmap.polygons import MAP_LAYER, geodesic_m2, project_frame, read_polygons, utm_of
 from rtsmap.records import Grid
 from rtsmap.scene.ground_distance import pixel_size_m
 
@@ -49,28 +49,39 @@ class LabelledMap:
         return compare_layers(self.predictions, self.labels)
 
 
-def read_map(predicted: Path, labels: Path) -> LabelledMap:
+def read_map(
+    predicted: Path, labels: Path, *, predicted_layer: str | None = None, layer: str | None = None
+) -> LabelledMap:
     """Read a layer that `rtsmap predict` wrote, and labels.
 
     Args:
         predicted: GeoPackage or GeoParquet of rtsmap.
         labels: polygons in any format that GDAL reads.
+        predicted_layer: of the slumps, where their name is not that of `rtsmap predict`.
+        layer: of the labels; needed where their file has several with polygons.
 
     Raises:
-        InputError: a file cannot be read, the layer has no scores, or no label lies in the observed area.
+        InputError: a file cannot be read, the layer has no scores, it is not said which of several layers holds the
+            labels, or no label lies in the observed area.
     """
     is_parquet = predicted.suffix == ".parquet"
     observed_path = predicted.with_name(f"{predicted.stem}_observed.parquet") if is_parquet else predicted
-    observed = read_polygons(observed_path, layer=None if is_parquet else "observed_area")
-    crs = observed.crs if _is_true_to_scale(observed) else observed.estimate_utm_crs()
-    slumps = read_polygons(predicted, crs, layer=None if is_parquet else "thaw_slumps")
+    observed = read_polygons(observed_path, None if is_parquet else "observed_area")
+    # IoU is taken in the zone's UTM projection where distances in the layer's own are not those on the ground
+    crs = observed.crs if _is_true_to_scale(observed) else utm_of(observed)
+    area = project_frame(observed, crs).union_all()
+    if area.is_empty:
+        raise InputError(f"{observed_path}: nothing was observed, so that nothing can be scored")
+    chosen = predicted_layer if is_parquet else predicted_layer or MAP_LAYER
+    slumps = read_polygons(predicted, chosen, option="--predicted-layer")
     if "score" not in slumps:
         raise InputError(f"{predicted}: has no field score; give a layer that rtsmap predict wrote")
-    truth = read_polygons(labels, crs).explode(ignore_index=True)
-    area = observed.to_crs(crs).union_all()
+    slumps = project_frame(slumps, crs, area.bounds)
+    drawn = read_polygons(labels, layer, usual=MAP_LAYER).explode(ignore_index=True)
+    truth = project_frame(drawn, crs, area.bounds).reset_index(drop=True)
     inside = truth[truth.representative_point().within(area)].reset_index(drop=True)
     if inside.empty:
-        raise InputError(f"{labels}: none of its {len(truth)} polygons lies in the area that {predicted} observed")
+        raise InputError(f"{labels}: none of its {len(drawn)} polygons lies in the area that {predicted} observed")
     return LabelledMap(slumps.reset_index(drop=True), inside, truth, area)
 
 

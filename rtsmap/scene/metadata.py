@@ -1,6 +1,5 @@
 """What is known of a scene, and how Planet's files say it: `<id>_metadata.json` and `..._metadata.xml`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,6 +7,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from rtsmap.errors import SceneError
+from rtsmap.json_files import MALFORMED, parse_json
+
+_FIRST_YEAR, _LAST_YEAR = 1957, 2200  # placeholders such as 0001 and 9999 are no dates
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,10 @@ def read_json(path: str, content: bytes) -> Metadata:
     Raises:
         SceneError: it is not such a JSON, or has a date or number that is none.
     """
+    document = parse_json(path, content, SceneError, "fetch it again or remove it")
     try:
-        document = json.loads(content)
-        properties = document.get("properties", document)
-        return _from_json(properties)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        return _from_json(document.get("properties", document))
+    except MALFORMED as error:
         raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
 
 
@@ -68,7 +69,7 @@ def read_xml(path: str, content: bytes) -> Metadata:
     """
     try:
         return _from_xml(ElementTree.fromstring(content))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, *MALFORMED) as error:
         raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
 
 
@@ -106,4 +107,6 @@ def utc(value: Any) -> datetime | None:
     if value is None:
         return None
     moment = datetime.fromisoformat(value)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"no satellite took an image on {value}")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

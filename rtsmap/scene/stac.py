@@ -3,7 +3,6 @@
 The keys of assets are those of Earth Search, the Copernicus Data Space, the Planetary Computer and Landsat's catalogue.
 """
 
-import json
 import posixpath
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from typing import Any
 
 from rtsmap.bands import BANDS
 from rtsmap.errors import SceneError
+from rtsmap.json_files import parse_json
 from rtsmap.scene.calibration import Stated, sentinel2, sentinel2_added
 from rtsmap.scene.files import is_remote
 from rtsmap.scene.masks import QA_PIXEL, SCL, UDM2, MaskKind
@@ -75,10 +75,7 @@ def of_item(path: str) -> SceneFiles:
 
 
 def _item(path: str) -> Mapping[str, Any]:
-    try:
-        document = json.loads(_content(path))
-    except (ValueError, RecursionError) as error:
-        raise SceneError(f"{path}: is not JSON ({error}); give a STAC item or an image") from error
+    document = parse_json(path, _content(path), SceneError, "give a STAC item or an image")
     features = document.get("features") if isinstance(document, dict) else None
     if isinstance(features, list):
         if len(features) != 1:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 )
 @click.option("--footprints", type=options.input_path, metavar="FILE", help="Polygons of what the labeller looked at.")
 @click.option("--table", type=options.input_path, metavar="CSV", help="Scenes and their labels, instead of SCENE.")
-@click.option("--layer", help="Layer of the labels, where their file has several.")
-@click.option("--footprints-layer", metavar="TEXT", help="Layer of the footprints, where their file has several.")
+@options.labels_layer
+@click.option("--footprints-layer", metavar="NAME", help="Layer of the footprints, where their file has several.")
 @click.option("--scene-field", metavar="NAME", help="Field with the scene's id.  [default: known by its name]")
 @click.option("--date-field", metavar="NAME", help="Field with the date, YYYY-MM-DD or start,end.")
 @click.option("--site-field", metavar="NAME", help="Field with the site.")
@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A map by rtsmap predict: what of it touches no label is no slump; its chips are kept.",
 )
+@click.option(
+    "--hard-negatives-layer", metavar="NAME", help="Layer of that map, where it has no layer thaw_slumps but several."
+)
 @options.bands
 @options.scale
 @options.offset
@@ -95,6 +98,7 @@ def build(
     negatives: float | None,
     seed: int,
     hard_negatives: Path | None,
+    hard_negatives_layer: str | None,
     bands: dict[str, int] | None,
     scale: float | None,
     offset: float | None,
@@ -108,11 +112,12 @@ def build(
     """Cut scenes and their labels into chips to train on.
 
     A label belongs to a scene whose id it names (image_id, scene); without ids, to scenes that it lies on and that were
-    taken within --days of its date. Of a slump drawn at several dates, the outline nearest in time is taken.
+    taken within --days of its date: the day at the place, or that of UTC where the label has a time of day. Of a slump
+    drawn at several dates, the outline nearest in time is taken.
 
-    --table is a CSV file with the columns image, labels, site and, optionally, footprints, date, dem, scale and offset;
-    paths are relative to it. Empty labels mean a scene that was searched and has no slumps. Labels without a date then
-    need no --any-date.
+    --table is a CSV file with the columns image, labels, site and, optionally, footprints, layer (of the labels),
+    footprints_layer, date, dem, scale and offset; paths are relative to it. Empty labels mean a scene that was searched
+    and has no slumps. Labels without a date then need no --any-date.
 
     With --dem (or a column dem) chips also hold relative elevation and slope, for the modality dem. It needs them in
     all chips of a data set.
@@ -150,6 +155,7 @@ def build(
         site,
         hard_negatives,
         dem,
+        hard_negatives_layer,
     )
     cutting = Cutting(chip_size, overlap, gsd, min_visible, min_valid, negatives, seed)
     report = _build(sources, None if dry_run else output, inputs, cutting, shards or 0, modality_files, overwrite)

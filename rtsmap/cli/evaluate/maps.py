@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     help="Count polygons from this score on; without it all, and a table shows other scores.",
 )
+@options.labels_layer
+@click.option("--predicted-layer", metavar="NAME", help="Layer of the predicted slumps.  [default: thaw_slumps]")
 @click.option("--by", metavar="FIELD", help="Field of the labels, such as a region, to score them by.")
 @click.option("--matches", type=options.output_path, metavar="GPKG", help="Write what was found, wrong and missed.")
 @shared.output_folder
@@ -37,6 +39,8 @@ def maps(
     labels: Path,
     iou: float,
     score: float | None,
+    layer: str | None,
+    predicted_layer: str | None,
     by: str | None,
     matches: Path | None,
     output: Path | None,
@@ -71,7 +75,7 @@ def maps(
     tuned = find_model(model) if model and tune else None
     if tuned:
         check_tunable(tuned[0])
-    layers = read_map(predicted, labels)
+    layers = read_map(predicted, labels, predicted_layer=predicted_layer, layer=layer)
     threshold = score or 0.0
     report = report_map(layers, by=by, threshold=threshold, min_iou=iou)
     matching = layers.comparison.match(iou)

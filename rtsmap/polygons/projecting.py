@@ -1,0 +1,152 @@
+"""Polygons in another CRS with every edge where it was on the Earth, not only the corners."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import geopandas
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from shapely import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.polygons.neighbourhood import Bounds, circle_of, neighbourhood
+
+#: Edges may depart from their true course by this part of a scene's longer side: a hundredth of a pixel in 10,000.
+TOLERANCE = 1e-6
+
+_ROUNDS = 12  # of making edges shorter; three are enough for most
+_Points = NDArray[np.float64]
+
+
+def project(shapes: NDArray[Any], source: CRS, target: CRS, near: Bounds) -> NDArray[Any]:
+    """Polygons in another CRS, exact around a scene.
+
+    Edges are densified until they follow their course in the source's CRS, so that the edge of an area in longitude and
+    latitude stays on its parallel. What is farther from the scene than `neighbourhood.MARGIN_M` is cut off: it need not
+    have coordinates in the target's CRS.
+
+    Args:
+        shapes: `(n,)` valid polygons and multipolygons; longitudes as `longitudes.unwrapped` gives them.
+        source: their CRS.
+        target: that of the scene.
+        near: bounds of the scene.
+
+    Returns:
+        `(n,)` valid polygons and multipolygons; those that do not lie around the scene are empty.
+
+    Raises:
+        InputError: the scene has no coordinates in the source's CRS.
+    """
+    circle = circle_of(target)
+    if source == target and circle is None:
+        return shapes
+    around = neighbourhood(source, target, near)
+    parts: list[list[BaseGeometry]] = [[] for _ in shapes]
+    tolerance = TOLERANCE * max(near[2] - near[0], near[3] - near[1])
+    onto = Transformer.from_crs(source, target, always_xy=True)
+    for box, which, cut in around.cut(shapes):
+        to_target = partial(_transformed, onto, _middle(onto, box, circle, near), circle)
+        moved = shapely.transform(_densified(cut, to_target, tolerance), to_target)
+        valid = shapely.make_valid(moved, method="structure", keep_collapsed=False)
+        for number, part in zip(which, valid, strict=True):
+            parts[number].append(polygonal(part))
+    return np.array([_union(pieces) for pieces in parts], dtype=object)
+
+
+def project_frame(frame: geopandas.GeoDataFrame, crs: object, near: Bounds | None = None) -> geopandas.GeoDataFrame:
+    """A layer of polygons in another CRS; see `project`.
+
+    Args:
+        frame: the layer.
+        crs: wanted.
+        near: bounds of a scene in that CRS; what does not lie around it is left out. None: the layer's own.
+
+    Returns:
+        The rows with a polygon there; their index stays.
+    """
+    target = CRS.from_user_input(crs)
+    shapes = frame.geometry.to_numpy()
+    if len(frame) and near is None:
+        near = tuple(frame.to_crs(target).total_bounds.tolist())
+    if len(frame) and near is not None:
+        shapes = project(shapes, CRS.from_user_input(frame.crs), target, near)
+    there = ~shapely.is_empty(shapes)
+    return frame[there].set_geometry(geopandas.GeoSeries(shapes[there], index=frame.index[there], crs=target))
+
+
+def utm_of(frame: geopandas.GeoDataFrame) -> CRS:
+    """The UTM zone (beyond 84 N and 80 S the polar stereographic projection) of the middle of a layer."""
+    lon, lat = np.radians(shapely.get_coordinates(frame.to_crs("EPSG:4326").geometry.to_numpy())).T
+    east, north, up = (np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean(), np.sin(lat).mean()
+    longitude, latitude = np.degrees(np.arctan2(north, east)), np.degrees(np.arctan2(up, np.hypot(east, north)))
+    south = latitude < 0
+    zone = int((longitude + 180) // 6) % 60 + 1 if -80 <= latitude <= 84 else 61
+    return CRS.from_epsg((32700 if south else 32600) + zone)
+
+
+def polygonal(shape: BaseGeometry) -> BaseGeometry:
+    """The polygons of a geometry, without the points and lines that a collection may hold beside them."""
+    if isinstance(shape, Polygon | MultiPolygon):
+        return shape
+    flat = shapely.get_parts(shapely.get_parts([shape]))  # collections of multipolygons need two steps
+    return _union([part for part in flat if isinstance(part, Polygon)])
+
+
+def _union(parts: list[BaseGeometry]) -> BaseGeometry:
+    full = [part for part in parts if not part.is_empty]
+    if len(full) < 2:
+        return full[0] if full else Polygon()
+    united: BaseGeometry = shapely.union_all(full)
+    return united
+
+
+def _middle(onto: Transformer, box: Bounds, circle: float | None, near: Bounds) -> float:
+    """The x of the middle of a box, by the turn of the globe that the scene lies in."""
+    middle = (near[0] + near[2]) / 2
+    x = float(onto.transform((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)[0])
+    return middle if circle is None or not np.isfinite(x) else x + circle * round((middle - x) / circle)
+
+
+def _transformed(onto: Transformer, middle: float, circle: float | None, points: _Points) -> _Points:
+    x, y = onto.transform(points[:, 0], points[:, 1])
+    if circle is not None:
+        x = middle + np.remainder(np.asarray(x) - middle + circle / 2, circle) - circle / 2
+    return np.column_stack([x, y])
+
+
+def _densified(shapes: NDArray[Any], to_target: Callable[[_Points], _Points], tolerance: float) -> NDArray[Any]:
+    """The same polygons with vertices so close that straight edges between them are right in the target's CRS."""
+    dense = shapes.copy()
+    for _ in range(_ROUNDS):
+        longest, bend = _bends(dense, to_target)
+        bent = bend > tolerance
+        if not bent.any():
+            break
+        shorter = 0.9 * np.sqrt(tolerance / bend[bent])  # a bend grows with the square of an edge's length
+        dense[bent] = shapely.segmentize(dense[bent], longest[bent] * np.clip(shorter, 1e-3, 0.5))
+    return dense
+
+
+def _bends(shapes: NDArray[Any], to_target: Callable[[_Points], _Points]) -> tuple[_Points, _Points]:
+    """Of each polygon the length of its longest edge, and the farthest that any departs from a straight line."""
+    parts, of_shape = shapely.get_parts(shapes, return_index=True)
+    rings, of_part = shapely.get_rings(parts, return_index=True)
+    points, of_ring = shapely.get_coordinates(rings, return_index=True)
+    edges = np.flatnonzero(of_ring[1:] == of_ring[:-1])
+    start, end = points[edges], points[edges + 1]
+    first, last = to_target(start), to_target(end)
+    chord = last - first
+    length = np.hypot(*chord.T)
+    bend = np.zeros(len(edges))
+    for share in (0.25, 0.5, 0.75):
+        away = to_target(start + share * (end - start)) - first
+        across = np.abs(chord[:, 0] * away[:, 1] - chord[:, 1] * away[:, 0]) / np.maximum(length, 1e-12)
+        bend = np.fmax(bend, np.where(length > 0, across, np.hypot(*away.T)))
+    owner = of_shape[of_part[of_ring[edges]]]
+    longest, most = np.zeros(len(shapes)), np.zeros(len(shapes))
+    np.maximum.at(longest, owner, np.hypot(*(end - start).T))
+    np.maximum.at(most, owner, np.where(np.isfinite(bend), bend, 0.0))
+    return longest, most
