@@ -30,18 +30,22 @@ def look_at(scene: Scene) -> None:
         SceneError: it does not; the message says what would fit.
     """
     numbers = np.concatenate([_clear_numbers(scene, window, _STEP) for window in _spread(scene)], axis=1)
-    first = numbers[:, :1]
-    if numbers.shape[1] >= _FEWEST_EQUAL and (numbers == first).all() and _holds_nothing_but(first, scene):
-        values = ", ".join(f"{name} {value:g}" for name, value in zip(BANDS, first[:, 0], strict=True))
-        raise SceneError(f"{scene.info.path}: all its pixels are equal ({values}); give a scene, or the right --bands")
+    if (
+        numbers.shape[1] >= _FEWEST_EQUAL
+        and (numbers == numbers[0, 0]).all()
+        and _holds_nothing_but(numbers[0, 0], scene)
+    ):
+        raise SceneError(
+            f"{scene.info.path}: all its numbers are {numbers[0, 0]:g}; give a scene, or the right --bands"
+        )
     check_reflectance(scene.info.path, numbers, scene.calibration)
 
 
-def _holds_nothing_but(numbers: NDArray[np.float64], scene: Scene) -> bool:
-    """Whether all clear pixels hold these numbers `(4, 1)`."""
+def _holds_nothing_but(number: float, scene: Scene) -> bool:
+    """Whether all clear pixels hold this number in all bands."""
     step = scene.block_shape[0]
     windows = (Window(row, 0, step, scene.grid.width) for row in range(0, scene.grid.height, step))
-    return all((_clear_numbers(scene, window) == numbers).all() for window in windows)
+    return all((_clear_numbers(scene, window) == number).all() for window in windows)
 
 
 def _clear_numbers(scene: Scene, window: Window, step: int = 1) -> NDArray[np.float64]:
