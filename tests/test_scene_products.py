@@ -331,6 +331,29 @@ def test_incomplete_products(tmp_path: Path, make: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("MTD_MSIL2A.xml", "<a", r"MTD_MSIL2A\.xml: is not valid metadata"),
+        ("MTD_MSIL2A.xml", "<a><PRODUCT_START_TIME>soon</PRODUCT_START_TIME></a>", "its metadata are not valid .*soon"),
+        ("MTD_MSIL2A.xml", "<a><PROCESSING_BASELINE>new</PROCESSING_BASELINE></a>", "its metadata are not valid .*new"),
+    ],
+)
+def test_malformed_metadata_of_sentinel2(tmp_path: Path, name: str, content: str, message: str) -> None:
+    safe = products.write_safe(tmp_path, suffix="tif")
+    (safe / name).write_text(content)
+    with pytest.raises(SceneError, match=message):
+        open_scene(str(safe))
+
+
+@pytest.mark.parametrize("name", ["scene.zip", "scene.tar"])
+def test_broken_archive_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no archive" * 100)
+    with pytest.raises(SceneError, match=rf"{name}: cannot be read \(.*\); check its permissions, or fetch") as raised:
+        open_scene(str(tmp_path / name))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "is not JSON"),

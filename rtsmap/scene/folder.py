@@ -61,7 +61,7 @@ class Folder:
             if self.path.suffix.lower() == ".zip":
                 with zipfile.ZipFile(self.path) as archive:
                     return archive.read(name)
-            with tarfile.open(self.path) as archive:
+            with tarfile.open(self.path, "r:") as archive:
                 member = archive.extractfile(name)
                 return b"" if member is None else member.read()
         except (OSError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
@@ -78,7 +78,7 @@ def _archived(path: Path) -> list[str]:
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
             return [name for name in archive.namelist() if not name.endswith("/")]
-    with tarfile.open(path) as archive:
+    with tarfile.open(path, "r:") as archive:
         return [member.name for member in archive if member.isfile()]
 
 

@@ -89,14 +89,18 @@ def in_folder(folder: Folder) -> SceneFiles | None:
     head = only(folder.path, "Sentinel-2 scenes", list(whole))
     bands, files = _bands(whole[head]) or {}, whole[head]
     details = _Details(folder, head)
+    try:
+        known, stated = details.known(), details.stated()
+    except ValueError as error:
+        raise SceneError(f"{folder.path}: its metadata are not valid ({error}); fetch it again") from error
     mask = next((files["SCL", step] for step in ("10", "", "20", "60") if ("SCL", step) in files), None)
     return SceneFiles(
         path=str(folder.path),
         scene_id=details.scene_id,
         product=f"Sentinel-2 L{details.level}" if details.level else "Sentinel-2",
-        known=details.known(),
+        known=known,
         bands={name: BandFile(folder.raster(bands[name])) for name in BANDS},
-        stated=partial(_stated, str(folder.path), details.stated()),
+        stated=partial(_stated, str(folder.path), stated),
         mask=None if mask is None else MaskFile(folder.raster(mask), SCL),
     )
 
