@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 
 from rtsmap.errors import SceneError
 
+_YEARS = (1960, 2099)
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -46,7 +48,7 @@ def read_json(path: Path) -> Metadata:
         return _from_json(properties)
     except OSError as error:
         raise SceneError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise SceneError(f"{path}: is not valid metadata ({error}); fetch it again or remove it") from error
 
 
@@ -110,4 +112,6 @@ def _utc(value: Any) -> datetime | None:
     if value is None:
         return None
     moment = datetime.fromisoformat(value)
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:
+        raise ValueError(f"no satellite took an image in the year {moment.year}")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

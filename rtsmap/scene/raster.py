@@ -11,7 +11,6 @@ import numpy as np
 import rasterio
 import rasterio.windows
 from numpy.typing import NDArray
-from pyproj import CRS
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import RasterioIOError
 
@@ -21,6 +20,7 @@ from rtsmap.records import BoolArray, Grid, Pixels, PixelSource, SceneInfo, Wind
 from rtsmap.scene import udm2
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import check_placed
+from rtsmap.scene.placed import check_on_earth, crs_of
 from rtsmap.scene.resample import ResampledSource, pixel_size_m
 
 _SMALLEST_CACHE = 32 << 20  # bytes
@@ -38,7 +38,9 @@ def grid_of(path: str, dataset: Any) -> Grid:
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         turned = "rotated" if transform.b or transform.d else "not north-up"
         raise SceneError(f"{path}: is {turned}; make it north-up with gdalwarp first")
-    return Grid(CRS.from_wkt(dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
+    grid = Grid(crs_of(path, dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
+    check_on_earth(path, grid)
+    return grid
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ class World:
     drawing: tuple[int, ...] = ()
 
 
+#: As many slumps may be asked for; more would be tried for hours, and find no ground. Chosen.
+_FEW, _MOST_PER_KM2 = 200, 50
+
 #: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
 PARTS = ("frame", "land", "slumps", "others", "paint", "sky", "succession", "look")
 
@@ -125,11 +128,16 @@ def make_scenery(options: SceneOptions, ground: Ground, footprint: Polygon, snow
         ground: surveyed.
         footprint: where the features lie.
         snow: as of `late_snow`.
+
+    Raises:
+        InputError: more slumps than the footprint holds.
     """
     region, library = region_named(options.region), load_library()
     slump_rng, other_rng = stream(options, "slumps"), stream(options, "others")
     drawn = number_of_slumps(slump_rng, footprint.area / 1e6, options.density)
     count = drawn if options.slumps is None else options.slumps
+    if count > (most := max(_FEW, round(footprint.area / 1e6 * _MOST_PER_KM2))):
+        raise InputError(f"{count} slumps are more than this ground holds; ask for {most} at most, or a lower density")
     slumps = place_slumps(slump_rng, ground, region, library, footprint, count)
     paths, sizes = lines.stream_lines(other_rng, ground.land)
     others = lookalikes.place_lookalikes(other_rng, ground, region, library, footprint, slumps, paths, snow)
