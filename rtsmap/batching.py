@@ -66,17 +66,15 @@ def check_memory(device: str, batching: Batching, chip_size: int) -> None:
     Raises:
         InputError: they do not.
     """
-    on_gpu, memory = (None if device == "cpu" else gpu_memory()), free_memory()
-    network = BYTES_PER_PIXEL // 4 * batching.batch_size if on_gpu else BYTES_PER_PIXEL_ON_CPU // 2 * batching.at_once
     waiting = WAITING_BYTES_PER_PIXEL * batching.batch_size
-    needs = ((network, on_gpu),) if on_gpu else ()
-    needs += ((waiting if on_gpu else network + waiting, memory),)
-    for bytes_per_pixel, free in needs:
-        if free is not None and (needed := bytes_per_pixel * chip_size**2) > free:
-            raise InputError(
-                f"chips of {chip_size} px, {batching.batch_size} in a call, need about {needed / 1e9:.0f} GB of "
-                f"memory, and {free / 1e9:.0f} GB are free; give a smaller --chip-size or --batch-size"
-            )
+    free, each = free_memory(), waiting + BYTES_PER_PIXEL_ON_CPU // 2 * batching.at_once
+    if device != "cpu" and (of_gpu := gpu_memory()) is not None:
+        free, each = of_gpu, BYTES_PER_PIXEL // 4 * batching.batch_size
+    if free is not None and (needed := each * chip_size**2) > free:
+        raise InputError(
+            f"{batching.batch_size} chips of {chip_size} px in a call need about {needed / 1e9:.0f} GB of memory, "
+            f"and {free / 1e9:.0f} GB are free; give a smaller --batch-size or --chip-size"
+        )
 
 
 def gpu_memory() -> int | None:

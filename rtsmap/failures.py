@@ -1,5 +1,6 @@
 """What nobody foresaw, as one clear line: the failure of a scene, or of the whole command."""
 
+import errno
 import os
 import traceback
 
@@ -7,6 +8,9 @@ from rtsmap.errors import InputError, RtsmapError
 
 #: Set in the environment, it shows where in the code a failure arose.
 DEBUG = "RTSMAP_DEBUG"
+
+#: What the system answers when the user named a file that cannot be read.
+_OF_A_NAME = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 class UnforeseenError(RtsmapError):
@@ -23,12 +27,12 @@ def explained(error: Exception, subject: str = "") -> RtsmapError:
     Returns:
         An `InputError` for what a file or its name causes, an `UnforeseenError` for the rest.
     """
+    name = readable(subject)
     if isinstance(error, RtsmapError):
-        named = not subject or readable(subject) in readable(str(error))
-        return error if named else type(error)(f"{readable(subject)}: {error}")
-    kind = InputError if isinstance(error, UnicodeError | RecursionError) else UnforeseenError
+        return error if name in readable(str(error)) else type(error)(f"{name}: {error}")
+    of_input = isinstance(error, UnicodeError | RecursionError) or getattr(error, "errno", None) in _OF_A_NAME
     line = _reason(error)
-    return kind(f"{readable(subject)}: {line}" if subject else line)
+    return (InputError if of_input else UnforeseenError)(line if line.startswith(name) else f"{name}: {line}")
 
 
 def story(error: BaseException) -> str:

@@ -24,15 +24,14 @@ def check_distinct(scenes: Sequence[tuple[str, SceneInfo]]) -> None:
     by_file: dict[object, str] = {}
     by_id: dict[str, str] = {}
     for named, info in scenes:
-        first = by_file.setdefault(_file_of(info.path), named)
-        if first is not named:
+        if first := by_file.get(_file_of(info.path)):
             raise InputError(f"{named}: is the same scene as {first}; give one of them")
-        first = by_id.setdefault(info.scene_id, named)
-        if first is not named:
+        if first := by_id.get(info.scene_id):
             raise InputError(
                 f"{named}: has the same id as {first}, {info.scene_id}; give one of them, "
                 "or map them in two calls if they show different ground"
             )
+        by_file[_file_of(info.path)] = by_id[info.scene_id] = named
 
 
 def check_layer(first: SceneResult, result: SceneResult) -> None:

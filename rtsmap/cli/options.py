@@ -17,10 +17,10 @@ class Real(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse, and refuse what is not finite or out of bounds."""
-        number = float(super().convert(value, param, ctx))
+        number = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
-        return number
+        return float(super().convert(number, param, ctx))
 
 
 class NamedPath(click.Path):

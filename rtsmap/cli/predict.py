@@ -10,6 +10,7 @@ import click
 
 from rtsmap.cli import options
 from rtsmap.cli.scenes import check_distinct, one_by_one, say_failed
+from rtsmap.failures import readable
 
 if TYPE_CHECKING:
     from rtsmap.batching import Batching
@@ -285,4 +286,4 @@ def _command(
     for name in ("score", "scale", "chip_size", "overlap", "aoi", "dem"):
         if (value := getattr(settings, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
+    return shlex.join(map(readable, words))

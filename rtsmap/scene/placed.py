@@ -25,7 +25,7 @@ def crs_of(path: str, wkt: str) -> CRS:
         if crs.is_projected or crs.is_geographic:
             Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
             return crs
-        what = f"its CRS is a {crs.type_name.removesuffix(' CRS').lower()} one ({crs.name})"
+        what = f"its CRS is neither projected nor geographic ({crs.name}: {crs.type_name})"
     except (CRSError, ProjError):
         what = "its CRS is none of the Earth, or cannot be understood"
     raise SceneError(f"{path}: {what}; reproject it to a map projection with gdalwarp -t_srs")
