@@ -181,4 +181,4 @@ def test_counting_without_torch_says_what_to_do(rtsmap, monkeypatch):
     code, _, err = rtsmap("models", "show", "mini", "--params")
     assert code == 2
     assert "counting needs torch and detectron2" in err
-    assert "make demo" in err
+    assert "install rtsmap[train]" in err

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.commands import Summaries
 
 if TYPE_CHECKING:
     from rtsmap.train_config import TrainConfig
 
 
-@click.group()
+@click.group(cls=Summaries)
 def models() -> None:
     """List the models that come with rtsmap, show one, or import published weights to train from.
 
