@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _THREADS_PER_CORE = 4
 
 #: Less of what was observed is the roughness of its outlines.
-_SHARE_SEEN_AGAIN = 0.001
+_SHARE_SEEN_AGAIN, _LEAST_SEEN_AGAIN_KM2 = 0.001, 0.05
 
 
 def _for_the_cores(_context: click.Context, _parameter: click.Parameter, threads: int | None) -> int | None:
@@ -243,7 +243,11 @@ def _summarise(results: list["SceneResult"], output: Path, preview: Path | None,
     total = sum(len(result.slumps) for result in results)
     area = sum(result.observed_km2 for result in results)
     again = seen_again_km2(results)
-    twice = f", {again:.1f} km2 of them more than once" if again > _SHARE_SEEN_AGAIN * area else ""
+    twice = (
+        f", {again:.1f} km2 of them more than once"
+        if again > max(_LEAST_SEEN_AGAIN_KM2, _SHARE_SEEN_AGAIN * area)
+        else ""
+    )
     click.echo(f"{total} slumps, {area:.1f} km2 observed{twice}, {seconds:.1f} s -> {output}")
     if preview:
         click.echo(f"preview -> {preview}")
