@@ -1,5 +1,5 @@
 # make demo   maps slumps on a real scene: demo/slumps.gpkg and demo/preview.png
-# make test   runs every check; both set up all they need (Linux, Python 3.11 or later)
+# make test   runs every check but the slow ones (make test-slow); all set up what they need (Linux, Python 3.11 or later)
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := demo
@@ -10,7 +10,7 @@ READY := .venv/.ready
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 export UV_NO_PROGRESS = 1
 
-.PHONY: demo test lint typecheck imports unit docs lock clean
+.PHONY: demo test test-slow lint typecheck imports unit docs lock clean
 
 demo: $(READY)
 	$(BIN)/rtsmap demo --overwrite
@@ -29,6 +29,9 @@ imports: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 docs: $(READY)
 	$(BIN)/python -m rtsmap.cli.reference > docs/cli.md

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from rtsmap import bands
 from rtsmap.settings import Fraction, Modality, Section
@@ -14,6 +15,21 @@ FusionName = Literal[
     "channels", "convolution", "stacked", "cross", "residual_convolution", "residual_stacked", "residual_cross"
 ]
 NormName = Literal["layer", "batch", "none"]
+
+
+#: Of layers and channels: more fit into no machine.
+Count = Annotated[int, Field(gt=0, le=65_536)]
+CountOrNone = Annotated[int, Field(ge=0, le=65_536)]
+Positive = Annotated[float, Field(gt=0, le=65_536)]
+
+
+def _beside(name: str) -> str:
+    if not name or Path(name).name != name or "\0" in name:
+        raise ValueError(f"{name!r} must be the name of a file beside the card")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_beside)]
 
 
 class NetworkConfig(Section):
@@ -25,38 +41,40 @@ class NetworkConfig(Section):
     backbone: Literal["mvitv2", "resnet50", "efficientnet-lite"] = "mvitv2"
     variant: Literal["lite0", "lite1", "lite2"] = "lite0"  # of EfficientNet-Lite alone
     # of MViTv2 alone
-    embed_dim: PositiveInt = 24
-    depth: PositiveInt = 6
-    num_heads: PositiveInt = 1
+    embed_dim: Count = 24
+    depth: Count = 6
+    num_heads: Count = 1
     last_blocks: tuple[int, int, int, int] = (0, 1, 4, 5)  # the last block of each stage
-    window_size: PositiveInt = 32  # in tokens of the first stage (4 px); should divide the chip's token grid
+    window_size: Count = 32  # in tokens of the first stage (4 px); should divide the chip's token grid
     global_blocks: bool = False  # true: the last block of each stage but the first sees the whole chip, as in MViTv2
-    image_size: PositiveInt = 224  # px for which tables of relative positions are made where blocks see all tokens
-    kv_stride: PositiveInt = 4
+    image_size: Count = 224  # px for which tables of relative positions are made where blocks see all tokens
+    kv_stride: Count = 4
     drop_path: Fraction = 0.1  # of EfficientNet-Lite too
     # where modalities meet
     fusion: FusionName = "residual_cross"
-    fusion_kv_grid: NonNegativeInt = 8  # keys and values are pooled to at most this grid; 0: full attention
-    fusion_window: NonNegativeInt = 32  # they attend within windows of this many tokens of the finest scale; 0: all
-    fusion_mlp_ratio: float = 4.0
+    fusion_kv_grid: CountOrNone = 8  # keys and values are pooled to at most this grid; 0: full attention
+    fusion_window: CountOrNone = 32  # they attend within windows of this many tokens of the finest scale; 0: all
+    fusion_mlp_ratio: Positive = 4.0
     # the detector on top
-    fpn_channels: PositiveInt = 64
+    fpn_channels: Count = 64
     fpn_norm: NormName = "layer"
-    anchor_sizes: tuple[tuple[float, ...], ...] = ((8, 12), (17, 24), (34, 48), (68, 96), (136, 192))  # px, p2..p6
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    rpn_convs: PositiveInt = 1
-    proposals: PositiveInt = 2000  # kept at test time in a chip of the size that the card gives, at most,
+    anchor_sizes: tuple[tuple[Positive, ...], ...] = ((8, 12), (17, 24), (34, 48), (68, 96), (136, 192))  # px, p2..p6
+    anchor_ratios: tuple[Positive, ...] = (0.5, 1.0, 2.0)
+    rpn_convs: Count = 1
+    proposals: Annotated[int, Field(gt=0, le=1_000_000)] = (
+        2000  # kept at test time in a chip of the size that the card gives, at most,
+    )
     proposal_score: Fraction = 0.5  # and of these only where the network is as sure that there is something
     stage_score: Fraction = 0.0  # of the first box head, that a proposal needs for the other two
     decoder: Literal["cascade", "single"] = "cascade"  # box heads in three stages, or one as in Mask R-CNN
     head_norm: NormName = "layer"
-    box_convs: NonNegativeInt = 1
-    box_fcs: PositiveInt = 1
-    fc_dim: PositiveInt = 128
+    box_convs: CountOrNone = 1
+    box_fcs: Count = 1
+    fc_dim: Count = 128
     masks: bool = True  # false: boxes only
-    mask_convs: PositiveInt = 2
-    mask_resolution: Annotated[int, Field(gt=0, multiple_of=2)] = 28
-    classes: PositiveInt = 1
+    mask_convs: Count = 2
+    mask_resolution: Annotated[int, Field(gt=0, le=1024, multiple_of=2)] = 28
+    classes: Count = 1
 
     @model_validator(mode="after")
     def _stages_end_with_the_blocks(self) -> Self:
@@ -119,24 +137,34 @@ PRESETS: Mapping[str, NetworkConfig] = {
 }
 
 
+#: Ground sampling distances, m, and sides of chips, px, beyond which a number is a slip and no setting.
+LARGEST_CHIP = 16_384
+Gsd = Annotated[float, Field(ge=0.1, le=1000)]
+ChipSize = Annotated[int, Field(ge=32, le=LARGEST_CHIP, multiple_of=32)]
+
+
 class InputConfig(Section):
     """What the network was trained to see."""
 
-    modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
-    gsd_m: float = Field(gt=0)
-    gsd_range_m: tuple[float, float]  # scenes within it are used as they are, others are resampled to gsd_m
-    chip_size: int = Field(gt=0, multiple_of=32)  # px
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] = ("rgb", "ndvi", "nir")
+    gsd_m: Gsd
+    gsd_range_m: tuple[Gsd, Gsd]  # scenes within it are used as they are, others are resampled to gsd_m
+    chip_size: ChipSize  # px
     overlap: int = Field(ge=0, multiple_of=2)  # px shared by neighbouring chips
-    mean: dict[str, float]
-    deviation: dict[str, float]
+    mean: dict[str, Annotated[float, Field(ge=-1e4, le=1e4)]]
+    deviation: dict[str, Annotated[float, Field(ge=1e-6, le=1e4)]]  # what pixels are divided by
 
     @model_validator(mode="after")
     def _statistics_for_every_channel(self) -> Self:
         names = set(bands.channels(self.modalities))
         if names - set(self.mean) or names - set(self.deviation):
             raise ValueError(f"mean and deviation are needed for {', '.join(sorted(names))}")
+        if len(set(self.modalities)) < len(self.modalities):
+            raise ValueError("modalities: one is named twice")
         if self.overlap >= self.chip_size:
             raise ValueError("overlap must be smaller than chip_size")
+        if self.gsd_range_m[0] > self.gsd_range_m[1]:
+            raise ValueError("gsd_range_m: the lower end comes first")
         return self
 
 
@@ -161,8 +189,8 @@ class Calibration(Section):
     A score becomes `1 / (1 + exp(-(slope * log(score / (1 - score)) + intercept)))` (Platt 1999, on the logit).
     """
 
-    slope: PositiveFloat  # positive, so that the order of the scores stays
-    intercept: float
+    slope: Annotated[float, Field(ge=1e-3, le=1e3)]  # positive, so that the order of the scores stays
+    intercept: Annotated[float, Field(ge=-1e3, le=1e3)]
     min_iou: Fraction = 0.5  # of a detection with a label, from which on it was taken for right
     views: PositiveInt = 1  # of each chip (`--flips`) from which the scores came
     detections: NonNegativeInt  # that it was fitted to,
@@ -173,9 +201,9 @@ class Calibration(Section):
 class OnnxFile(Section):
     """The whole detector as ONNX, made by `rtsmap export onnx`; `predict` takes it instead of the weights."""
 
-    file: str = "model.onnx"
+    file: FileName = "model.onnx"
     sha256: str
-    chip_size: PositiveInt | None = None  # px, the only size that it takes; any where it is not set
+    chip_size: ChipSize | None = None  # px, the only size that it takes; any where it is not set
 
 
 class ModelCard(Section):
@@ -187,7 +215,7 @@ class ModelCard(Section):
     licence: str
     attribution: str
     sites_trained_on: tuple[str, ...]
-    weights: str = "weights.safetensors"
+    weights: FileName = "weights.safetensors"
     sha256: str
     score_threshold: Fraction  # of calibrated scores where there is a calibration
     min_area_m2: Annotated[float, Field(ge=0)] | None = None  # smaller slumps are left out; 300 where it is not set

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtsmap.errors import INSTALL_TORCH, DatasetError
+from rtsmap.errors import DatasetError
 from rtsmap.files import replacing
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def drawing(path: Path, size: tuple[float, float]) -> Iterator["Figure"]:
     try:  # without pyplot, which would look for a display and keep every figure
         from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import, and only needed here)
     except ImportError as error:
-        raise DatasetError(f"{path}: needs matplotlib, which comes with rtsmap[train]; {INSTALL_TORCH}") from error
+        raise DatasetError(
+            f"{path}: needs matplotlib, which comes with rtsmap[train]; pip install matplotlib"
+        ) from error
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     yield figure
     with replacing(path) as temporary:

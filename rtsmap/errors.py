@@ -1,7 +1,7 @@
 """Everything that rtsmap raises on purpose, and the exit code that each kind ends a command with."""
 
-#: What to do where torch or detectron2 is missing. pip cannot install the latter by itself.
-INSTALL_TORCH = "in a checkout of rtsmap, `make demo` installs them"
+#: What to do where torch or detectron2 is missing. pip cannot install the latter by itself (pyproject.toml, [tool.uv]).
+INSTALL_TORCH = "install rtsmap[train]: in a checkout, pip install uv, then uv pip install '.[train]'"
 
 
 class RtsmapError(Exception):

@@ -26,13 +26,16 @@ def search_folders() -> list[Path]:
 
 
 def list_models() -> Iterator[tuple[Path, ModelCard]]:
-    """Folder and card of every model, by name; of two with one name the first found counts."""
+    """Folder and card of every model, by name; of two with one name the first found counts.
+
+    Raises:
+        ModelError: a card is wrong.
+    """
     folders: dict[str, Path] = {}
-    for parent in search_folders():
-        for card in sorted(parent.glob(f"*/{CARD}")):
-            folders.setdefault(card.parent.name, card.parent)
+    for card in _cards():
+        folders.setdefault(card.parent.name, card.parent)
     for name in sorted(folders):
-        yield folders[name], ModelCard.from_toml(folders[name] / CARD)
+        yield folders[name], _card_of(folders[name])
 
 
 def find_model(name: str) -> tuple[Path, ModelCard]:
@@ -43,12 +46,9 @@ def find_model(name: str) -> tuple[Path, ModelCard]:
     """
     candidates = [Path(name), *(folder / name for folder in search_folders())]
     for folder in candidates:
-        if (folder / CARD).is_file():
-            try:
-                return folder, ModelCard.from_toml(folder / CARD)
-            except InputError as error:
-                raise ModelError(str(error)) from error
-    known = ", ".join(folder.name for folder, _ in list_models()) or "none"
+        if _is_file(folder / CARD):
+            return folder, _card_of(folder)
+    known = ", ".join(sorted({card.parent.name for card in _cards()})) or "none"
     raise ModelError(f"{name}: no such model; there are {known}, or give a folder that holds a {CARD}")
 
 
@@ -64,10 +64,34 @@ def verify(folder: Path, card: ModelCard) -> None:
         _verify_file(folder / card.onnx.file, card.onnx.sha256, again)
 
 
+def _cards() -> Iterator[Path]:
+    for parent in search_folders():
+        yield from sorted(parent.glob(f"*/{CARD}"))
+
+
+def _card_of(folder: Path) -> ModelCard:
+    try:
+        return ModelCard.from_toml(folder / CARD)
+    except InputError as error:
+        raise ModelError(str(error)) from error
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that cannot be one, such as one too long, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _verify_file(file: Path, expected: str, advice: str) -> None:
-    if not file.is_file():
+    if not _is_file(file):
         raise ModelError(f"{file}: is missing; {advice}")
-    if (found := sha256(file)) != expected:
+    try:
+        found = sha256(file)
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+    if found != expected:
         raise ModelError(
             f"{file}: is not what {CARD} describes (SHA-256 {found[:12]}..., expected {expected[:12]}...); {advice}"
         )

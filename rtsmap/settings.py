@@ -16,9 +16,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A group of settings; a misspelt key is an error."""
+    """A group of settings; a misspelt key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
@@ -31,10 +31,10 @@ class Section(BaseModel):
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InputError(f"{path}: is not valid TOML ({error})") from error
         except ValidationError as error:
             raise InputError(f"{path}: {_first_of(error)}") from error
+        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers of thousands of digits, deep nesting
+            raise InputError(f"{path}: is not valid TOML ({error})") from error
 
     def updated(self, **values: object) -> Self:
         """A copy with other values, checked.
@@ -87,5 +87,5 @@ def _first_of(error: ValidationError) -> str:
 def _toml_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from rtsmap.config import NetworkConfig
+from rtsmap.config import ChipSize, Gsd, NetworkConfig
 from rtsmap.settings import Fraction, Modality, Section
 
 
@@ -14,7 +14,7 @@ class TrainConfig(Section):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     network: NetworkConfig = NetworkConfig()
-    modalities: tuple[Modality, ...] = ("rgb", "ndvi", "nir")
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] = ("rgb", "ndvi", "nir")
     """Of rgb, ndvi, nir and dem; the first is the query of the fusion."""
     start_from: str | None = None
     """A published checkpoint, a folder of `rtsmap models import`, or a model: its weights instead of random ones."""
@@ -50,13 +50,13 @@ class TrainConfig(Section):
     recompute: bool = False
     """Keep no activations within the blocks of backbones: slower by a third, much less memory."""
 
-    gsd_m: PositiveFloat = 3.0
+    gsd_m: Gsd = 3.0
     """Ground sampling distance of the chips."""
-    gsd_range_m: tuple[float, float] = (2.5, 4.0)
+    gsd_range_m: tuple[Gsd, Gsd] = (2.5, 4.0)
     """Scenes within it are not resampled at prediction."""
-    training_chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 256
+    training_chip_size: ChipSize = 256
     """Side of a chip in training, px."""
-    chip_size: Annotated[int, Field(gt=0, multiple_of=32)] = 1024
+    chip_size: ChipSize = 1024
     """At prediction, px."""
     overlap: Annotated[int, Field(ge=0, multiple_of=2)] = 256
     """Of neighbouring chips at prediction, px."""
@@ -65,7 +65,7 @@ class TrainConfig(Section):
     anywhere."""
     pasted_slumps: NonNegativeInt = 3
     """Of other places, set into a chip, at most."""
-    scale_range: tuple[float, float] = (0.7, 1.4)
+    scale_range: tuple[PositiveFloat, PositiveFloat] = (0.7, 1.4)
     """Of the chips' ground sampling distance, times gsd_m."""
     jitter: NonNegativeFloat = 1.0
     """Strength of changes to light, haze and sensor, applied to reflectance; 0 for none."""
@@ -102,6 +102,16 @@ class TrainConfig(Section):
             raise ValueError(f"freeze: {', '.join(unknown)} is none of the modalities {', '.join(self.modalities)}")
         if self.backbones and len(self.backbones) != len(self.modalities):
             raise ValueError(f"backbones: needs one for each of {', '.join(self.modalities)}")
+        return self
+
+    @model_validator(mode="after")
+    def _card_can_be_written(self) -> Self:
+        if self.overlap >= self.chip_size:
+            raise ValueError("overlap must be smaller than chip_size")
+        for name in ("gsd_range_m", "scale_range"):
+            lower, upper = getattr(self, name)
+            if lower > upper:
+                raise ValueError(f"{name}: the lower end comes first")
         return self
 
     @model_validator(mode="after")

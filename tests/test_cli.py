@@ -1,6 +1,8 @@
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -66,3 +68,42 @@ def test_the_mask_s_classes_and_default_are_those_of_the_udm2():
     assert set(MASK_CLASSES) == set(CLASSES)
     (mask,) = (parameter for parameter in predict.params if parameter.name == "mask")
     assert mask.default == DEFAULT_MASK
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("words", [words for words in all_commands(group) if len(words) < 2], ids=" ".join)
+def test_summaries_of_commands_are_whole_sentences(rtsmap, monkeypatch, words, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out, _ = rtsmap(*words, "-h")
+    _, _, listed = out.partition("Commands:\n")
+    assert "..." not in listed
+    assert all(len(line) <= width for line in listed.splitlines())
+    if listed:
+        assert len(re.findall(r"\.$", listed, re.MULTILINE)) >= len(re.findall(r"^  \w", listed, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("rtsmap pre", ["predict"]),
+        ("rtsmap evaluate m", ["maps"]),
+        ("rtsmap predict --over", ["--overlap", "--overwrite"]),
+    ],
+)
+def test_the_shell_completes_commands_and_options(typed, completed):
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    environment = {**os.environ, **words, "_RTSMAP_COMPLETE": "bash_complete"}
+    code = "from rtsmap.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert [line.partition(",")[2] for line in done.stdout.splitlines()] == completed
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_readme_s_line_for_each_shell_is_right(shell):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (line,) = (line for line in readme.splitlines() if f"_RTSMAP_COMPLETE={shell}_source" in line)
+    environment = {**os.environ, "_RTSMAP_COMPLETE": f"{shell}_source"}
+    code = "from rtsmap.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "_rtsmap_completion" in done.stdout
+    assert "rtsmap" in line

@@ -251,7 +251,7 @@ def test_without_torch_it_is_said_how_to_get_it(rtsmap, scene, model, tmp_path, 
     code, _, err = rtsmap("predict", scene, "-o", tmp_path / "slumps.gpkg", "--model", model)
     assert code == 2
     assert "the model needs torch and detectron2" in err
-    assert "make demo" in err
+    assert "install rtsmap[train]: in a checkout, pip install uv, then uv pip install '.[train]'" in err
 
 
 def test_a_misspelt_key_in_a_card_is_refused(rtsmap, scene, model, tmp_path):

@@ -260,12 +260,12 @@ def test_blank_reals_are_no_ground(tmp_path: Path, nodata: float | None, blank: 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--scale", "0"], "Invalid value for '--scale': 0 is not a number above 0"),
-        (["--scale", "-0.5"], "-0.5 is not a number above 0"),
-        (["--scale", "nan"], "nan is not a number above 0"),
-        (["--scale", "inf"], "inf is not a number above 0"),
-        (["--scale", "1e-4x"], "1e-4x is not a number above 0"),
-        (["--offset", "nan"], "Invalid value for '--offset': nan is not a number"),
+        (["--scale", "0"], "Invalid value for '--scale': 0.0 is not in the range x>0"),
+        (["--scale", "-0.5"], "-0.5 is not in the range x>0"),
+        (["--scale", "nan"], "'nan' is not a finite number"),
+        (["--scale", "inf"], "'inf' is not a finite number"),
+        (["--scale", "1e-4x"], "'1e-4x' is not a valid float"),
+        (["--offset", "nan"], "Invalid value for '--offset': 'nan' is not a finite number"),
         (
             ["--scale", "3.5"],
             "its numbers are no reflectance with --scale 3.5 and --offset 0, for most pixels are above 1",

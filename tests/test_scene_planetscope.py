@@ -398,7 +398,9 @@ def test_planetscope_image_with_other_bands(tmp_path: Path) -> None:
 def test_malformed_metadata_is_an_error(tmp_path: Path, suffix: str, content: str) -> None:
     path = scenes.write_planetscope(tmp_path)
     (tmp_path / f"{scenes.ITEM_ID}{suffix}").write_text(content)
-    with pytest.raises(SceneError, match=rf"{suffix}: is not (JSON|valid metadata) \(.*\); fetch it again or remove it"):
+    with pytest.raises(
+        SceneError, match=rf"{suffix}: is not (JSON|valid metadata) \(.*\); fetch it again or remove it"
+    ):
         open_scene(str(path))
 
 

@@ -357,7 +357,7 @@ def test_broken_archive_is_one_line(tmp_path: Path, name: str) -> None:
     ("content", "message"),
     [
         ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "is not usable JSON"),
         ("[]", "is not a STAC item"),
         ('{"type": "FeatureCollection", "features": []}', "holds 0 items"),
         ('{"properties": {}, "assets": {"blue": 1, "green": 1, "red": 1, "nir": 1}}', "is not a valid STAC item"),

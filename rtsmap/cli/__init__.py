@@ -12,7 +12,8 @@ import click
 
 from rtsmap import __version__
 from rtsmap.cli.commands import Commands
-from rtsmap.errors import InterruptedRunError, RtsmapError
+from rtsmap.errors import InterruptedRunError
+from rtsmap.failures import explained, story
 
 #: Command to module; the order is that of `rtsmap --help`.
 COMMANDS = ("demo", "predict", "models", "export", "simulate", "doctor", "dataset", "train", "evaluate")
@@ -36,9 +37,10 @@ def rtsmap() -> None:
 
 
 def main() -> None:
-    """Run the command line; every failure that rtsmap foresees ends in one line and an exit code that means something.
+    """Run the command line; every failure ends in one line and an exit code that means something.
 
-    0 done, 1 failure, 2 bad input or usage, 3 some scenes failed, 75 interrupted (run it again).
+    0 done, 1 failure, 2 bad input or usage, 3 some scenes failed, 75 interrupted (run it again). With `RTSMAP_DEBUG=1`
+    in the environment the line comes after a traceback.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -47,15 +49,16 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except RtsmapError as error:
-        click.echo(f"rtsmap: {error}", err=True)
-        sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("rtsmap: interrupted; run the same command again", err=True)
         sys.exit(InterruptedRunError.exit_code)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:  # the last resort: a line for what no other code has one for
+        failure = explained(error)
+        click.echo(f"{story(error)}rtsmap: {failure}", err=True)
+        sys.exit(failure.exit_code)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

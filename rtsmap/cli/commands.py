@@ -6,8 +6,23 @@ from typing import Any
 
 import click
 
+#: A summary is one sentence, of any length.
+_ALL = 10_000
 
-class Commands(click.Group):
+
+class Summaries(click.Group):
+    """A group whose help has every command's first sentence whole, over as many lines as it needs."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click's, which ends summaries that fill a line in dots."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(_ALL)) for name, command in found if command and not command.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+class Commands(Summaries):
     """Loads a command's module only when the command is named, or the group's help is asked for.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.output_folder,
     default=Path("demo"),
     show_default=True,
     help="Folder for slumps.gpkg and preview.png.",

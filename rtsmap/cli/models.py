@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.commands import Summaries
 
 if TYPE_CHECKING:
     from rtsmap.train_config import TrainConfig
 
 
-@click.group()
+@click.group(cls=Summaries)
 def models() -> None:
     """List the models that come with rtsmap, show one, or import published weights to train from.
 
@@ -49,7 +50,7 @@ def list_() -> None:
 @models.command()
 @click.argument("name", default="rts-mini")
 @click.option("--params", is_flag=True, help="Count weights, operations and training memory instead (needs torch).")
-@click.option("--chip-size", type=click.IntRange(32), help="With --params: side of a chip, px.  [default: NAME's own]")
+@click.option("--chip-size", type=options.chip_px, help="With --params: side of a chip, px.  [default: NAME's own]")
 def show(name: str, params: bool, chip_size: int | None) -> None:
     """Show a model's card, and check its weights; or count what it costs.
 
@@ -163,9 +164,7 @@ def _print_memory(settings: "TrainConfig", chip_size: int) -> None:
 
 @models.command("import")
 @click.argument("file", type=options.input_path)
-@click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to train from."
-)
+@click.option("-o", "--output", required=True, type=options.output_folder, help="Folder to train from.")
 @options.network
 @click.option("--config", type=options.input_path, help="Training settings in TOML, instead of --network.")
 @click.option("--modalities", metavar="NAME[,NAME...]", help="Of rgb, ndvi, nir, dem; if not given, the settings' own.")

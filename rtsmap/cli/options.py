@@ -1,10 +1,48 @@
 """Options that mean the same in every command."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+
+#: No chip is larger, px; `rtsmap.config` has the same bound, and a test compares them.
+LARGEST_CHIP = 16_384
+
+
+class Real(click.FloatRange):
+    """A finite number within bounds; `nan` and `inf`, which Python takes for numbers, are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse, and refuse what is not finite or out of bounds."""
+        number = click.FLOAT.convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return float(super().convert(number, param, ctx))
+
+
+class NamedPath(click.Path):
+    """A path whose name is text: what is not UTF-8 can be written into no layer and no record."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check as click does, and the name."""
+        name = os.fspath(value)
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
+            self.fail(f"the name {shown} is not UTF-8; rename the file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+share = Real(0, 1)
+not_negative = Real(0)
+positive = Real(0, min_open=True)
+pixel_m = Real(0.1, 1000)
+chip_px = click.IntRange(32, LARGEST_CHIP)
+overlap_px = click.IntRange(0, LARGEST_CHIP)
 
 model = click.option(
     "--model", default="rts-mini", show_default=True, metavar="NAME|DIR", help="A model's name, or its folder."
@@ -102,8 +140,9 @@ FUSIONS = (
     "residual_cross",
 )
 
-output_path = click.Path(dir_okay=False, path_type=Path)
-input_path = click.Path(path_type=Path)
+output_path = NamedPath(dir_okay=False, path_type=Path)
+output_folder = NamedPath(file_okay=False, path_type=Path)
+input_path = NamedPath(path_type=Path)
 
 aoi = click.option("--aoi", type=input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
 aoi_layer = click.option("--aoi-layer", metavar="NAME", help="Layer of --aoi, where its file has several.")
@@ -120,38 +159,12 @@ mask = click.option(
 bands = click.option(
     "--bands", type=BandNumbers(), help="Band numbers of a scene that does not name them, counted from 1."
 )
-
-
-class FiniteNumber(click.ParamType[float]):
-    """A number that is neither infinite nor NaN.
-
-    Args:
-        above_zero: whether it must be above 0.
-    """
-
-    def __init__(self, *, above_zero: bool = False) -> None:
-        self.above_zero = above_zero
-        self.name = "float"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse, and refuse what is no number or out of range."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number) or (self.above_zero and number <= 0):
-            self.fail(f"{value} is not a number{' above 0' if self.above_zero else ''}", param, ctx)
-        return number
-
-
 scale = click.option(
-    "--scale",
-    type=FiniteNumber(above_zero=True),
-    help="Reflectance per digital number, such as 1e-4.  [default: the product's]",
+    "--scale", type=positive, help="Reflectance per digital number, such as 1e-4.  [default: the product's]"
 )
 offset = click.option(
     "--offset",
-    type=FiniteNumber(),
+    type=Real(),
     help="Reflectance of the number 0, such as -0.1 for Sentinel-2 since baseline 04.00."
     "  [default: the product's, or 0]",
 )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.scenes import check_distinct, one_by_one, say_failed
+from rtsmap.failures import readable
 
 if TYPE_CHECKING:
     from rtsmap.batching import Batching
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
     from rtsmap.layer import SceneResult
     from rtsmap.predict import Options
     from rtsmap.profile import Profile
+
+#: Threads for each core that anybody could want.
+_THREADS_PER_CORE = 4
+
+#: Less of what was observed is the roughness of its outlines.
+_SHARE_SEEN_AGAIN, _LEAST_SEEN_AGAIN_KM2 = 0.001, 0.05
+
+
+def _for_the_cores(_context: click.Context, _parameter: click.Parameter, threads: int | None) -> int | None:
+    from rtsmap.machine import cores
+
+    if threads is not None and threads > (most := _THREADS_PER_CORE * cores()):
+        raise click.BadParameter(f"{threads} threads are too many for {cores()} cores; give at most {most}")
+    return threads
 
 
 @click.command()
@@ -32,18 +48,21 @@ if TYPE_CHECKING:
     help="Chips in a call of the network.  [default: what half of the GPU's memory takes; 1 on a CPU]",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), help="Threads of the network on a CPU.  [default: one for each core]"
+    "--threads",
+    type=click.IntRange(1),
+    callback=_for_the_cores,
+    help="Threads of the network on a CPU.  [default: one for each core]",
 )
-@click.option("--score", type=click.FloatRange(0, 1), help="Lowest score that is kept.  [default: the model's]")
+@click.option("--score", type=options.share, help="Lowest score that is kept.  [default: the model's]")
 @click.option(
-    "--min-area", type=click.FloatRange(0), help="Smallest slump that is kept, m2.  [default: the model's, or 300]"
+    "--min-area", type=options.not_negative, help="Smallest slump that is kept, m2.  [default: the model's, or 300]"
 )
 @options.mask
 @options.bands
 @options.scale
 @options.offset
-@click.option("--chip-size", type=click.IntRange(32), help="Side of a chip, px.  [default: the model's]")
-@click.option("--overlap", type=click.IntRange(0), help="Pixels that chips share.  [default: the model's]")
+@click.option("--chip-size", type=options.chip_px, help="Side of a chip, px.  [default: the model's]")
+@click.option("--overlap", type=options.overlap_px, help="Pixels that chips share.  [default: the model's]")
 @options.aoi
 @options.aoi_layer
 @options.dem
@@ -98,7 +117,7 @@ def predict(
     from rtsmap.machine import share_cores
 
     share_cores(threads)  # before any library that counts them is imported
-    from rtsmap.batching import fitting
+    from rtsmap.batching import check_memory, fitting
     from rtsmap.layer import output_files
     from rtsmap.models import find_model, verify
     from rtsmap.predict import Options, dem_for
@@ -119,9 +138,11 @@ def predict(
     if card.calibration and card.calibration.views != flips:
         views = card.calibration.views
         click.echo(f"rtsmap: scores of {card.name} are probabilities with --flips {views}, not with {flips}", err=True)
-    batching = fitting(device, settings.for_model(card).chip_size)
+    sizes = settings.for_model(card)
+    batching = fitting(device, sizes.chip_size)
     if batch_size:
         batching = batching._replace(batch_size=batch_size)
+    check_memory(device, batching, sizes.chip_size)
     if output is None or dry_run:
         _plan(scenes, folder, card, settings, device, flips, runtime, batching)
         return
@@ -179,32 +200,29 @@ def run(
     profile: "Profile | None" = None,
 ) -> list["SceneResult"]:
     """Predict, write, and print the summary; what `rtsmap demo` does too."""
-    from rtsmap.errors import RtsmapError, SomeScenesFailedError
     from rtsmap.layer import write_layer
     from rtsmap.predict import draw, provenance
     from rtsmap.profile import Profile
+    from rtsmap.together import check_layer
 
     start, profile = time.perf_counter(), profile or Profile()
     results: list[SceneResult] = []
-    done: list[str] = []
-    for scene in scenes:
-        try:
-            results.append(_predict_one(scene, card, detector, settings, batching, profile))
-            done.append(scene)
-        except RtsmapError as error:
-            if len(scenes) == 1:
-                raise
-            click.echo(f"rtsmap: {error}", err=True)
-    if not results:
-        raise RtsmapError(f"none of the {len(scenes)} scenes could be mapped")
+
+    def map_one(scene: str) -> str:
+        result = _predict_one(scene, card, detector, settings, batching, profile)
+        check_layer(results[0] if results else result, result)
+        results.append(result)
+        return scene
+
+    check_distinct(scenes, settings)
+    done, failures = one_by_one(scenes, map_one)
     with profile.stage("write"):
         write_layer(output, results, provenance(done, card, settings, command))
     if preview:
         draw(preview, scenes[0], results[0], settings)
     _summarise(results, output, preview, time.perf_counter() - start)
     _warn_of_clouds([result.info.scene_id for result in results if result.cloud_fraction is None], settings)
-    if len(done) < len(scenes):
-        raise SomeScenesFailedError(f"{len(scenes) - len(done)} of {len(scenes)} scenes failed; the others are written")
+    say_failed(failures, scenes, "the others are written")
     return results
 
 
@@ -227,6 +245,8 @@ def _predict_one(
 
 
 def _summarise(results: list["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:
+    from rtsmap.together import seen_again_km2
+
     for result in results:
         count = len(result.slumps)
         click.echo(f"{result.info.scene_id}: {count} slumps in {result.observed_km2:.1f} km2 observed")
@@ -234,7 +254,13 @@ def _summarise(results: list["SceneResult"], output: Path, preview: Path | None,
             click.echo("nothing to do: no clear pixel of the scene lies in the area asked for", err=True)
     total = sum(len(result.slumps) for result in results)
     area = sum(result.observed_km2 for result in results)
-    click.echo(f"{total} slumps, {area:.1f} km2 observed, {seconds:.1f} s -> {output}")
+    again = seen_again_km2(results)
+    twice = (
+        f", {again:.1f} km2 of them more than once"
+        if again > max(_LEAST_SEEN_AGAIN_KM2, _SHARE_SEEN_AGAIN * area)
+        else ""
+    )
+    click.echo(f"{total} slumps, {area:.1f} km2 observed{twice}, {seconds:.1f} s -> {output}")
     if preview:
         click.echo(f"preview -> {preview}")
 
@@ -263,7 +289,8 @@ def _plan(
 ) -> None:
     from rtsmap.predict import plan_scene, seconds_per_chip
 
-    plans = [plan_scene(scene, card, settings) for scene in scenes]
+    check_distinct(scenes, settings)
+    plans, failures = one_by_one(scenes, lambda scene: plan_scene(scene, card, settings))
     detector = load(folder, card, settings, device, flips, runtime, batching)
     each = seconds_per_chip(detector, card, settings, batching)
     for plan in plans:
@@ -272,6 +299,7 @@ def _plan(
     chips = sum(plan.chips for plan in plans)
     click.echo(f"{chips} chips, about {chips * each:.0f} s on this machine ({each:.2f} s a chip); nothing was written")
     _warn_of_clouds([plan.scene_id for plan in plans if not plan.clouds_masked], settings)
+    say_failed(failures, scenes, "the plan is that of the others")
 
 
 def _command(
@@ -287,4 +315,4 @@ def _command(
     for name in ("score", "scale", "offset", "chip_size", "overlap", "aoi", "aoi_layer", "dem"):
         if (value := getattr(settings, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
+    return shlex.join(map(readable, words))

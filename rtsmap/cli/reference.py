@@ -11,7 +11,8 @@ HEAD = """# Command line
 Generated from the code by `make docs`; do not edit.
 
 Exit codes: 0 done (no slump is done), 1 failure, 2 bad input or usage, 3 some scenes failed, 75 interrupted (run the
-same command again). Results go to standard output, progress and messages to standard error.
+same command again). A failure is one line; with `RTSMAP_DEBUG=1` in the environment it comes after a traceback. Results
+go to standard output, progress and messages to standard error.
 """
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from rtsmap import bands
 from rtsmap.config import ModelCard
 from rtsmap.errors import InputError, ModelError
 from rtsmap.machine import network_threads
@@ -19,6 +20,11 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
 
 _ERRORS_ONLY = 3
+_EXPORT_AGAIN = "make it again with rtsmap export onnx"
+
+#: What the graph takes and gives; `network.exporting` writes it so.
+_INPUTS, _OUTPUTS = {"chips", "min_score"}, {"boxes", "scores", "masks", "chip_indices"}
+_AXES = 4
 
 
 class OnnxDetector:
@@ -47,6 +53,7 @@ class OnnxDetector:
             raise InputError(
                 "--device cuda: ONNX Runtime cannot start CUDA here; use --device cpu, or see rtsmap doctor"
             )
+        _check_graph(file, self._session, len(bands.channels(card.input.modalities)))
         made_of = self._session.get_modelmeta().custom_metadata_map.get("weights_sha256")
         if made_of != card.sha256:
             raise ModelError(
@@ -79,8 +86,9 @@ class OnnxDetector:
         try:
             return self._computed({"chips": chips, "min_score": self._min_score})
         except Exception as error:  # ONNX Runtime's errors have no class in common
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{self._file}: ONNX Runtime failed on a chip ({reason}); try --runtime torch") from error
+            raise ModelError(
+                f"{self._file}: ONNX Runtime failed on a chip ({_first_line(error)}); try --runtime torch"
+            ) from error
 
     def _computed(self, inputs: dict[str, FloatArray]) -> list[Any]:
         if self.provider == CPU:
@@ -119,6 +127,7 @@ def gpus() -> int:
 
 
 def _session(file: Path, provider: str, threads: int) -> Any:
+    onnxruntime.disable_telemetry_events()  # for programs that imported it before rtsmap, which switches it off
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads  # said outright, they are not tied to cores that others may use
@@ -129,6 +138,20 @@ def _session(file: Path, provider: str, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(file, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise ModelError(f"{file}: ONNX Runtime cannot load it ({_first_line(error)}); {_EXPORT_AGAIN}") from error
+
+
+def _check_graph(file: Path, session: Any, channels: int) -> None:
+    """Check that a graph is a detector for as many channels, before a chip goes through it."""
+    inputs = {one.name: one.shape for one in session.get_inputs()}
+    outputs = {one.name for one in session.get_outputs()}
+    if inputs.keys() != _INPUTS or not outputs >= _OUTPUTS or len(inputs["chips"]) != _AXES:
+        raise ModelError(f"{file}: is no detector of rtsmap; {_EXPORT_AGAIN}")
+    if inputs["chips"][1] not in (channels, None) and not isinstance(inputs["chips"][1], str):
         raise ModelError(
-            f"{file}: ONNX Runtime cannot load it ({str(error).splitlines()[0]}); export it again"
-        ) from error
+            f"{file}: takes {inputs['chips'][1]} channels, but the model's card names {channels}; {_EXPORT_AGAIN}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -10,6 +10,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from rtsmap.errors import SceneError
+from rtsmap.failures import readable
 
 #: `GTIFF_DIR:2:image.tif`, `SENTINEL2_L2A:...:10m:EPSG_32607`, `NETCDF:"cube.nc":red`; a drive has one letter alone.
 _DRIVER_PREFIX = re.compile(r"[A-Z][A-Z0-9_]+:(?!//)")
@@ -66,14 +67,23 @@ def open_raster(path: str) -> Any:
     """Open a dataset.
 
     Raises:
-        SceneError: it is not there, or GDAL knows no such format.
+        SceneError: it is not there, GDAL knows no such format, or its numbers are complex.
     """
     # Without it GDAL asks a server for the list of the folder; with it, it would miss the sidecars of local files.
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
     try:
         with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who needs a place says so, as an error
-            return rasterio.open(path)
+            return _of_real_numbers(path, rasterio.open(path))
+    except UnicodeEncodeError as error:
+        raise SceneError(f"{readable(path)}: its name is not UTF-8; rename it") from error
     except RasterioIOError as error:
         what = "cannot be reached or is not a raster" if is_remote(path) else "is not a raster that can be read"
         raise SceneError(f"{path}: {what} ({error}); give a GeoTIFF") from error
+
+
+def _of_real_numbers(path: str, dataset: Any) -> Any:
+    if any(name.startswith("complex") for name in dataset.dtypes):
+        dataset.close()
+        raise SceneError(f"{path}: holds complex numbers, as radar products do; give surface reflectance")
+    return dataset

@@ -11,7 +11,6 @@ import numpy as np
 import rasterio
 import rasterio.windows
 from numpy.typing import NDArray
-from pyproj import CRS
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import RasterioIOError
 
@@ -21,8 +20,9 @@ from rtsmap.records import BoolArray, Grid, Pixels, PixelSource, SceneInfo, Wind
 from rtsmap.scene.calibration import Calibration
 from rtsmap.scene.elevation import Elevation
 from rtsmap.scene.files import check_placed
-from rtsmap.scene.ground_distance import is_on_earth, pixel_size_m
+from rtsmap.scene.ground_distance import pixel_size_m
 from rtsmap.scene.masks import OpenMask
+from rtsmap.scene.placed import check_on_earth, crs_of
 from rtsmap.scene.resample import ResampledSource
 
 _SMALLEST_CACHE = 32 << 20  # bytes
@@ -40,13 +40,8 @@ def grid_of(path: str, dataset: Any) -> Grid:
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         turned = "rotated" if transform.b or transform.d else "not north-up"
         raise SceneError(f"{path}: is {turned}; make it north-up with gdalwarp first")
-    grid = Grid(CRS.from_wkt(dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
-    if grid.crs.is_engineering or not is_on_earth(grid):
-        x, y = transform @ (grid.width / 2, grid.height / 2)
-        raise SceneError(
-            f"{path}: its centre, {x:g}, {y:g} in {grid.crs.name}, is no place on the Earth; "
-            "give it the right CRS and position with gdal_translate -a_srs and -a_ullr"
-        )
+    grid = Grid(crs_of(path, dataset.crs.to_wkt()), transform, dataset.height, dataset.width)
+    check_on_earth(path, grid)
     return grid
 
 

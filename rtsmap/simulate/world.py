@@ -64,6 +64,9 @@ class World:
     drawing: tuple[int, ...] = ()
 
 
+#: As many slumps may be asked for; more would be tried for hours, and find no ground. Chosen.
+_FEW, _MOST_PER_KM2 = 200, 50
+
 #: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
 PARTS = ("frame", "land", "slumps", "others", "paint", "sky", "succession", "look")
 
@@ -93,13 +96,13 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
     """The acquisition that the options ask for.
 
     Raises:
-        InputError: an unknown region, or a place or size out of range.
+        InputError: an unknown region, a place or size out of range, or more slumps than fit.
     """
     if options.size_km is not None and options.pixels is not None:
         raise InputError("--size-km and --pixels both say how large the scene is; give one of them")
     region = region_named(options.region)
     lon, lat = options.at or (region.lon, region.lat)
-    return make_frame(
+    frame = make_frame(
         rng,
         lon=lon,
         lat=lat,
@@ -109,6 +112,8 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
         pixels=options.pixels,
         bands=options.bands,
     )
+    check_number(options.slumps or 0, frame.footprint)
+    return frame
 
 
 def sky_of(options: SceneOptions, rng: np.random.Generator, frame: Frame) -> Sky:
@@ -125,17 +130,31 @@ def make_scenery(options: SceneOptions, ground: Ground, footprint: Polygon, snow
         ground: surveyed.
         footprint: where the features lie.
         snow: as of `late_snow`.
+
+    Raises:
+        InputError: more slumps than the footprint holds.
     """
     region, library = region_named(options.region), load_library()
     slump_rng, other_rng = stream(options, "slumps"), stream(options, "others")
     drawn = number_of_slumps(slump_rng, footprint.area / 1e6, options.density)
     count = drawn if options.slumps is None else options.slumps
+    check_number(count, footprint)
     slumps = place_slumps(slump_rng, ground, region, library, footprint, count)
     paths, sizes = lines.stream_lines(other_rng, ground.land)
     others = lookalikes.place_lookalikes(other_rng, ground, region, library, footprint, slumps, paths, snow)
     features: list[Feature] = [*others, *slumps]
     beds, tracks = lines.stream_beds(paths, sizes), lines.roads(other_rng, region, footprint)
     return Scenery(in_order(features), tuple(beds), tuple(tracks))
+
+
+def check_number(slumps: int, footprint: Polygon) -> None:
+    """Check that a footprint may hold so many slumps.
+
+    Raises:
+        InputError: it does not.
+    """
+    if slumps > (most := max(_FEW, round(footprint.area / 1e6 * _MOST_PER_KM2))):
+        raise InputError(f"{slumps} slumps are more than this ground holds; ask for {most} at most, or a lower density")
 
 
 def late_snow(frame: Frame) -> float:

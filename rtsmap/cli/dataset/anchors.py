@@ -11,7 +11,9 @@ from rtsmap.cli import options
 @click.argument("dataset", type=options.input_path)
 @click.option("--config", type=options.input_path, help="Training settings in TOML, whose anchors are judged too.")
 @click.option("--without", multiple=True, metavar="SITE|FOLD", help="Leave it out; repeatable.")
-@click.option("--per-level", type=click.IntRange(1), default=2, show_default=True, help="Anchor sizes on each level.")
+@click.option(
+    "--per-level", type=click.IntRange(1, 16), default=2, show_default=True, help="Anchor sizes on each level."
+)
 def anchors(dataset: Path, config: Path | None, without: tuple[str, ...], per_level: int) -> None:
     """Derive the network's anchors from the slumps of DATASET.
 

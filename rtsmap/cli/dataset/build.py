@@ -29,28 +29,30 @@ if TYPE_CHECKING:
 @click.option("--site-field", metavar="NAME", help="Field with the site.")
 @click.option("--uid-field", metavar="NAME", help="Field with the id of each outline.")
 @click.option("--site", metavar="NAME", help="Site of all scenes.  [default: that of the table or of the labels]")
-@click.option("--days", type=click.IntRange(0), default=30, show_default=True, help="Between scene and label at most.")
+@click.option(
+    "--days", type=click.IntRange(0, 36_500), default=30, show_default=True, help="Between scene and label at most."
+)
 @click.option("--any-date", is_flag=True, help="Match labels by place alone.")
-@click.option("--chip-size", type=click.IntRange(32), default=256, show_default=True, help="Side of a chip, px.")
-@click.option("--overlap", type=click.IntRange(0), default=0, show_default=True, help="Pixels that chips share; even.")
-@click.option("--gsd", type=click.FloatRange(0, min_open=True), metavar="M", help="Resample to pixels of this size, m.")
+@click.option("--chip-size", type=options.chip_px, default=256, show_default=True, help="Side of a chip, px.")
+@click.option("--overlap", type=options.overlap_px, default=0, show_default=True, help="Pixels that chips share; even.")
+@click.option("--gsd", type=options.pixel_m, metavar="M", help="Resample to pixels of this size, m.")
 @click.option(
     "--min-visible",
-    type=click.FloatRange(0, 1),
+    type=options.share,
     default=0.3,
     show_default=True,
     help="Part of a slump that a chip shows; of less it is neither slump nor background.",
 )
 @click.option(
     "--min-valid",
-    type=click.FloatRange(0, 1),
+    type=options.share,
     default=0.05,
     show_default=True,
     help="Part of a chip that is observed, unless it holds a slump.",
 )
 @click.option(
     "--negatives",
-    type=click.FloatRange(0),
+    type=options.not_negative,
     metavar="N",
     help="Chips without a slump for each with one.  [default: all]",
 )
@@ -72,7 +74,7 @@ if TYPE_CHECKING:
     "--modality-files", is_flag=True, help="Also write RGB, NDVI, NIR and mask of each chip, for other software."
 )
 @options.dem
-@click.option("--shards", type=click.IntRange(1), metavar="N", help="Write tar files of N chips each.")
+@click.option("--shards", type=click.IntRange(1, 1_000_000), metavar="N", help="Write tar files of N chips each.")
 @options.overwrite
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 def build(

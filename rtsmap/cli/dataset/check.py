@@ -11,7 +11,7 @@ from rtsmap.cli import options
 @click.argument("folder", metavar="DATASET", type=options.input_path)
 @click.option(
     "--gap-m",
-    type=click.FloatRange(0),
+    type=options.not_negative,
     default=1000.0,
     show_default=True,
     help="Images of different folds that are nearer, in metres, are an error.",

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="The data set.")
+@click.argument("source", type=options.input_path)
+@click.option("-o", "--output", required=True, type=options.output_folder, help="The data set.")
 @click.option(
     "--form",
     type=click.Choice(["paper", "coco"]),
     required=True,
     help="paper: a folder of GeoTIFFs (RGB, NDVI, NIR) with binary masks; coco: a JSON file and its images.",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="coco: folder of the images, if not that of SOURCE.")
+@click.option("--images", type=options.input_path, help="coco: folder of the images, if not that of SOURCE.")
 @click.option("--category", multiple=True, metavar="NAME", help="coco: take this category only; repeatable.")
 @click.option(
     "--bands",
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--scale",
-    type=options.FiniteNumber(above_zero=True),
+    type=options.positive,
     help="Reflectance per digital number.  [default: the file's; else 1e-4, 1 for floats, 1/255 for 8 bit]",
 )
 @options.offset
-@click.option("--gsd", type=click.FloatRange(0, min_open=True), metavar="M", help="Pixel size of images without a CRS.")
+@click.option("--gsd", type=options.pixel_m, metavar="M", help="Pixel size of images without a CRS.")
 @click.option("--site", help="Site of all images.  [default: their subfolder, or all]")
 @click.option("--site-from-name", metavar="REGEX", help="Find the site in each file's name (first group, or all).")
 @click.option("--scene-from-name", metavar="REGEX", help="Likewise the scene that an image was cut from.")
-@click.option("--shards", type=click.IntRange(1), metavar="N", help="Pack N images into a tar file.")
+@click.option("--shards", type=click.IntRange(1, 1_000_000), metavar="N", help="Pack N images into a tar file.")
 @options.overwrite
 def import_(
     source: Path,

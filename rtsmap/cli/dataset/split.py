@@ -22,6 +22,7 @@ class Fractions(click.ParamType[dict[str, float]]):
             return value
         try:
             shares = {name.strip(): float(share) for name, share in (part.split("=") for part in value.split(","))}
+            shares = {name: options.share.convert(share, param, ctx) for name, share in shares.items()}
         except ValueError:
             self.fail(f"{value!r} does not look like train=0.7,val=0.15,test=0.15", param, ctx)
         return shares
@@ -39,9 +40,9 @@ class Fractions(click.ParamType[dict[str, float]]):
     help="What stays in one fold; a block is all images that lie nearer than --gap-m, in a chain.",
 )
 @click.option(
-    "--gap-m", type=click.FloatRange(0), default=1000.0, show_default=True, help="Gap between blocks, in metres."
+    "--gap-m", type=options.not_negative, default=1000.0, show_default=True, help="Gap between blocks, in metres."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of equal groups.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order of equal groups.")
 @options.overwrite
 def split(
     folder: Path,

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("predicted", type=options.input_path)
 @click.argument("labels", type=options.input_path)
-@click.option(
-    "--iou", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Overlap that counts as found."
-)
+@click.option("--iou", type=options.share, default=0.5, show_default=True, help="Overlap that counts as found.")
 @click.option(
     "--score",
-    type=click.FloatRange(0, 1),
+    type=options.share,
     help="Count polygons from this score on; without it all, and a table shows other scores.",
 )
 @options.labels_layer

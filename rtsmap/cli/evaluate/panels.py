@@ -37,11 +37,13 @@ class NamedFile(click.ParamType[tuple[str, Path]]):
 @click.option("--images", multiple=True, metavar="NAME", help="Show this image; may be repeated.")
 @click.option("--count", type=click.IntRange(1), default=6, show_default=True, help="Without --images: show this many.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Without --images: another one gives other images."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Without --images: another one gives other images.",
 )
-@click.option(
-    "--score", type=click.FloatRange(0, 1), help="Draw detections from here on.  [default: each model's best F1]"
-)
+@click.option("--score", type=options.share, help="Draw detections from here on.  [default: each model's best F1]")
 @click.option("-o", "--output", required=True, type=options.output_path, help="PNG to write.")
 @options.overwrite
 def panels(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 output_folder = click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.output_folder,
     metavar="FOLDER",
     help="Also write scores and the precision-recall curve here.",
 )

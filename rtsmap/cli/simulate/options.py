@@ -12,6 +12,8 @@ from rtsmap.cli import options
 if TYPE_CHECKING:
     from rtsmap.simulate.world import SceneOptions
 
+_YEARS = (1900, 2100)
+
 # The names of rtsmap.simulate.regions.REGIONS; a test compares them.
 REGIONS = ("banks-island", "taimyr", "chukotka", "lena", "tuktoyaktuk", "herschel", "west-siberia")
 
@@ -44,9 +46,12 @@ class Day(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            return datetime.strptime(value, "%Y-%m-%d").date()
+            day = datetime.strptime(value, "%Y-%m-%d").date()
         except ValueError:
             self.fail(f"{value!r} is no date such as 2021-07-14", param, ctx)
+        if not _YEARS[0] <= day.year <= _YEARS[1]:
+            self.fail(f"{value}: give a day of the years {_YEARS[0]} to {_YEARS[1]}", param, ctx)
+        return day
 
 
 class Years(click.ParamType[tuple[int, ...]]):
@@ -66,31 +71,31 @@ class Years(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r} does not look like 2018,2019,2021", param, ctx)
 
 
+_SIDE_KM = options.Real(0, 10_000, min_open=True)
+
 _SCENE = (
     click.option("-o", "--output", type=options.input_path, required=True, metavar="FOLDER", help="Where files go."),
     click.option("--region", type=click.Choice(REGIONS), default="banks-island", show_default=True, help="Its look."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same scene."),
     click.option(
         "--size-km",
-        type=(click.FloatRange(0, min_open=True), click.FloatRange(0, min_open=True)),
+        type=(_SIDE_KM, _SIDE_KM),
         metavar="L W",
         help="Length and width of the footprint.  [default: 25 11.5]",
     ),
     click.option(
         "--pixels", type=(click.IntRange(1), click.IntRange(1)), metavar="W H", help="Size of the raster instead."
     ),
-    click.option(
-        "--gsd", type=click.FloatRange(0.5, 30), default=3.0, show_default=True, metavar="M", help="Pixel, m."
-    ),
+    click.option("--gsd", type=options.Real(0.5, 30), default=3.0, show_default=True, metavar="M", help="Pixel, m."),
     click.option("--bands", type=click.Choice(["4", "8"]), default="4", show_default=True, help="8: as of SuperDoves."),
     click.option("--at", type=Place(), help="Middle of the scene.  [default: a place in the region]"),
-    click.option("--clouds", type=click.FloatRange(0, 0.9), metavar="SHARE", help="Under clouds.  [default: drawn]"),
+    click.option("--clouds", type=options.Real(0, 0.9), metavar="SHARE", help="Under clouds.  [default: drawn]"),
     click.option("--no-clouds", is_flag=True, help="A clear sky."),
     click.option(
         "--slumps", type=click.IntRange(0), metavar="N", help="How many.  [default: drawn, as often as mapped]"
     ),
     click.option(
-        "--density", type=click.FloatRange(0), default=1.0, show_default=True, help="Factor of the slumps per area."
+        "--density", type=options.Real(0, 100), default=1.0, show_default=True, help="Factor of the slumps per area."
     ),
     options.overwrite,
 )

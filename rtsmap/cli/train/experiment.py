@@ -13,7 +13,7 @@ TABLES = ("table1", "table2", "table3", "table4", "table5")
 @click.command()
 @click.argument("table", type=click.Choice(TABLES))
 @click.argument("dataset", type=options.input_path)
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Of all models.")
+@click.option("-o", "--output", type=options.output_folder, required=True, help="Of all models.")
 @click.option(
     "--test", multiple=True, metavar="SITE|FOLD", help="Leave it out and score on it; repeatable.  [default: all folds]"
 )

@@ -26,9 +26,7 @@ def training_options(command: Command) -> Command:
     for decorate in reversed(
         (
             click.argument("dataset", type=options.input_path),
-            click.option(
-                "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Of the model."
-            ),
+            click.option("-o", "--output", type=options.output_folder, required=True, help="Of the model."),
             click.option(
                 "--without", multiple=True, metavar="SITE|FOLD", help="Leave it out, to test on it; repeatable."
             ),

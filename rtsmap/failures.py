@@ -1,0 +1,60 @@
+"""What nobody foresaw, as one clear line: the failure of a scene, or of the whole command."""
+
+import errno
+import os
+import traceback
+
+from rtsmap.errors import InputError, RtsmapError
+
+#: Set in the environment, it shows where in the code a failure arose.
+DEBUG = "RTSMAP_DEBUG"
+
+#: What the system answers when the user named a file that cannot be read.
+_OF_A_NAME = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+
+
+class UnforeseenError(RtsmapError):
+    """A failure that rtsmap has no message of its own for."""
+
+
+def explained(error: Exception, subject: str = "") -> RtsmapError:
+    """An exception as a failure with one clear line.
+
+    Args:
+        error: anything; what rtsmap raises on purpose keeps its kind, and so its exit code.
+        subject: what was worked on, such as a scene's path; the line begins with it where it does not name it already.
+
+    Returns:
+        An `InputError` for what a file or its name causes, an `UnforeseenError` for the rest.
+    """
+    name = readable(subject)
+    if isinstance(error, RtsmapError):
+        return error if name in readable(str(error)) else type(error)(f"{name}: {error}")
+    of_input = isinstance(error, UnicodeError | RecursionError) or getattr(error, "errno", None) in _OF_A_NAME
+    line = _reason(error)
+    return (InputError if of_input else UnforeseenError)(line if line.startswith(name) else f"{name}: {line}")
+
+
+def story(error: BaseException) -> str:
+    """Where in the code a failure arose, if the environment asks for it; else nothing."""
+    return "".join(traceback.format_exception(error)) if os.environ.get(DEBUG) else ""
+
+
+def readable(text: str) -> str:
+    r"""Text that every terminal and file takes: bytes of a file's name that are no UTF-8 become `\\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _reason(error: Exception) -> str:
+    said = readable(str(error)).strip().partition("\n")[0]
+    match error:
+        case MemoryError():
+            return f"the memory does not suffice ({said or 'none is left'}); free some, or give a smaller --chip-size"
+        case RecursionError():
+            return "is nested too deeply to be read; is it what it should be?"
+        case UnicodeError():
+            return f"a name or a text is not UTF-8 ({said}); rename the file or save it as UTF-8"
+        case OSError(strerror=str(reason)):
+            return f"{readable(str(error.filename))}: {reason}" if error.filename else reason
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"rtsmap cannot go on ({what}); {DEBUG}=1 in the environment shows where in the code"

@@ -1,0 +1,48 @@
+"""Whether the place of a raster can be true: a CRS of the Earth, and coordinates and pixels that fit it."""
+
+import math
+
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
+
+from rtsmap.errors import SceneError
+from rtsmap.records import Grid
+from rtsmap.scene.ground_distance import gsd_m
+
+#: Ground that a pixel of a scene or of an elevation model can cover, m along a side.
+PIXEL_M = (0.01, 20_000.0)
+
+_ADVICE = "mend its CRS and geotransform with gdal_translate -a_srs and -a_ullr"
+
+
+def crs_of(path: str, wkt: str) -> CRS:
+    """The CRS that a text describes.
+
+    Raises:
+        SceneError: it is none of a map plane or of longitude and latitude on the Earth.
+    """
+    try:
+        crs = CRS.from_wkt(wkt)
+        if crs.is_projected or crs.is_geographic:
+            Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+            return crs
+        what = f"its CRS is neither projected nor geographic ({crs.name}: {crs.type_name})"
+    except (CRSError, ProjError):
+        what = "its CRS is none of the Earth, or cannot be understood"
+    raise SceneError(f"{path}: {what}; reproject it to a map projection with gdalwarp -t_srs")
+
+
+def check_on_earth(path: str, grid: Grid) -> None:
+    """Check that the centre of a grid lies on the Earth, and that its pixels have a size that pixels can have.
+
+    Metres that are called degrees, or degrees that are called metres, do neither.
+
+    Raises:
+        SceneError: it does not, or they do not.
+    """
+    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
+    side = gsd_m(grid)
+    if not math.isfinite(side) or (grid.crs.is_geographic and not (-91 < y < 91 and -541 < x < 541)):
+        raise SceneError(f"{path}: its centre, {x:g}, {y:g} in {grid.crs.name}, is no place on the Earth; {_ADVICE}")
+    if not PIXEL_M[0] <= side <= PIXEL_M[1]:
+        raise SceneError(f"{path}: a pixel of {side:g} m cannot be; {_ADVICE}")
