@@ -52,8 +52,8 @@ def replacing_together(paths: Sequence[Path], *, overwrite: bool = True) -> Iter
     Raises:
         OutputError: see `replacing`.
     """
-    targets = [resolved(path) for path in paths]
     try:
+        targets = [target_of(path) for path in paths]
         with scratch_folder(targets[-1].parent) as folder:
             # not under their own names, which may leave no room for what SQLite adds to them
             temporary = [folder / f"{number}{path.suffix}" for number, path in enumerate(paths)]
@@ -66,6 +66,11 @@ def replacing_together(paths: Sequence[Path], *, overwrite: bool = True) -> Iter
 def resolved(path: Path) -> Path:
     """Where a path leads when all links are followed, whether there is something or not."""
     return Path(os.path.realpath(path))
+
+
+def target_of(path: Path) -> Path:
+    """What is to be replaced: of a link where it leads; else the path as the user wrote it, as messages show it."""
+    return resolved(path) if path.is_symlink() or path.name in ("", "..") else path
 
 
 def keep_beside(sources: Sequence[Path], wanted: Sequence[Path], why: str) -> OutputError:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rtsmap.errors import InputError, OutputError
-from rtsmap.files import free_name, keep_beside, rename_to_free, resolved
+from rtsmap.files import free_name, keep_beside, rename_to_free, resolved, target_of
 from rtsmap.inputs import local_paths
 from rtsmap.outputs import EXISTS, check_place
 from rtsmap.scratch import scratch_folder
@@ -50,9 +50,8 @@ def replacing_folder(path: Path, foreign: Foreign, *, overwrite: bool = False) -
         OutputError: the disk is full, the folder cannot be written, or another run was faster.
     """
     check_folder(path, foreign, overwrite=overwrite)
-    target = resolved(path)
     try:
-        with scratch_folder(target.parent) as temporary:
+        with scratch_folder(target_of(path).parent) as temporary:
             yield temporary
             _put_in_place(temporary, path, foreign, overwrite=overwrite)
     except OSError as error:
@@ -89,7 +88,7 @@ def _holds(folder: Path, file: Path) -> bool:
 
 def _put_in_place(temporary: Path, path: Path, foreign: Foreign, *, overwrite: bool) -> None:
     """The old folder is put aside, and comes back if the new one cannot take its place."""
-    target = resolved(path)
+    target = target_of(path)
     replaces = overwrite and target.exists()
     try:
         if replaces:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import stat
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -44,15 +45,25 @@ def local_paths(names: Iterable[Path | str | None]) -> list[Path]:
 
 
 def _spoken_of(name: str) -> Iterator[Path]:
-    if Path(name).exists():
+    if _mode(Path(name)):
         yield Path(name)
         return
     for part in filter(None, _PARTED.split(name)):
         for form in dict.fromkeys((part, part.lstrip("/"), f"/{part.lstrip('/')}")):
             path = Path(form)
-            yield from (one for one in (path, *path.parents) if one.is_file())  # an archive holds what follows
-            if form.strip("./") and path.is_dir():
+            yield from (
+                one for one in (path, *path.parents) if stat.S_ISREG(_mode(one))
+            )  # an archive holds what follows
+            if form.strip("./") and stat.S_ISDIR(_mode(path)):
                 yield path
+
+
+def _mode(path: Path) -> int:
+    """Of a file or folder; 0 where there is none, or where the name can be no path."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _names_in(folder: Path) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import combinations
@@ -37,8 +38,8 @@ def check_outputs(*outputs: Path | None, overwrite: bool, inputs: Iterable[Path 
     for path in wanted:
         read.check(path)
     for path in wanted:
-        _check_file(path, overwrite=overwrite)
         check_place(path)
+        _check_file(path, overwrite=overwrite)
 
 
 def check_place(path: Path) -> None:
@@ -63,7 +64,7 @@ def check_place(path: Path) -> None:
 
 def _check_apart(first: Path, second: Path) -> None:
     one, other = resolved(first), resolved(second)
-    if one == other or (one.exists() and other.exists() and one.samefile(other)):
+    if one == other or (_state(one) and _identity(one) == _identity(other)):
         raise InputError(f"{second}: would be written twice; give each output a name of its own")
     if one in other.parents or other in one.parents:
         raise InputError(f"{second}: would be in {first}, or that in it, which is to be a file; choose another name")
@@ -74,17 +75,16 @@ class _Read:
 
     def __init__(self, inputs: list[Path]) -> None:
         self._places = {resolved(path): path for path in inputs}
-        self._files = {(state.st_dev, state.st_ino): path for path in inputs if (state := _state(path))}
+        self._files = {_identity(path): path for path in inputs}
         self._folders = {place: path for place, path in self._places.items() if place.is_dir()}
 
     def check(self, path: Path) -> None:
         target = resolved(path)
-        state = _state(target)
-        read = self._places.get(target) or (self._files.get((state.st_dev, state.st_ino)) if state else None)
+        read = self._places.get(target) or (self._files.get(_identity(target)) if _state(target) else None)
         if read is not None:
             raise InputError(f"{path}: is an input of this command ({read}); choose another name")
         within = next((self._folders[folder] for folder in target.parents if folder in self._folders), None)
-        if within is not None and state and target.suffix.lower() not in _RESULTS:
+        if within is not None and _state(target) and target.suffix.lower() not in _RESULTS:
             raise InputError(f"{path}: may be part of the input {within}; choose another name")
 
 
@@ -95,15 +95,23 @@ def _state(path: Path) -> os.stat_result | None:
         return None
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None of one that is not there."""
+    state = _state(path)
+    return (state.st_dev, state.st_ino) if state else None
+
+
 def _check_file(path: Path, *, overwrite: bool) -> None:
     target = resolved(path)
-    if target.is_dir():
-        raise InputError(f"{path}: is a folder; give the name of a file")
-    if os.path.lexists(target):
-        if not target.is_file():
+    if state := _state(target):
+        if stat.S_ISDIR(state.st_mode):
+            raise InputError(f"{path}: is a folder; give the name of a file")
+        if not stat.S_ISREG(state.st_mode):
             raise InputError(f"{path}: is no ordinary file; choose another name")
         if not overwrite:
             raise InputError(f"{path}: {EXISTS}")
+    if target.is_symlink():
+        raise InputError(f"{path}: is a link that leads back to itself; remove it or choose another name")
     if used := in_use(target):
         raise InputError(
             f"{path}: {used.name} lies beside it, so that another program, such as QGIS, has it open or had it when it "
