@@ -110,7 +110,10 @@ def write_files(
     Raises:
         OutputError: the disk is full.
     """
-    counts = _write_rasters(world, temporary["image"], temporary["udm2"], workers, progress)
+    try:
+        counts = _write_rasters(world, temporary["image"], temporary["udm2"], workers, progress)
+    except rasterio.errors.RasterioError as error:
+        raise OutputError(f"{files['image']}: cannot be written ({error.__cause__ or error})") from error
     shares = {name: float(counts[band] / max(counts[-1], 1)) for name, band in _CLASSES.items()}
     metadata.write_json(temporary["json"], world.frame, shares)
     metadata.write_xml(temporary["xml"], world.frame, world.options.bands, shares)
@@ -124,25 +127,22 @@ def _write_rasters(
     """Pixels of each UDM2 class, and at the end of all valid ones."""
     counts = np.zeros(7, dtype=np.int64)
     places = _places(world)
-    try:
-        with ExitStack() as stack:
-            picture = stack.enter_context(_create(image, world, world.options.bands, "uint16"))
-            mask = stack.enter_context(_create(udm2, world, 8, "uint8"))
-            for done, ((row, column), tile) in enumerate(_painted(world, places, workers), start=1):
-                height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
-                window = Window(column, row, width, height)
-                numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
-                # Blocks that are never written become 0 when the file is closed, at a small part of the time.
-                if numbers.any():
-                    picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
-                filled = np.flatnonzero(classes.any(axis=(1, 2)))
-                mask.write(classes[filled], list(filled + 1), window=window)
-                counts[:6] += np.count_nonzero(classes[:6], axis=(1, 2))
-                counts[6] += np.count_nonzero(numbers[0])
-                if progress is not None:
-                    progress(done, len(places))
-    except rasterio.errors.RasterioError as error:
-        raise OutputError(f"{image}: cannot be written ({error})") from error
+    with ExitStack() as stack:
+        picture = stack.enter_context(_create(image, world, world.options.bands, "uint16"))
+        mask = stack.enter_context(_create(udm2, world, 8, "uint8"))
+        for done, ((row, column), tile) in enumerate(_painted(world, places, workers), start=1):
+            height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
+            window = Window(column, row, width, height)
+            numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
+            # Blocks that are never written become 0 when the file is closed, at a small part of the time.
+            if numbers.any():
+                picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
+            filled = np.flatnonzero(classes.any(axis=(1, 2)))
+            mask.write(classes[filled], list(filled + 1), window=window)
+            counts[:6] += np.count_nonzero(classes[:6], axis=(1, 2))
+            counts[6] += np.count_nonzero(numbers[0])
+            if progress is not None:
+                progress(done, len(places))
     return counts
 
 
