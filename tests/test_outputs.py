@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import geopandas
 import pytest
+import shapely
 
 from rtsmap.errors import InputError, OutputError
 from rtsmap.files import replacing, replacing_together
@@ -15,6 +17,10 @@ from rtsmap.folders import check_folder, replacing_folder
 from rtsmap.outputs import check_outputs
 from rtsmap.scratch import PREFIX, scratch_folder
 from tests.datasets import write_dataset
+from tests.detectors import tundra
+from tests.scenes import clear_udm2, write_planetscope
+
+MODEL = Path(__file__).parent.parent / "models" / "rts-mini"
 
 SCENE = "order/20210714_221320_10_2413_3B_AnalyticMS_SR.tif"
 FILES = (
@@ -338,3 +344,86 @@ def test_a_scratch_folder_that_is_lost_on_the_way_is_no_harm(tmp_path):
     with scratch_folder(tmp_path) as folder:
         assert time.time() - folder.stat().st_mtime < 60
     assert list(tmp_path.iterdir()) == []
+
+
+# --- commands
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes") / "order"
+    return write_planetscope(folder, tundra(150, 160, [(30, 30, 40, 40)]), udm2=clear_udm2(150, 160))
+
+
+@pytest.fixture(scope="module")
+def labels(scene):
+    path = scene.parent.parent / "labels.gpkg"
+    box = shapely.box(570_090, 7_719_790, 570_210, 7_719_910)
+    geopandas.GeoDataFrame(geometry=[box], crs="EPSG:32607").to_file(path, layer="labels")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("predict {scene} -o x.gpkg --preview x.gpkg", "x.gpkg: would be written twice"),
+        ("predict {scene} -o x.parquet --profile x_observed.parquet", "x_observed.parquet: would be written twice"),
+        ("predict {scene} -o x.gpkg --preview {scene}", "SR.tif: is an input"),
+        ("predict {scene} -o x.gpkg --profile {order}/20210714_221320_10_2413_metadata.json", "is an input"),
+        ("predict {order} -o x.gpkg --profile {order}/20210714_221320_10_2413_metadata.json", "may be part of the"),
+        ("predict {scene} -o {labels} --aoi {labels}", "labels.gpkg: is an input"),
+        ("predict {scene} GPKG:{labels}:labels -o {labels}", "labels.gpkg: is an input"),
+        ("predict {scene} -o x.gpkg --preview {model}/model.toml", "model.toml: is an input"),
+        ("predict {scene} -o " + "n" * 251 + ".gpkg", "the name is too long"),
+        ("predict {scene} -o " + "n" * 244 + ".parquet", "the name is too long"),  # its second file's
+        ("evaluate maps {labels} {labels} --matches {labels}", "labels.gpkg: is an input"),
+        ("evaluate chips {set} --detections d/detections.json -o d", "detections.json: is an input"),
+        ("evaluate panels {set} --detections a=d/detections.json -o d/detections.json", "is an input"),
+        ("dataset stats {set} --png {set}/annotations.json", "annotations.json: is an input"),
+        ("dataset stats {set} --png {set}/images/taimyr-0.tif", "images/taimyr-0.tif: may be part of the input"),
+        ("dataset build {scene} --labels {labels} --any-date --site s -o .", "is or holds the working folder"),
+        ("dataset build {scene} --labels {labels} --any-date --site s -o {order}", "an input of this command"),
+        ("dataset build {scene} --labels {labels} --any-date --site s -o d", "what this command does not write"),
+        ("dataset import {set} --form paper -o {set}", "an input of this command"),
+        ("export onnx {model} -o {model}/weights.safetensors", "weights.safetensors: is an input"),
+        ("models import d/weights.safetensors -o d --network mini", "weights.safetensors: is an input"),
+    ],
+)  # fmt: skip
+def test_commands_refuse_outputs_that_would_destroy(rtsmap, place, scene, labels, command, message):
+    Path("d").mkdir()
+    for name in ("d/detections.json", "d/weights.safetensors"):
+        Path(name).write_text("[]")
+    data = write_dataset(place / "set", per_site=1).folder if "{set}" in command else "set"
+    words = command.format(scene=scene, order=scene.parent, labels=labels, set=data, model=MODEL).split()
+    before = {path: path.read_bytes() for path in (scene, labels, *scene.parent.iterdir())}
+    code, _, err = rtsmap(*words, *(["--overwrite"]))
+    assert (code, message in err) == (2, True), err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_training_writes_over_nothing(rtsmap, tmp_path):
+    data = write_dataset(tmp_path / "set", per_site=1).folder
+    for name, text in (("losses.csv", "year,loss of ice\n"), ("card.md", "mine"), ("weights.safetensors", "mine")):
+        folder = tmp_path / f"with {name}"
+        folder.mkdir()
+        (folder / name).write_text(text)
+        code, _, err = rtsmap("train", "unimodal", data, "-o", folder, "--modality", "rgb", "--set", "iterations=1")
+        assert (code, f"{name}: was not written by a training that goes on here" in err) == (2, True), err
+        assert (folder / name).read_text() == text
+
+
+def test_a_full_disk_leaves_nothing_of_a_series_or_a_data_set(rtsmap, scene, labels, tmp_path, monkeypatch):
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rtsmap.simulate.metadata.write_xml", full)
+    small = ("--pixels", 64, 64, "--slumps", 1, "--no-clouds")
+    code, _, err = rtsmap("simulate", "series", "-o", tmp_path / "years", "--years", "2019,2020", *small)
+    assert (code, "cannot be written (No space left" in err) == (1, True)
+    assert list((tmp_path / "years").iterdir()) == []
+    monkeypatch.setattr("rtsmap.dataset.modality_files._mask", full)
+    words = ("--labels", labels, "--any-date", "--site", "s", "--chip-size", 64, "--modality-files")
+    code, _, err = rtsmap("dataset", "build", scene, *words, "-o", tmp_path / "set")
+    assert (code, "set: cannot be written (No space left" in err) == (1, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["years"]
