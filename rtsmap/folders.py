@@ -30,8 +30,11 @@ def check_folder(path: Path, foreign: Foreign, *, overwrite: bool, inputs: Itera
         InputError: in one line, why not.
     """
     target = resolved(path)
-    if os.path.lexists(target):
-        _check_replaceable(path, target, foreign, overwrite=overwrite, inputs=local_paths(inputs))
+    try:
+        if os.path.lexists(target):
+            _check_replaceable(path, target, foreign, overwrite=overwrite, inputs=local_paths(inputs))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); choose another folder") from error
     check_place(path)
 
 
@@ -67,12 +70,12 @@ def _check_replaceable(path: Path, target: Path, foreign: Foreign, *, overwrite:
     for file in inputs:
         if _holds(target, file):
             raise InputError(f"{path}: holds {file}, an input of this command; choose another folder")
+    if os.path.ismount(target):
+        raise InputError(f"{path}: is a disk of its own and cannot be replaced; name a folder in it")
     if not any(target.iterdir()):
         return
     if not overwrite:
         raise InputError(f"{path}: {EXISTS}")
-    if os.path.ismount(target):
-        raise InputError(f"{path}: is a disk of its own and cannot be replaced; name a folder in it")
     if names := foreign(target):
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         raise InputError(
