@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -269,7 +270,7 @@ def test_a_full_disk_leaves_nothing_behind(scene, model, tmp_path):
 
 
 def test_a_layer_that_nobody_can_be_told_of_is_kept(scene, model, tmp_path):
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         process = run_in_background(scene, model, tmp_path / "out" / "slumps.gpkg", stdout=full)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 1
