@@ -269,9 +269,9 @@ def test_a_full_disk_leaves_nothing_behind(scene, model, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_layer_that_nobody_can_be_told_of_is_kept(scene, model, tmp_path):
+def test_a_layer_that_nobody_can_be_told_of_is_kept(scene, tmp_path):
     with Path("/dev/full").open("w") as full:
-        process = run_in_background(scene, model, tmp_path / "out" / "slumps.gpkg", stdout=full)
+        process = run_in_background(scene, "rts-mini", tmp_path / "out" / "slumps.gpkg", stdout=full)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "standard output cannot be written" in err
