@@ -15,12 +15,13 @@ DPI = 150
 
 
 @contextmanager
-def drawing(path: Path, size: tuple[float, float]) -> Iterator["Figure"]:
+def drawing(path: Path, size: tuple[float, float], *, overwrite: bool = True) -> Iterator["Figure"]:
     """A figure that is written as PNG when the block succeeds.
 
     Args:
         path: of the PNG.
         size: width and height, inches.
+        overwrite: whether it may be there; see `files.replacing`.
 
     Yields:
         An empty figure that makes room for its labels.
@@ -37,5 +38,5 @@ def drawing(path: Path, size: tuple[float, float]) -> Iterator["Figure"]:
         ) from error
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     yield figure
-    with replacing(path) as temporary:
+    with replacing(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, format="png")

@@ -52,6 +52,12 @@ def find_model(name: str) -> tuple[Path, ModelCard]:
     raise ModelError(f"{name}: no such model; there are {known}, or give a folder that holds a {CARD}")
 
 
+def model_files(folder: Path, card: ModelCard) -> list[Path]:
+    """The files that a model is read from, whether they are there or not."""
+    names = (CARD, card.weights, SETTINGS, *([card.onnx.file] if card.onnx else []))
+    return [folder / name for name in names]
+
+
 def verify(folder: Path, card: ModelCard) -> None:
     """Check that the weights, and the ONNX file where there is one, are those that the card speaks of.
 

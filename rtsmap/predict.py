@@ -209,7 +209,7 @@ def seconds_per_chip(detector: Detector, card: ModelCard, options: Options, batc
     return min(times) / math.prod(batching)
 
 
-def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> None:
+def draw(path: Path, scene_path: str, result: SceneResult, options: Options, *, overwrite: bool = True) -> None:
     """Draw the outlines of a scene over its colours, as PNG."""
     with _open(scene_path, options) as scene:
         pixels = scene.read_decimated(preview.MAX_SIDE)
@@ -222,6 +222,7 @@ def draw(path: Path, scene_path: str, result: SceneResult, options: Options) -> 
             [slump.geometry for slump in result.slumps],
             heading=preview.title(result.info, len(result.slumps)),
             pixel_m=pixel_size_m(scene.grid)[0] * scene.grid.width / shape[1],
+            overwrite=overwrite,
         )
 
 

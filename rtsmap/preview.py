@@ -43,6 +43,7 @@ def write_preview(
     *,
     heading: str,
     pixel_m: float,
+    overwrite: bool = True,
 ) -> None:
     """Write a PNG in natural colours with outlines, a scale bar and a heading; whole or not at all.
 
@@ -53,6 +54,7 @@ def write_preview(
         outlines: polygons in world coordinates.
         heading: text above the picture, such as `title` gives.
         pixel_m: ground width of a pixel of `pixels`, in m.
+        overwrite: whether it may be there; see `files.replacing`.
 
     Raises:
         OutputError: the file cannot be written.
@@ -64,7 +66,7 @@ def write_preview(
     _draw_outlines(picture, list(_rings(outlines, ~transform, (size[0] / width, size[1] / height))))
     _draw_scale_bar(picture, pixel_m * width / size[0])
     framed = _with_heading(picture, heading)
-    with replacing(path) as temporary:
+    with replacing(path, overwrite=overwrite) as temporary:
         framed.save(temporary, format="PNG", optimize=True)
 
 

@@ -127,17 +127,18 @@ class Profile:
             f"waited {self.inputs.for_items_s:.1f} s for pixels; peak memory {peak_memory_mb():.0f} MB"
         )
 
-    def write(self, path: Path, **further: object) -> None:
+    def write(self, path: Path, *, overwrite: bool = True, **further: object) -> None:
         """Write the report as JSON, whole or not at all.
 
         Args:
             path: of the file.
+            overwrite: whether it may be there; see `files.replacing`.
             **further: fields to put before the report's.
 
         Raises:
             OutputError: the disk is full or the folder cannot be written.
         """
-        with replacing(path) as temporary:
+        with replacing(path, overwrite=overwrite) as temporary:
             temporary.write_text(json.dumps({**further, **self.report()}, indent=2) + "\n", encoding="utf-8")
 
     def _threads(self) -> dict[str, dict[str, object]]:

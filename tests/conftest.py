@@ -1,5 +1,4 @@
 import os
-import signal
 import sys
 
 import pytest
@@ -13,12 +12,11 @@ def rtsmap(monkeypatch, capsys):
         from rtsmap.cli import main
 
         monkeypatch.setattr(sys, "argv", ["rtsmap", *map(str, words)])
-        before, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
+        environment = dict(os.environ)
         try:
             with pytest.raises(SystemExit) as ended:
                 main()
         finally:
-            signal.signal(signal.SIGTERM, before)
             os.environ.clear()  # numbers of threads that a command sets are for its own process
             os.environ.update(environment)
         captured = capsys.readouterr()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -294,12 +295,23 @@ def test_a_full_disk_leaves_nothing_behind(scene, model, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_layer_that_nobody_can_be_told_of_is_kept(scene, tmp_path):
+    with Path("/dev/full").open("w") as full:
+        process = run_in_background(scene, "rts-mini", tmp_path / "out" / "slumps.gpkg", stdout=full)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "standard output cannot be written" in err
+    assert "Traceback" not in err
+    assert len(geopandas.read_file(tmp_path / "out" / "slumps.gpkg", layer="observed_area")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_leaves_nothing_and_exits_75(model, tmp_path, number):
     large = write_planetscope(tmp_path / "large", tundra(2500, 2500, []))
 
-    def heed():  # a shell's background job, as these tests may be, is born with SIGINT ignored
+    def heed():  # a shell's background job, as these tests may be, is born with these ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     process = run_in_background(large, model, tmp_path / "out" / "slumps.gpkg", preexec_fn=heed)
     try:

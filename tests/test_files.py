@@ -1,7 +1,7 @@
 import pytest
 
-from rtsmap.errors import InputError, OutputError
-from rtsmap.files import check_writable, replacing, sha256
+from rtsmap.errors import OutputError
+from rtsmap.files import replacing, sha256
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -36,19 +36,6 @@ def test_a_failing_disk_is_an_output_error_that_names_the_file(tmp_path):
     ):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_existing_file_needs_leave_to_be_replaced(tmp_path):
-    target = tmp_path / "layer.gpkg"
-    target.touch()
-    with pytest.raises(InputError, match="add --overwrite"):
-        check_writable(target, overwrite=False)
-    check_writable(target, overwrite=True)
-
-
-def test_a_folder_is_not_a_file(tmp_path):
-    with pytest.raises(InputError, match="is a folder"):
-        check_writable(tmp_path, overwrite=True)
 
 
 def test_sha256(tmp_path):

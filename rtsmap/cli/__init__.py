@@ -4,16 +4,16 @@ Nothing heavy is imported at the top of these files: numpy, rasterio and torch a
 `--help` answers at once.
 """
 
-import signal
 import sys
-from types import FrameType
 
 import click
 
 from rtsmap import __version__
 from rtsmap.cli.commands import Commands
-from rtsmap.errors import InterruptedRunError
+from rtsmap.cli.streams import StandardStreams
+from rtsmap.errors import InterruptedRunError, OutputError
 from rtsmap.failures import explained, story
+from rtsmap.interrupts import heeding_signals, say_interrupted
 
 #: Command to module; the order is that of `rtsmap --help`.
 COMMANDS = ("demo", "predict", "models", "export", "simulate", "doctor", "dataset", "train", "evaluate")
@@ -42,25 +42,25 @@ def main() -> None:
     0 done, 1 failure, 2 bad input or usage, 3 some scenes failed, 75 interrupted (run it again). With `RTSMAP_DEBUG=1`
     in the environment the line comes after a traceback.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    with heeding_signals(), StandardStreams() as streams:
+        code = _run()
+        if (failure := streams.failure) is not None:
+            click.echo(f"rtsmap: standard output cannot be written ({failure.strerror}); files are whole", err=True)
+            code = code or OutputError.exit_code
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = rtsmap.main(standalone_mode=False, prog_name="rtsmap")
-        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("rtsmap: interrupted; run the same command again", err=True)
-        sys.exit(InterruptedRunError.exit_code)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
+        say_interrupted()
+        return InterruptedRunError.exit_code
     except Exception as error:  # the last resort: a line for what no other code has one for
         failure = explained(error)
         click.echo(f"{story(error)}rtsmap: {failure}", err=True)
-        sys.exit(failure.exit_code)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM (a scheduler's time limit) ends a run as Ctrl-C does: through every `finally`."""
-    raise KeyboardInterrupt
+        return failure.exit_code
+    return code if isinstance(code, int) else 0

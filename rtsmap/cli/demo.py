@@ -37,20 +37,21 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     from rtsmap.cli import predict
     from rtsmap.demo import SITE, example_folder
     from rtsmap.evaluation.maps import evaluate_files
-    from rtsmap.models import find_model, verify
+    from rtsmap.models import find_model, model_files, verify
+    from rtsmap.outputs import check_outputs
     from rtsmap.predict import Options
 
     folder, card = find_model(model)
     verify(folder, card)
     layer, preview = output / "slumps.gpkg", output / "preview.png"
-    predict.check_outputs(layer, preview, overwrite=overwrite)
+    check_outputs(layer, preview, overwrite=overwrite, inputs=[example_folder(), *model_files(folder, card)])
     settings = Options(mask=())  # a cloudless cut-out, without a mask
     batching = fitting(device, card.input.chip_size)
     detector = predict.load(folder, card, settings, device, 1, runtime, batching)
     scene = str(example_folder() / "taimyr.tif")
     predict.run(
         (scene,), card, detector, settings,
-        output=layer, preview=preview, batching=batching, command="rtsmap demo",
+        output=layer, preview=preview, overwrite=overwrite, batching=batching, command="rtsmap demo",
     )  # fmt: skip
     result = evaluate_files(layer, example_folder() / "published_slumps.gpkg")
     seen = "has seen this site in training" if SITE in card.sites_trained_on else "never saw this site in training"

@@ -184,8 +184,8 @@ def import_(
       rtsmap train end-to-end dataset -o runs/mine --config starts/mvitv2-t/training.toml
     """
     from rtsmap.errors import INSTALL_TORCH, ModelError
-    from rtsmap.files import check_writable
     from rtsmap.models import SETTINGS
+    from rtsmap.outputs import check_outputs
 
     settings = _import_settings(network, config, modalities)
     try:
@@ -193,8 +193,7 @@ def import_(
         from rtsmap.network.importing import WEIGHTS, import_checkpoint
     except ImportError as error:
         raise ModelError(f"importing needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
-    for name in (WEIGHTS, SETTINGS):
-        check_writable(output / name, overwrite=overwrite)
+    check_outputs(output / WEIGHTS, output / SETTINGS, overwrite=overwrite, inputs=[file, config])
     weights, report = import_checkpoint(file, settings)
     save_weights(weights, output / WEIGHTS)
     settings.model_copy(update={"start_from": str(output.resolve())}).to_toml(output / SETTINGS)

@@ -72,7 +72,12 @@ flips = click.option(
 dem = click.option(
     "--dem", metavar="FILE", help="Elevation model in metres (ArcticDEM, Copernicus DEM), for models that see terrain."
 )
-overwrite = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+overwrite = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace outputs that exist: files of these names; a data set's folder with all in it, which is refused if it "
+    "holds anything else.",
+)
 
 
 class BandNumbers(click.ParamType[dict[str, int]]):

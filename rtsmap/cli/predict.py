@@ -119,7 +119,8 @@ def predict(
     share_cores(threads)  # before any library that counts them is imported
     from rtsmap.batching import check_memory, fitting
     from rtsmap.layer import output_files
-    from rtsmap.models import find_model, verify
+    from rtsmap.models import find_model, model_files, verify
+    from rtsmap.outputs import check_outputs
     from rtsmap.predict import Options, dem_for
     from rtsmap.profile import Profile
 
@@ -146,26 +147,21 @@ def predict(
     if output is None or dry_run:
         _plan(scenes, folder, card, settings, device, flips, runtime, batching)
         return
-    check_outputs(*output_files(output), profile, preview, overwrite=overwrite)
+    check_outputs(
+        *output_files(output), profile, preview,
+        overwrite=overwrite, inputs=[*scenes, aoi, settings.dem, *model_files(folder, card)],
+    )  # fmt: skip
     times = Profile()
     with times.stage("load"):
         detector = load(folder, card, settings, device, flips, runtime, batching)
     command = _command(scenes, model, settings, card, flips, runtime)
     run(
         scenes, card, detector, settings,
-        output=output, preview=preview, batching=batching, command=command, profile=times,
+        output=output, preview=preview, overwrite=overwrite, batching=batching, command=command, profile=times,
     )  # fmt: skip
     if profile:
-        times.write(profile, command=command, model=card.name, model_sha256=card.sha256)
+        times.write(profile, overwrite=overwrite, command=command, model=card.name, model_sha256=card.sha256)
         click.echo(f"profile: {times.summary()} -> {profile}", err=True)
-
-
-def check_outputs(*outputs: Path | None, overwrite: bool) -> None:
-    """Fail before any work when an output that is wanted could not be written."""
-    from rtsmap.files import check_writable
-
-    for path in filter(None, outputs):
-        check_writable(path, overwrite=overwrite)
 
 
 def load(
@@ -195,6 +191,7 @@ def run(
     *,
     output: Path,
     preview: Path | None,
+    overwrite: bool,
     command: str,
     batching: "Batching",
     profile: "Profile | None" = None,
@@ -217,9 +214,9 @@ def run(
     check_distinct(scenes, settings)
     done, failures = one_by_one(scenes, map_one)
     with profile.stage("write"):
-        write_layer(output, results, provenance(done, card, settings, command))
+        write_layer(output, results, provenance(done, card, settings, command), overwrite=overwrite)
     if preview:
-        draw(preview, scenes[0], results[0], settings)
+        draw(preview, scenes[0], results[0], settings, overwrite=overwrite)
     _summarise(results, output, preview, time.perf_counter() - start)
     _warn_of_clouds([result.info.scene_id for result in results if result.cloud_fraction is None], settings)
     say_failed(failures, scenes, "the others are written")

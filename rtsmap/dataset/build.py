@@ -67,7 +67,7 @@ def build(
         description: where images and labels come from, for the data set's table.
         shard_size: images in a tar file; 0: plain files.
         modality_files: write the modalities too, see `write_modalities`.
-        overwrite: an existing folder goes.
+        overwrite: an existing data set goes; a folder that holds anything else stays.
         progress: is told how many steps are done, and of how many: two for each scene.
 
     Raises:

@@ -20,12 +20,13 @@ _WIDTH, _HEIGHT = 2.6, 2.1  # of one histogram, in inches
 _CUT = 0.002
 
 
-def write_figure(sites: Sequence[SiteStatistics], path: Path) -> None:
+def write_figure(sites: Sequence[SiteStatistics], path: Path, *, overwrite: bool = True) -> None:
     """Write a PNG of histograms: a row for each site, with the slumps' areas and every channel.
 
     Args:
         sites: of `site_statistics`.
         path: of the PNG.
+        overwrite: whether it may be there; see `files.replacing`.
 
     Raises:
         DatasetError: matplotlib is not installed.
@@ -33,7 +34,7 @@ def write_figure(sites: Sequence[SiteStatistics], path: Path) -> None:
     """
     channels = list(sites[0].histograms.slump)
     size = (_WIDTH * (len(channels) + 1), _HEIGHT * len(sites) + 0.4)
-    with drawing(path, size) as figure:
+    with drawing(path, size, overwrite=overwrite) as figure:
         panels = figure.subplots(len(sites), len(channels) + 1, squeeze=False)
         limits = {name: _limits(sites, name) for name in channels}
         bins = _area_bins(sites)

@@ -7,6 +7,7 @@ import numpy as np
 import rasterio
 import rasterio.features
 from numpy.typing import NDArray
+from rasterio.io import MemoryFile
 
 from rtsmap.bands import MODALITY_CHANNELS, channel
 from rtsmap.dataset.images import LabelledImage
@@ -53,6 +54,8 @@ def _write(path: Path, image: LabelledImage, values: NDArray[Any], names: tuple[
     profile = {"driver": "GTiff", "count": len(values), "dtype": values.dtype, "nodata": nodata, "compress": "deflate"}
     crs = rasterio.CRS.from_user_input(image.crs)
     size = {"height": image.height, "width": image.width}
-    with rasterio.open(path, "w", crs=crs, transform=image.transform, **size, **profile) as dataset:
-        dataset.write(values)
-        dataset.descriptions = names
+    with MemoryFile() as memory:  # GDAL may swallow the error of a full disk
+        with memory.open(crs=crs, transform=image.transform, **size, **profile) as dataset:
+            dataset.write(values)
+            dataset.descriptions = names
+        path.write_bytes(memory.getbuffer())

@@ -77,13 +77,13 @@ def split_folds(
     return {image.name: folds[number] for number, image in enumerate(dataset.images)}
 
 
-def write_split(dataset: Dataset, folds: Mapping[str, str], path: Path) -> None:
-    """Write the columns image, site, fold; whole or not at all.
+def write_split(dataset: Dataset, folds: Mapping[str, str], path: Path, *, overwrite: bool = True) -> None:
+    """Write the columns image, site, fold; whole or not at all, and over a file that is there if `overwrite`.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path, overwrite=overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image", "site", "fold"))
         writer.writerows((image.name, image.site, folds[image.name]) for image in dataset.images)

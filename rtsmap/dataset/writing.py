@@ -19,8 +19,9 @@ from rtsmap.bands import BANDS, TERRAIN, channel
 from rtsmap.dataset.coding import TERRAIN_CODES, UNITS, coded
 from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage
 from rtsmap.dataset.outlines import segmentation_of
+from rtsmap.dataset.recognising import foreign_files
 from rtsmap.errors import DatasetError
-from rtsmap.files import replacing_folder
+from rtsmap.folders import replacing_folder
 from rtsmap.records import Pixels
 
 #: COCO's only category here.
@@ -130,13 +131,13 @@ def writing_dataset(
         folder: of the data set.
         source: said in its `annotations.json`: where images and labels come from.
         shard_size: see `DatasetWriter`.
-        overwrite: an existing folder goes.
+        overwrite: an existing data set goes; a folder that holds anything else stays.
 
     Raises:
-        InputError: the folder exists, or cannot be written.
+        InputError: see `folders.check_folder`.
         OutputError: the disk is full.
     """
-    with replacing_folder(folder, overwrite=overwrite) as temporary:
+    with replacing_folder(folder, foreign_files, overwrite=overwrite) as temporary:
         writer = DatasetWriter(temporary, shard_size)
         yield writer
         writer.finish(source)

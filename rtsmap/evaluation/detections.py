@@ -89,11 +89,13 @@ def detect_pixels(pixels: PixelSource, card: ModelCard, detector: Detector, scor
     return [Detection(affine_transform(one.geometry, back), one.score) for one in merged]
 
 
-def write_detections(path: Path, dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -> None:
+def write_detections(
+    path: Path, dataset: Dataset, found: Mapping[str, Sequence[Detection]], *, overwrite: bool = True
+) -> None:
     """Write detections as COCO's results, a list of image_id, category_id, score, bbox and segmentation (px).
 
     An image without detections has one entry without area and with the score 0, which changes no average precision: so
-    the file says which images it covers.
+    the file says which images it covers. A file that is there is replaced if `overwrite`.
 
     Raises:
         DatasetError: an image is none of the data set's.
@@ -108,7 +110,7 @@ def write_detections(path: Path, dataset: Dataset, found: Mapping[str, Sequence[
         for name, detections in found.items()
         for entry in (list(map(_entry, detections)) or nothing)
     ]
-    with replacing(path) as temporary:
+    with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n", encoding="utf-8")
 
 

@@ -1,20 +1,18 @@
 """A layer for looking at errors: what was found, what is wrong, what was missed."""
 
-import sqlite3
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import pandas as pd
 import pyogrio
-import pyogrio.errors
 from numpy.typing import NDArray
 
-from rtsmap.errors import OutputError
 from rtsmap.evaluation.maps import LabelledMap
 from rtsmap.evaluation.matching import Matching
 from rtsmap.files import replacing
-from rtsmap.layer.geopackage import add_style
+from rtsmap.layer import plain_errors
+from rtsmap.layer.geopackage import add_style, check_rows
 
 #: Fields of labels that may tell which one it is: rtsmap's, ARTS', and other usual names, in order of preference.
 _ID_FIELDS = ("uid", "UID", "slump_id", "id", "ID", "fid", "name")
@@ -60,22 +58,24 @@ def matches_layer(layers: LabelledMap, matching: Matching, threshold: float) -> 
     return geopandas.GeoDataFrame(both, geometry="geometry", crs=layers.predictions.crs).explode(ignore_index=True)
 
 
-def write_matches(path: Path, layers: LabelledMap, matching: Matching, threshold: float) -> None:
+def write_matches(
+    path: Path, layers: LabelledMap, matching: Matching, threshold: float, *, overwrite: bool = True
+) -> None:
     """Write `matches_layer` as layer `matches` of a GeoPackage, with a style for QGIS; whole or not at all.
+
+    A file that is there is replaced if `overwrite`.
 
     Raises:
         OutputError: the file cannot be written.
     """
     frame = matches_layer(layers, matching, threshold)
-    try:
-        with replacing(path) as temporary:
-            options = {"IDENTIFIER": "Matches", "GEOMETRY_NAME": "geom"}
-            pyogrio.write_dataframe(
-                frame, temporary, layer="matches", driver="GPKG", geometry_type="Polygon", layer_options=options
-            )
-            add_style(temporary, "matches", "Found, wrong, missed")
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, sqlite3.Error) as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
+    with plain_errors(path), replacing(path, overwrite=overwrite) as temporary:
+        options = {"IDENTIFIER": "Matches", "GEOMETRY_NAME": "geom"}
+        pyogrio.write_dataframe(
+            frame, temporary, layer="matches", driver="GPKG", geometry_type="Polygon", layer_options=options
+        )
+        check_rows(temporary, {"matches": len(frame)})
+        add_style(temporary, "matches", "Found, wrong, missed")
 
 
 def _names(labels: geopandas.GeoDataFrame) -> NDArray[np.object_]:

@@ -51,6 +51,8 @@ def write_panels(
     images: Sequence[LabelledImage],
     models: Mapping[str, Mapping[str, Sequence[Detection]]],
     scores: Mapping[str, float],
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Draw a row for each image and a column for each model, outlines over natural colours.
 
@@ -60,13 +62,14 @@ def write_panels(
         images: at least one.
         models: detections by the name of the image, by the name of the model.
         scores: by the name of the model; detections below are not drawn.
+        overwrite: whether it may be there; see `files.replacing`.
 
     Raises:
         DatasetError: an image cannot be read, or a model has not seen it.
         OutputError: the picture cannot be written.
     """
     size = len(models) * _SIDE_INCHES + 0.5, len(images) * _SIDE_INCHES + 0.7
-    with drawing(path, size) as figure:
+    with drawing(path, size, overwrite=overwrite) as figure:
         from matplotlib.lines import Line2D  # noqa: PLC0415  (slow to import, and only needed here)
 
         axes = figure.subplots(len(images), len(models), squeeze=False)

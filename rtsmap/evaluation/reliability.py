@@ -122,19 +122,20 @@ def _table(bins: Sequence[Bin]) -> list[str]:
     return lines
 
 
-def write_reliability(path: Path, curves: Mapping[str, Sequence[Bin]], title: str) -> None:
+def write_reliability(path: Path, curves: Mapping[str, Sequence[Bin]], title: str, *, overwrite: bool = True) -> None:
     """Draw the share that is right against the score, with intervals, and below it the numbers of detections.
 
     Args:
         path: of the PNG.
         curves: bins by what they are, such as `before` and `after`; at most three.
         title: of the figure.
+        overwrite: whether it may be there; see `files.replacing`.
 
     Raises:
         DatasetError: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    with drawing(path, (5, 6.2)) as figure:
+    with drawing(path, (5, 6.2), overwrite=overwrite) as figure:
         shares, numbers = figure.subplots(2, sharex=True, height_ratios=(4, 1))
         top = max(
             (value for bins in curves.values() for one in bins for value in (one.score, one.interval[1])), default=1

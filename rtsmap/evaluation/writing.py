@@ -7,7 +7,7 @@ from pathlib import Path
 from rtsmap.drawing import drawing
 from rtsmap.evaluation.report import Report, Row
 from rtsmap.evaluation.tables import markdown
-from rtsmap.files import replacing
+from rtsmap.files import replacing_together
 
 _OF_SCORE = (
     *("labels", "predictions", "matched", "precision", "recall", "f1", "threshold", "min_iou"),
@@ -19,19 +19,30 @@ _FIELDS = (
 )
 
 
-def write_report(folder: Path, report: Report, title: str) -> None:
+#: What `write_report` writes.
+REPORT_FILES = ("scores.csv", "scores.md", "precision_recall.csv", "precision_recall.png")
+
+
+def write_report(folder: Path, report: Report, title: str, *, overwrite: bool = True) -> None:
     """Write scores.csv and scores.md (a row for each group), precision_recall.csv and .png into an existing folder.
+
+    Files that are there are replaced if `overwrite`.
 
     Raises:
         OutputError: a file cannot be written.
     """
     curve = report.curve
-    _write_csv(folder / "scores.csv", _FIELDS, (_cells(row) for row in report.rows))
-    with replacing(folder / "scores.md") as temporary:
-        temporary.write_text("\n".join(markdown(report)) + "\n", encoding="utf-8")
     points = zip(curve.scores.tolist(), curve.precision.tolist(), curve.recall.tolist(), strict=True)
-    _write_csv(folder / "precision_recall.csv", ("score", "precision", "recall"), points)
-    _draw(folder / "precision_recall.png", report, title)
+    with replacing_together([folder / name for name in REPORT_FILES], overwrite=overwrite) as (
+        table,
+        page,
+        points_file,
+        figure,
+    ):
+        _write_csv(table, _FIELDS, (_cells(row) for row in report.rows))
+        page.write_text("\n".join(markdown(report)) + "\n", encoding="utf-8")
+        _write_csv(points_file, ("score", "precision", "recall"), points)
+        _draw(figure, report, title)
 
 
 def _cells(row: Row) -> list[object]:
@@ -43,7 +54,7 @@ def _cells(row: Row) -> list[object]:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
 
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyogrio.errors
 
 from rtsmap.errors import InputError, OutputError
-from rtsmap.files import replacing
+from rtsmap.files import replacing_together
 from rtsmap.layer import geopackage, geoparquet
 from rtsmap.layer.tables import OBSERVED_FIELDS, SLUMP_FIELDS, SceneResult, observed_table, slump_table
 
-__all__ = ["OBSERVED_FIELDS", "SLUMP_FIELDS", "SceneResult", "output_files", "write_layer"]
+__all__ = ["OBSERVED_FIELDS", "SLUMP_FIELDS", "SceneResult", "output_files", "plain_errors", "write_layer"]
 
 
 def output_files(path: Path) -> tuple[Path, ...]:
@@ -30,7 +30,9 @@ def output_files(path: Path) -> tuple[Path, ...]:
     raise InputError(f"{path}: cannot tell the format; end the name in .gpkg (GeoPackage) or .parquet (GeoParquet)")
 
 
-def write_layer(path: Path, results: Sequence[SceneResult], provenance: Mapping[str, object]) -> None:
+def write_layer(
+    path: Path, results: Sequence[SceneResult], provenance: Mapping[str, object], *, overwrite: bool = True
+) -> None:
     """Write the slumps and the observed areas of one or more scenes, whole or not at all.
 
     Everything is in the CRS of the first scene; scenes in another one are reprojected to it. With GDAL's option
@@ -41,28 +43,31 @@ def write_layer(path: Path, results: Sequence[SceneResult], provenance: Mapping[
             provenance; `.parquet` for the slumps as GeoParquet, and beside them `<stem>_observed.parquet`.
         results: at least one, in the order in which they are to be written.
         provenance: how the layer was made (command, configuration, model card, versions), in JSON's types.
+        overwrite: whether files may be there at the end; see `files.replacing`.
 
     Raises:
         InputError: another suffix.
-        OutputError: the disk is full or the folder cannot be written.
+        OutputError: the disk is full, the folder cannot be written, or another run was faster.
     """
     files = output_files(path)
     slumps, observed = slump_table(results), observed_table(results)
     text = json.dumps(provenance, ensure_ascii=False, allow_nan=False, default=str)
-    with _plain_errors(path):
-        if len(files) == 1:
-            with replacing(path) as temporary:
-                geopackage.write(temporary, slumps, observed, text)
+    # the slumps take their place last: where they are, the observed area is too
+    with plain_errors(path), replacing_together(files[::-1], overwrite=overwrite) as (*beside, temporary):
+        if not beside:
+            geopackage.write(temporary, slumps, observed, text)
             return
-        with replacing(files[0]) as temporary:
-            geoparquet.write(temporary, slumps, text)
-            with replacing(files[1]) as beside:  # in place first: where the slumps are, the observed area is too
-                geoparquet.write(beside, observed, text)
+        geoparquet.write(temporary, slumps, text)
+        geoparquet.write(beside[0], observed, text)
 
 
 @contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    """One kind of error for all that GDAL, SQLite and Arrow say of a file that cannot be written."""
+def plain_errors(path: Path) -> Iterator[None]:
+    """One kind of error for all that GDAL, SQLite and Arrow say of a file that cannot be written.
+
+    Raises:
+        OutputError: names `path`, whatever file it was.
+    """
     try:
         yield
     except (*_GDAL_ERRORS, geopackage.SQLiteError, pa.ArrowException) as error:

@@ -82,19 +82,28 @@ def write(path: Path, slumps: gpd.GeoDataFrame, observed: gpd.GeoDataFrame, prov
             dataset_options={"VERSION": "1.3"},
             layer_options={"IDENTIFIER": identifier, "DESCRIPTION": description, "GEOMETRY_NAME": _GEOMETRY},
         )
+    check_rows(path, {"thaw_slumps": len(slumps), "observed_area": len(observed)})
     with closing(sqlite3.connect(path)) as database, database:  # one transaction
-        _check_rows(database, {"thaw_slumps": len(slumps), "observed_area": len(observed)})
         now = _now()
         _add_styles(database, now, {name: identifier for name, (identifier, _) in _DESCRIPTIONS.items()})
         _add_provenance(database, provenance, now)
 
 
-def _check_rows(database: sqlite3.Connection, expected: dict[str, int]) -> None:
-    """GDAL may swallow an error of its last flush; a layer with rows missing must not pass for a whole one."""
-    for table, rows in expected.items():
-        (found,) = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()
-        if found != rows:
-            raise sqlite3.OperationalError(f"{table} holds {found} of {rows} rows; is the disk full?")
+def check_rows(path: Path, expected: Mapping[str, int]) -> None:
+    """Check what was written: GDAL may swallow an error of its last flush, and half a layer must not pass for a whole.
+
+    Args:
+        path: of the GeoPackage.
+        expected: number of rows of each of its tables.
+
+    Raises:
+        sqlite3.Error: rows are missing.
+    """
+    with closing(sqlite3.connect(path)) as database:
+        for table, rows in expected.items():
+            (found,) = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()
+            if found != rows:
+                raise sqlite3.OperationalError(f"{table} holds {found} of {rows} rows; is the disk full?")
 
 
 def add_style(path: Path, layer: str, identifier: str) -> None:

@@ -1,6 +1,6 @@
 """Writing a simulated scene as a PlanetScope product, tile by tile."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from rtsmap.errors import OutputError
-from rtsmap.files import check_writable, replacing
+from rtsmap.files import replacing_together
+from rtsmap.layer import plain_errors
+from rtsmap.outputs import check_outputs
 from rtsmap.simulate import metadata, truth
 from rtsmap.simulate.frame import Frame
 from rtsmap.simulate.painter import TILE_PX, Painted
@@ -51,14 +53,14 @@ class Written:
 
 
 def paths(folder: Path, frame: Frame, bands: int) -> dict[str, Path]:
-    """The files of a product by what they hold."""
+    """The files of a product by what they hold, the image last: where it is, the others are too."""
     item, eight = frame.item_id, "_8b" if bands == 8 else ""
     return {
-        "image": folder / f"{item}_3B_AnalyticMS_SR{eight}.tif",
         "udm2": folder / f"{item}_3B_udm2.tif",
         "json": folder / f"{item}_metadata.json",
         "xml": folder / f"{item}_3B_AnalyticMS{eight}_metadata.xml",
         "truth": folder / f"{item}_truth.gpkg",
+        "image": folder / f"{item}_3B_AnalyticMS_SR{eight}.tif",
     }
 
 
@@ -70,7 +72,7 @@ def write_product(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Written:
-    """Write image, UDM2, metadata and truth; each whole or not at all, the image last.
+    """Write image, UDM2, metadata and truth, all of them whole or none.
 
     Args:
         world: to be shown.
@@ -84,17 +86,38 @@ def write_product(
         OutputError: the disk is full.
     """
     files = paths(folder, world.frame, world.options.bands)
-    for path in files.values():
-        check_writable(path, overwrite=overwrite)
-    with replacing(files["image"]) as image, replacing(files["udm2"]) as udm2:
-        counts = _write_rasters(world, image, udm2, workers, progress)
-        shares = {name: float(counts[band] / max(counts[-1], 1)) for name, band in _CLASSES.items()}
-        with replacing(files["json"]) as path:
-            metadata.write_json(path, world.frame, shares)
-        with replacing(files["xml"]) as path:
-            metadata.write_xml(path, world.frame, world.options.bands, shares)
-        with replacing(files["truth"]) as path:
-            n_slumps = truth.write_truth(path, world)
+    check_outputs(*files.values(), overwrite=overwrite)
+    with plain_errors(folder), replacing_together(list(files.values()), overwrite=overwrite) as temporary:
+        return write_files(world, files, dict(zip(files, temporary, strict=True)), workers, progress)
+
+
+def write_files(
+    world: World,
+    files: Mapping[str, Path],
+    temporary: Mapping[str, Path],
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write the files of a product under temporary names.
+
+    Args:
+        world: to be shown.
+        files: of `paths`.
+        temporary: their names for the time being.
+        workers: see `write_product`.
+        progress: likewise.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    try:
+        counts = _write_rasters(world, temporary["image"], temporary["udm2"], workers, progress)
+    except rasterio.errors.RasterioError as error:
+        raise OutputError(f"{files['image']}: cannot be written ({error.__cause__ or error})") from error
+    shares = {name: float(counts[band] / max(counts[-1], 1)) for name, band in _CLASSES.items()}
+    metadata.write_json(temporary["json"], world.frame, shares)
+    metadata.write_xml(temporary["xml"], world.frame, world.options.bands, shares)
+    n_slumps = truth.write_truth(temporary["truth"], world)
     return Written(files["image"], files["truth"], n_slumps, shares["clear"])
 
 
@@ -104,25 +127,22 @@ def _write_rasters(
     """Pixels of each UDM2 class, and at the end of all valid ones."""
     counts = np.zeros(7, dtype=np.int64)
     places = _places(world)
-    try:
-        with ExitStack() as stack:
-            picture = stack.enter_context(_create(image, world, world.options.bands, "uint16"))
-            mask = stack.enter_context(_create(udm2, world, 8, "uint8"))
-            for done, ((row, column), tile) in enumerate(_painted(world, places, workers), start=1):
-                height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
-                window = Window(column, row, width, height)
-                numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
-                # Blocks that are never written become 0 when the file is closed, at a small part of the time.
-                if numbers.any():
-                    picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
-                filled = np.flatnonzero(classes.any(axis=(1, 2)))
-                mask.write(classes[filled], list(filled + 1), window=window)
-                counts[:6] += np.count_nonzero(classes[:6], axis=(1, 2))
-                counts[6] += np.count_nonzero(numbers[0])
-                if progress is not None:
-                    progress(done, len(places))
-    except rasterio.errors.RasterioError as error:
-        raise OutputError(f"{image}: cannot be written ({error})") from error
+    with ExitStack() as stack:
+        picture = stack.enter_context(_create(image, world, world.options.bands, "uint16"))
+        mask = stack.enter_context(_create(udm2, world, 8, "uint8"))
+        for done, ((row, column), tile) in enumerate(_painted(world, places, workers), start=1):
+            height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
+            window = Window(column, row, width, height)
+            numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
+            # Blocks that are never written become 0 when the file is closed, at a small part of the time.
+            if numbers.any():
+                picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
+            filled = np.flatnonzero(classes.any(axis=(1, 2)))
+            mask.write(classes[filled], list(filled + 1), window=window)
+            counts[:6] += np.count_nonzero(classes[:6], axis=(1, 2))
+            counts[6] += np.count_nonzero(numbers[0])
+            if progress is not None:
+                progress(done, len(places))
     return counts
 
 

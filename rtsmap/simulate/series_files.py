@@ -9,10 +9,13 @@ import pandas as pd
 import pyogrio
 
 from rtsmap import __version__
-from rtsmap.files import check_writable, replacing
+from rtsmap.files import replacing_together
+from rtsmap.layer import plain_errors
+from rtsmap.layer.geopackage import check_rows
+from rtsmap.outputs import check_outputs
 from rtsmap.polygons import geodesic_m2
 from rtsmap.simulate.kinship import Epoch, Link, all_links
-from rtsmap.simulate.product import Written, paths, write_product
+from rtsmap.simulate.product import Written, paths, write_files
 from rtsmap.simulate.series import Series
 
 #: Name of the file that tells who became whom.
@@ -33,7 +36,9 @@ def write_series(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, Written]]:
-    """Write the scenes year by year, and at the end `series_truth.gpkg`; yields each year that is done.
+    """Write the scenes of all years and `series_truth.gpkg`, whole or not at all; yields each year that is painted.
+
+    Everything takes its place when the last year was taken.
 
     Args:
         series: to be shown.
@@ -46,15 +51,16 @@ def write_series(
         InputError: a file exists, or the folder cannot be written.
         OutputError: the disk is full.
     """
-    check_writable(folder / SERIES_TRUTH, overwrite=overwrite)
-    for frame in series.frames.values():
-        for path in paths(folder, frame, series.options.bands).values():
-            check_writable(path, overwrite=overwrite)
-    for epoch in series.epochs:
-        written = write_product(series.world(epoch), folder, overwrite=overwrite, workers=workers, progress=progress)
-        yield epoch.year, written
-    with replacing(folder / SERIES_TRUTH) as path:
-        write_truth(path, series)
+    products = {year: paths(folder, frame, series.options.bands) for year, frame in series.frames.items()}
+    files = [*(path for product in products.values() for path in product.values()), folder / SERIES_TRUTH]
+    check_outputs(*files, overwrite=overwrite)
+    with plain_errors(folder), replacing_together(files, overwrite=overwrite) as temporary:
+        place = dict(zip(files, temporary, strict=True))
+        for epoch in series.epochs:
+            product = products[epoch.year]
+            names = {kind: place[path] for kind, path in product.items()}
+            yield epoch.year, write_files(series.world(epoch), product, names, workers, progress)
+        write_truth(temporary[-1], series)
 
 
 def write_truth(path: Path, series: Series) -> None:
@@ -65,8 +71,10 @@ def write_truth(path: Path, series: Series) -> None:
     """
     slumps = pd.concat([_slumps(series, epoch) for epoch in series.epochs], ignore_index=True)
     _write(path, "slumps", geopandas.GeoDataFrame(slumps), geometry_type="Polygon")
-    _write(path, "links", _links(all_links(series.epochs)))
+    links = _links(all_links(series.epochs))
+    _write(path, "links", links)
     _write(path, "footprints", _footprints(series), geometry_type="Polygon")
+    check_rows(path, {"slumps": len(slumps), "links": len(links), "footprints": len(series.frames)})
 
 
 def _slumps(series: Series, epoch: Epoch) -> geopandas.GeoDataFrame:

@@ -12,6 +12,7 @@ import pyogrio
 from shapely import Polygon
 
 from rtsmap import __version__
+from rtsmap.layer.geopackage import check_rows
 from rtsmap.polygons import geodesic_m2
 from rtsmap.simulate.features import Feature
 from rtsmap.simulate.growth import largest
@@ -50,6 +51,7 @@ def write_truth(path: Path, world: World) -> int:
     _write(path, "lookalikes", world, [feature.outline for feature in others], {"kind": kinds})
     options = json.dumps(vars(world.options), default=str)
     _write(path, "footprint", world, [world.frame.footprint], {"options": [options], "rtsmap_version": [__version__]})
+    check_rows(path, {"rts": len(slumps), "labels": len(slumps), "lookalikes": len(others), "footprint": 1})
     return len(slumps)
 
 

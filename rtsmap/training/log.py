@@ -7,6 +7,9 @@ from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
+LOSSES = "losses.csv"
+_STEP = "iteration"
+
 
 class Log:
     """One row a step in `losses.csv`, and the same in `tensorboard/`.
@@ -23,7 +26,7 @@ class Log:
         self._writes = writes
         if not writes:
             return
-        path = folder / "losses.csv"
+        path = folder / LOSSES
         before = path.read_text(encoding="utf-8").splitlines() if step and path.exists() else []
         self._file = path.open("w", newline="", encoding="utf-8")
         self._file.writelines(f"{line}\n" for line in before[: step + 1])  # and the header
@@ -38,12 +41,21 @@ class Log:
             self._file.close()
             self._curves.close()
 
+    @staticmethod
+    def may_begin(folder: Path) -> bool:
+        """Whether `losses.csv` is missing or a log, which nobody needs when its run has no checkpoint."""
+        path = folder / LOSSES
+        if not path.exists():
+            return True
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.readline(100).partition(",")[0] in ("", _STEP)
+
     def write(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
         """Add a row; on disk when the next checkpoint is."""
         if not self._writes:
             return
         if not self._file.tell():
-            self._writer.writerow(["iteration", *losses])
+            self._writer.writerow([_STEP, *losses])
         self._writer.writerow([step, *(round(value, 5) for value in losses.values())])
         for name, value in losses.items():
             self._curves.add_scalar(f"loss/{name.removeprefix('loss_')}", value, step)

@@ -16,11 +16,12 @@ from rtsmap.detector.torch import TorchDetector
 from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
-from rtsmap.models import CARD
+from rtsmap.models import CARD, SETTINGS
+from rtsmap.network.importing import WEIGHTS
 from rtsmap.train_config import TrainConfig
 from rtsmap.training.batches import Batch, Examples, Views, batches
 from rtsmap.training.distributed import processes
-from rtsmap.training.log import Log
+from rtsmap.training.log import LOSSES, Log
 from rtsmap.training.publishing import draft_card, publish
 from rtsmap.training.run import Run
 from rtsmap.training.samples import Sampler
@@ -77,7 +78,8 @@ def train(
     Raises:
         DatasetError: there is no slump, images lack bands, no image without labels is left, or the losses are no
             longer finite.
-        InputError: `folder` holds a finished model, or a checkpoint of other settings or images.
+        InputError: `folder` holds a finished model, a checkpoint of other settings or images, or other files that
+            would be written over.
         ModelError: the weights to start from cannot be read, or are of another network.
         OutputError: the disk is full.
     """
@@ -85,6 +87,8 @@ def train(
         raise DatasetError(f"{validation.folder}: the images to validate on show no slump; choose others")
     if (folder / CARD).exists():
         raise InputError(f"{folder}: holds a finished model; choose another folder, or remove it")
+    if others := _others(folder):
+        raise InputError(f"{folder / others[0]}: was not written by a training that goes on here; choose a new folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -105,6 +109,14 @@ def train(
         if group.first:
             (folder / CHECKPOINT).unlink(missing_ok=True)
     return card or ModelCard.from_toml(folder / CARD)
+
+
+def _others(folder: Path) -> list[str]:
+    """Names of files that training would write over, and that are not of a run which was stopped."""
+    if (folder / CHECKPOINT).exists():
+        return []
+    names = [name for name in (WEIGHTS, SETTINGS, "card.md") if (folder / name).exists()]
+    return names if Log.may_begin(folder) else [LOSSES, *names]
 
 
 def steps_per_epoch(dataset: Dataset, config: TrainConfig, count: int = 1) -> float:

@@ -1,7 +1,6 @@
 """The state of a training run, its steps, and its checkpoints."""
 
 import copy
-import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +14,7 @@ from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.files import replacing
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.importing import start_from, take_backbones
+from rtsmap.scratch import remove_abandoned
 from rtsmap.train_config import TrainConfig
 from rtsmap.training.batches import Batch
 from rtsmap.training.distributed import Processes
@@ -166,8 +166,7 @@ class Run:
         Raises:
             InputError: it is of other settings, data or number of processes.
         """
-        for half_written in path.parent.glob(f".{path.name}.*"):  # of a run that was killed while it wrote
-            shutil.rmtree(half_written, ignore_errors=True)
+        remove_abandoned(path.parent)  # by a run that was killed while it wrote
         if not path.exists():
             return
         state = torch.load(path, weights_only=True, map_location="cpu")

@@ -141,10 +141,15 @@ def build(
     from rtsmap.dataset.labels import Fields
     from rtsmap.dataset.matching import Rule
     from rtsmap.dataset.planning import Inputs
+    from rtsmap.dataset.recognising import foreign_files
+    from rtsmap.folders import check_folder
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     sources = _sources(scenes, labels, footprints, table)
+    if output is not None and not dry_run:
+        read = [path for one in sources for path in (one.image, one.labels, one.footprints, one.dem)]
+        check_folder(output, foreign_files, overwrite=overwrite, inputs=[*read, table, hard_negatives, dem])
     inputs = Inputs(
         bands,
         scale,

@@ -73,12 +73,15 @@ def import_(
     from tqdm import tqdm
 
     from rtsmap.dataset.importing import ImportSettings
+    from rtsmap.dataset.recognising import foreign_files
     from rtsmap.dataset.writing import writing_dataset
+    from rtsmap.folders import check_folder
 
     if site and site_from_name:
         raise click.UsageError("give either --site or --site-from-name")
     if form == "paper" and (images or category):
         raise click.UsageError("--images and --category belong to --form coco")
+    check_folder(output, foreign_files, overwrite=overwrite, inputs=[source, images])
     settings = ImportSettings(bands, scale, offset, gsd, site, site_from_name, scene_from_name)
     pairs = _pairs(source, form, images, category, settings)
     n_images, n_slumps = 0, 0

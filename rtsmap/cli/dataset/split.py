@@ -69,12 +69,12 @@ def split(
         raise click.UsageError("needs either --folds or --fractions")
     from rtsmap.dataset.images import SPLIT, read_dataset
     from rtsmap.dataset.splitting import equal_folds, split_folds, split_table, write_split
-    from rtsmap.files import check_writable
+    from rtsmap.outputs import check_outputs
 
     dataset = read_dataset(folder)
-    check_writable(folder / SPLIT, overwrite=overwrite)
+    check_outputs(folder / SPLIT, overwrite=overwrite)
     shares = fractions or equal_folds(folds or 0)
     assigned = split_folds(dataset, shares, by=by, gap_m=gap_m, seed=seed)
-    write_split(dataset, assigned, folder / SPLIT)
+    write_split(dataset, assigned, folder / SPLIT, overwrite=overwrite)
     echo_table(split_table(dataset, assigned, list(shares)))
     click.echo(f"images / slumps; written to {folder / SPLIT}", err=True)

@@ -25,12 +25,12 @@ def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
     """
     from rtsmap.dataset.figures import write_figure
     from rtsmap.dataset.images import read_dataset
+    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.dataset.stats import channel_statistics, site_statistics, statistics_table
-    from rtsmap.files import check_writable
+    from rtsmap.outputs import check_outputs
 
     dataset = read_dataset(folder)
-    if png:
-        check_writable(png, overwrite=overwrite)
+    check_outputs(png, overwrite=overwrite, inputs=dataset_files(folder))
     sites = site_statistics(dataset)
     echo_table(statistics_table(sites))
     mean, deviation = channel_statistics(dataset, dataset.modalities)
@@ -39,5 +39,5 @@ def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
         for name, value in values.items():
             click.echo(f"{name} = {value}")
     if png:
-        write_figure(sites, png)
+        write_figure(sites, png, overwrite=overwrite)
         click.echo(f"\n{png}: histograms", err=True)

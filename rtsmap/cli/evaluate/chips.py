@@ -66,6 +66,7 @@ def chips(
           --model runs/mine --calibrate --tune --reliability reliability.png
     """
     from rtsmap.dataset.images import read_dataset
+    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.errors import DatasetError
     from rtsmap.evaluation.calibration import with_probabilities
     from rtsmap.evaluation.chips import compare_images, covered, score_chips
@@ -73,18 +74,18 @@ def chips(
     from rtsmap.evaluation.tables import headline, table
     from rtsmap.evaluation.tuning import check_tunable
     from rtsmap.evaluation.writing import write_report
-    from rtsmap.files import check_writable
-    from rtsmap.models import find_model
+    from rtsmap.models import find_model, model_files
+    from rtsmap.outputs import check_outputs
     from rtsmap.predict import Options
 
     # detections of a file may be of any model: its threshold and calibration count only where it is named
     named = not detections or context.get_parameter_source("model") != click.core.ParameterSource.DEFAULT
     if (tune or calibrate) and not named:
         raise click.UsageError(f"--{'tune' if tune else 'calibrate'} needs --model, whose card is to be changed.")
-    shared.check_output(output, overwrite=overwrite)
-    if reliability:
-        check_writable(reliability, overwrite=overwrite)
     folder, card = find_model(model) if named else (None, None)
+    inputs = [*dataset_files(dataset), *detections, *(model_files(folder, card) if folder and card else [])]
+    files = shared.report_files(output, "detections.json")
+    check_outputs(*files, reliability, overwrite=overwrite, inputs=inputs)
     if folder and (tune or calibrate):
         check_tunable(folder)
     images = read_dataset(dataset)
@@ -95,7 +96,7 @@ def chips(
         raise DatasetError(f"{dataset}: the images chosen hold no slump, so there is nothing to find")
     lines: list[str] = []
     if calibrate or reliability:
-        card, lines = _calibrate(chosen, found, folder if calibrate else None, card, reliability, flips)
+        card, lines = _calibrate(chosen, found, folder if calibrate else None, card, reliability, flips, overwrite)
     scored = with_probabilities(found, card.calibration if card else None)
     limits = Options().for_model(card) if card else None
     report = score_chips(
@@ -112,8 +113,9 @@ def chips(
     click.echo(f"{len(chosen.images)} images{left_out}, {chosen.slumps} slumps; {by}")
     click.echo("\n".join([*headline(report), "", *table(report)]))
     if output:
-        write_detections(output / "detections.json", chosen, {image.name: found[image.name] for image in chosen.images})
-        write_report(output, report, card.name if card else dataset.name)
+        of_chosen = {image.name: found[image.name] for image in chosen.images}
+        write_detections(output / "detections.json", chosen, of_chosen, overwrite=overwrite)
+        write_report(output, report, card.name if card else dataset.name, overwrite=overwrite)
         click.echo(f"scores.csv, scores.md, precision_recall.csv, precision_recall.png, detections.json -> {output}")
     click.echo("".join(f"{line}\n" for line in lines), nl=False)
     if tune and folder and card:
@@ -127,6 +129,7 @@ def _calibrate(
     card: "ModelCard | None",
     reliability: Path | None,
     views: int,
+    overwrite: bool,
 ) -> "tuple[ModelCard | None, list[str]]":
     """Draw, and change the card of a model if its folder is given; the card as it is then, and what to say."""
     from rtsmap.evaluation.calibration import evidence_of, fit, write_calibrated
@@ -139,7 +142,7 @@ def _calibrate(
     curves = curves_of(evidence, before, after)
     lines = ["", *reliability_lines(evidence, curves)]
     if reliability:
-        write_reliability(reliability, curves, card.name if card else images.folder.name)
+        write_reliability(reliability, curves, card.name if card else images.folder.name, overwrite=overwrite)
         lines.append(f"reliability -> {reliability}")
     if folder and card and after:
         changed = write_calibrated(folder, card, after)

@@ -62,14 +62,12 @@ def maps(
     from rtsmap.evaluation.tables import headline, table
     from rtsmap.evaluation.tuning import check_tunable
     from rtsmap.evaluation.writing import write_report
-    from rtsmap.files import check_writable
     from rtsmap.models import find_model
+    from rtsmap.outputs import check_outputs
 
     if tune and not model:
         raise click.UsageError("--tune needs --model, whose card is to be changed.")
-    shared.check_output(output, overwrite=overwrite)
-    if matches:
-        check_writable(matches, overwrite=overwrite)
+    check_outputs(*shared.report_files(output), matches, overwrite=overwrite, inputs=[predicted, labels])
     tuned = find_model(model) if model and tune else None
     if tuned:
         check_tunable(tuned[0])
@@ -81,10 +79,10 @@ def maps(
     if score is None:
         click.echo("\n" + "\n".join(_thresholds(layers, matching)))
     if output:
-        write_report(output, report, predicted.stem)
+        write_report(output, report, predicted.stem, overwrite=overwrite)
         click.echo(f"scores.csv, scores.md, precision_recall.csv, precision_recall.png -> {output}")
     if matches:
-        write_matches(matches, layers, matching, threshold)
+        write_matches(matches, layers, matching, threshold, overwrite=overwrite)
         click.echo(f"matches -> {matches}")
     if tuned:
         shared.write_best(layers.comparison, *tuned, min_iou=iou)

@@ -67,12 +67,14 @@ def panels(
           -o panels.png
     """
     from rtsmap.dataset.images import read_dataset
+    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.evaluation.chips import best_score
     from rtsmap.evaluation.detections import image_named, read_all
     from rtsmap.evaluation.panels import choose_images, covered_by_all, write_panels
-    from rtsmap.files import check_writable
+    from rtsmap.outputs import check_outputs
 
-    check_writable(output, overwrite=overwrite)
+    inputs = [*dataset_files(dataset), *(path for _, path in detections)]
+    check_outputs(output, overwrite=overwrite, inputs=inputs)
     data = read_dataset(dataset)
     files: dict[str, list[Path]] = {}
     for name, path in detections:
@@ -81,5 +83,5 @@ def panels(
     chosen = [image_named(data, name) for name in images]
     chosen = chosen or choose_images(covered_by_all(data, models), count, seed)
     scores = {name: best_score(data, found) if score is None else score for name, found in models.items()}
-    write_panels(output, data, chosen, models, scores)
+    write_panels(output, data, chosen, models, scores, overwrite=overwrite)
     click.echo(f"{len(chosen)} images, {len(models)} models -> {output}")

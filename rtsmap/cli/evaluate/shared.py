@@ -34,12 +34,11 @@ reliability = click.option(
 )
 
 
-def check_output(folder: Path | None, *, overwrite: bool) -> None:
-    """Make the folder of the outputs, or fail before any work when they could not be written."""
-    from rtsmap.files import check_writable
+def report_files(folder: Path | None, *others: str) -> list[Path]:
+    """The files that go into the folder of the outputs, if one is wanted."""
+    from rtsmap.evaluation.writing import REPORT_FILES
 
-    if folder:
-        check_writable(folder / "scores.csv", overwrite=overwrite)
+    return [folder / name for name in (*REPORT_FILES, *others)] if folder else []
 
 
 def write_best(comparison: "Comparison", folder: Path, card: "ModelCard", min_iou: float = 0.5) -> None:

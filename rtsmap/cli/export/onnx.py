@@ -68,9 +68,11 @@ def onnx(
       rtsmap export onnx runs/mine -o mine.onnx --precision fp32
       rtsmap export onnx runs/mine --overwrite --precision int8 --calibrate-on dataset
     """
+    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.errors import INSTALL_TORCH, ModelError
-    from rtsmap.files import check_writable, replacing, sha256
-    from rtsmap.models import CARD, find_model, verify
+    from rtsmap.files import replacing, sha256
+    from rtsmap.models import CARD, find_model, model_files, verify
+    from rtsmap.outputs import check_outputs
 
     if (precision == "int8") != (calibrate_on is not None):
         raise click.UsageError("--precision int8 and --calibrate-on SCENE|DATASET go together.")
@@ -82,13 +84,14 @@ def onnx(
     card = card.model_copy(update={"onnx": None})  # an older file is no longer of interest
     verify(folder, card)
     target = output or folder / FILE
-    check_writable(target, overwrite=overwrite)
+    read = [*model_files(folder, card), *([*dataset_files(calibrate_on), calibrate_on] if calibrate_on else [])]
+    check_outputs(target, overwrite=overwrite, inputs=read)
     if calibrate_on:
         content, agreement = _in_8_bits(folder, card, calibrate_on, opset)
         click.echo(_in_words(agreement))
     else:
         content = export_onnx(folder, card, precision="fp32" if precision == "fp32" else "fp16", opset=opset)
-    with replacing(target) as temporary:
+    with replacing(target, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
     size = fixed_size(card)
     if output is None:

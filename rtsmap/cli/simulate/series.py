@@ -41,8 +41,9 @@ def series(output: Path, settings: "SceneOptions", years: tuple[int, ...], overw
             bar.total = total
             bar.update(done - bar.n)
 
-        for year, written in write_series(place, output, overwrite=overwrite, progress=progress):
-            click.echo(f"{written.image}: {year}, {written.n_slumps} slumps, {written.clear_fraction:.0%} clear")
+        done = list(write_series(place, output, overwrite=overwrite, progress=progress))
+    for year, written in done:
+        click.echo(f"{written.image}: {year}, {written.n_slumps} slumps, {written.clear_fraction:.0%} clear")
     kinds = Counter(link.kind for link in all_links(place.epochs))
     counted = ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds)) or "none, as there is no slump"
     click.echo(f"{output / SERIES_TRUTH}: links: {counted}")

@@ -1,0 +1,78 @@
+"""Standard output and error that may be closed, full, or piped to a program that has ended; work goes on."""
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+
+class StandardStreams:
+    """While it is open, what cannot be written to standard output or error is dropped, and the first error remembered.
+
+    A layer that took hours is not to be lost because nobody could read the line that would have told of it.
+    """
+
+    def __init__(self) -> None:
+        self._raw: list[_Forgiving] = []
+
+    def __enter__(self) -> "StandardStreams":
+        _open_missing()
+        self._before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = (self._forgiving(stream, number) for number, stream in enumerate(self._before, 1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, ValueError, OSError):
+                stream.flush()
+        sys.stdout, sys.stderr = self._before
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why standard output could not be written; None when it could, or when its reader had gone, as `head` does."""
+        with suppress(AttributeError, ValueError):
+            sys.stdout.flush()
+        errors = [raw.error for raw in self._raw if raw.fileno() == 1 and not isinstance(raw.error, BrokenPipeError)]
+        return errors[0] if errors else None
+
+    def _forgiving(self, stream: TextIO, number: int) -> TextIO:
+        if not _is_file(stream, number):  # closed, or a test's
+            return stream
+        raw = _Forgiving(number, "w", closefd=False)
+        self._raw.append(raw)
+        return io.TextIOWrapper(
+            io.BufferedWriter(raw), stream.encoding, stream.errors,
+            line_buffering=number == 2 or raw.isatty(),
+        )  # fmt: skip
+
+
+class _Forgiving(io.FileIO):
+    """A file that takes everything, and remembers the first error."""
+
+    error: OSError | None = None
+
+    def write(self, data: "io.ReadableBuffer") -> int:  # type: ignore[name-defined]
+        """As much as there is, written or not."""
+        if self.error is None:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+
+def _open_missing() -> None:
+    """Give closed descriptors to nothing: else the next file to be opened would get them, and all that is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def _is_file(stream: TextIO | None, number: int) -> bool:
+    try:
+        return stream is not None and stream.fileno() == number
+    except (OSError, ValueError):
+        return False
