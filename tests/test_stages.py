@@ -63,6 +63,11 @@ def test_a_cold_decoder_is_that_of_the_checkpoint_of_the_first_stage(stage, tmp_
     assert all(torch.equal(fused[name], weights(backbones[0])[name]) for name in backbone)  # not the checkpoint's
 
 
+def test_a_second_stage_without_another_s_decoder_or_start(stage):
+    _, backbones = stage
+    assert fusion_settings(None, backbones).changed(["decoder_from="]).decoder_from is None
+
+
 def test_a_decoder_of_other_sizes_is_refused(stage, tmp_path):
     dataset, backbones = stage
     settings = fusion_settings(None, backbones).changed(["network.fc_dim=24"])

@@ -69,7 +69,7 @@ def _gamma(reflectance: FloatArray, _valid: BoolArray, strength: float, _rng: Ge
 
 def _contrast(reflectance: FloatArray, valid: BoolArray, strength: float, _rng: Generator) -> FloatArray:
     """Differences from the chip's mean, times 0.5 to 2."""
-    mean = (reflectance * valid).sum(axis=(1, 2), keepdims=True) / max(1, valid.sum())
+    mean = (reflectance * valid).sum(axis=(1, 2), keepdims=True) / np.float32(max(1, valid.sum()))
     return mean + (reflectance - mean) * np.float32(np.exp(0.7 * strength))
 
 
