@@ -8,20 +8,22 @@ import pytest
 from rtsmap.config import PRESETS, ModelCard, NetworkConfig
 from rtsmap.dataset.images import SPLIT, read_dataset
 from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.training import paper
 from rtsmap.training.experiments import jobs, validation_fold
 from rtsmap.training.paper import FUSIONS, Recipe, cells
 from tests.datasets import labelled_image, write_dataset, write_images
-from tests.networks import TINY_TRAINING
+from tests.networks import TINY, TINY_TRAINING
 
 TABLES = ("table1", "table2", "table3", "table4", "table5")
 
 
 @pytest.fixture
-def prepared(tmp_path):
+def prepared(tmp_path, monkeypatch):
     """A data set with a fold for each of its two images, and settings of a network that learns for one step."""
     folder = write_dataset(tmp_path / "dataset", per_site=1).folder
     (folder / SPLIT).write_text("image,site,fold\ntaimyr-0,taimyr,fold-0\nyamal-0,yamal,fold-1\n")
     TINY_TRAINING.updated(iterations=1).to_toml(tmp_path / "train.toml")
+    monkeypatch.setattr(paper, "PRESETS", {"resnet50": TINY.model_copy(update={"backbone": "resnet50"})})
     return "--config", tmp_path / "train.toml", "-o", tmp_path / "out"
 
 

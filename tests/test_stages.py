@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rtsmap import machine
 from rtsmap.config import PRESETS, ModelCard, NetworkConfig
 from rtsmap.errors import InputError, ModelError
 from rtsmap.network.cascade import seeded_network
@@ -156,3 +157,47 @@ def test_the_second_stage_of_older_models_gets_the_norm(stage, tmp_path):
     (folder / "model.toml").write_text("\n".join(lines))
     assert ModelCard.from_toml(folder / "model.toml").network.fusion_norm == "none"
     assert fusion_settings(None, [folder, backbones[1]], fusion="cross").network.fusion_norm == "layer"
+
+
+class StopError(Exception):
+    """The run is killed."""
+
+
+def stop_after_three(progress):
+    if progress.step == 3:  # one after the checkpoint
+        raise StopError
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("precision=bf16",),
+        ("freeze=[]", "backbone_rate=0.1", "network.fusion_norm=layer"),
+        ("decoder_from=", "augmentation=light", "pasted_slumps=2", "ignore_boundary_px=0"),
+    ],
+)
+def test_a_second_stage_that_is_stopped_goes_on_to_the_same_weights(stage, tmp_path, changes):
+    dataset, backbones = stage
+    settings = fusion_settings(None, backbones).changed(["iterations=4", *changes])
+    whole = train(dataset, settings, tmp_path / "whole")
+    with pytest.raises(StopError):
+        train(dataset, settings, tmp_path / "stopped", progress=stop_after_three)
+    assert train(dataset, settings, tmp_path / "stopped").sha256 == whole.sha256
+    assert whole.training is not None
+    assert whole.training.precision == settings.precision
+
+
+def test_a_run_does_not_go_on_in_another_precision(stage, tmp_path, monkeypatch):
+    dataset, backbones = stage
+    settings = fusion_settings(None, backbones).changed(["iterations=4", "precision=auto"])
+    monkeypatch.setattr(machine, "_CPU", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags : avx2\n")
+    with pytest.raises(StopError):
+        train(dataset, settings, tmp_path / "fused", progress=stop_after_three)
+    (tmp_path / "cpuinfo").write_text("flags : avx2 amx_bf16\n")
+    with pytest.raises(InputError, match="is of other settings"):
+        train(dataset, settings, tmp_path / "fused")
+    (tmp_path / "cpuinfo").write_text("flags : avx2\n")
+    card = train(dataset, settings, tmp_path / "fused")
+    assert card.training is not None
+    assert card.training.precision == "float32"
