@@ -30,8 +30,8 @@ def boundaries(masks: Tensor, width: int) -> Tensor:
     inside = masks[:, None].float()
     area = inside.sum(dim=(1, 2, 3))
     for one in range(1, width + 1):  # from thin to wide, so that each slump keeps the widest that it may have
-        size = {"kernel_size": 2 * one + 1, "stride": 1, "padding": one}
-        core, reach = 1 - functional.max_pool2d(1 - inside, **size), functional.max_pool2d(inside, **size)
+        reach = functional.max_pool2d(inside, 2 * one + 1, stride=1, padding=one)
+        core = 1 - functional.max_pool2d(1 - inside, 2 * one + 1, stride=1, padding=one)
         enough = core.sum(dim=(1, 2, 3)) >= LEAST_LEARNED * area
         found = torch.where(enough[:, None, None], (reach > core)[:, 0], found)
     return found

@@ -64,7 +64,9 @@ def _tint(reflectance: FloatArray, _valid: BoolArray, strength: float, _rng: Gen
 
 def _gamma(reflectance: FloatArray, _valid: BoolArray, strength: float, _rng: Generator) -> FloatArray:
     """Exponents of 0.67 to 1.5."""
-    return PIVOT * (np.maximum(reflectance, 0) / PIVOT) ** np.float32(np.exp(0.4 * strength))
+    relative: FloatArray = np.maximum(reflectance, 0) * np.float32(1 / PIVOT)
+    curved: FloatArray = np.power(relative, np.float32(np.exp(0.4 * strength)))
+    return curved * np.float32(PIVOT)
 
 
 def _contrast(reflectance: FloatArray, valid: BoolArray, strength: float, _rng: Generator) -> FloatArray:

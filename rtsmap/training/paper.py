@@ -112,8 +112,8 @@ class Recipe:
             cold: of the second stage, see `stages.fusion_settings`.
             starts: checkpoints that networks start from, by their backbone; that of the settings is theirs.
         """
-        own = {settings.network.backbone: settings.start_from}
-        started = {**own, **starts}.get(self.network.backbone)
+        own = settings.start_from if self.network.backbone == settings.network.backbone else None
+        started = starts.get(self.network.backbone, own)
         return settings.updated(
             network=self.network.model_dump(),
             modalities=self.modalities,
