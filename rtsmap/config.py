@@ -55,6 +55,7 @@ class NetworkConfig(Section):
     fusion_kv_grid: CountOrNone = 8  # keys and values are pooled to at most this grid; 0: full attention
     fusion_window: CountOrNone = 32  # they attend within windows of this many tokens of the finest scale; 0: all
     fusion_mlp_ratio: Positive = 4.0
+    fusion_norm: Literal["layer", "none"] = "none"  # of each modality's map before it is fused; none in older models
     # the detector on top
     fpn_channels: Count = 64
     fpn_norm: NormName = "layer"
@@ -82,6 +83,15 @@ class NetworkConfig(Section):
         if not ascending or self.last_blocks[-1] != self.depth - 1:
             raise ValueError(f"last_blocks must ascend to the last of {self.depth} blocks, {self.depth - 1}")
         return self
+
+    def with_own_fusion_norm(self) -> Self:
+        """With the norm before the fusion that the backbone needs, where the settings do not name one.
+
+        MViTv2 norms its maps itself; those of the convolutional networks are of any size.
+        """
+        if "fusion_norm" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"fusion_norm": "none" if self.backbone == "mvitv2" else "layer"})
 
     @property
     def alignment(self) -> int:
@@ -125,6 +135,7 @@ PRESETS: Mapping[str, NetworkConfig] = {
     "resnet50": _PUBLISHED.model_copy(
         update={
             "backbone": "resnet50",
+            "fusion_norm": "layer",
             "decoder": "single",
             "rpn_convs": 1,
             "head_norm": "none",
@@ -132,8 +143,8 @@ PRESETS: Mapping[str, NetworkConfig] = {
             "box_fcs": 2,
         }
     ),
-    "efficientnet-lite0": NetworkConfig(backbone="efficientnet-lite"),
-    "efficientnet-lite2": NetworkConfig(backbone="efficientnet-lite", variant="lite2"),
+    "efficientnet-lite0": NetworkConfig(backbone="efficientnet-lite", fusion_norm="layer"),
+    "efficientnet-lite2": NetworkConfig(backbone="efficientnet-lite", variant="lite2", fusion_norm="layer"),
 }
 
 
@@ -175,6 +186,7 @@ class TrainingRecord(Section):
     slumps: int
     iterations: int
     best_iteration: int
+    precision: Literal["float32", "bf16"] | None = None  # of matrix products; not set in older models
     validated_on: tuple[str, ...] = ()
     validation_images: int = 0
     validation_slumps: int = 0

@@ -9,6 +9,8 @@ from pathlib import Path
 _GROUP = Path("/sys/fs/cgroup")  # limits of containers and of SLURM jobs
 _QUOTA = _GROUP / "cpu.max"  # microseconds of CPU per period, or max
 _MEMORY = Path("/proc/meminfo")
+_CPU = Path("/proc/cpuinfo")
+_FLAGS = ("flags", "Features")  # of x86 and of ARM in /proc/cpuinfo
 
 #: Threads of the libraries that compute. OpenMP's are torch's; MKL's too, so none are set: with one, torch has one.
 #: numpy's OpenBLAS has hardly anything to do beside the network, and GDAL decodes ahead of the network, which wants the
@@ -70,10 +72,19 @@ def network_threads() -> int:
 def cpu_model() -> str:
     """The processor's name."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = _CPU.read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):  # another system, or another kind of processor
         return platform.processor() or platform.machine()
+
+
+def cpu_flags() -> frozenset[str]:
+    """What the processor can do, in the words of Linux, such as `avx512_bf16` or `bf16`; empty on other systems."""
+    try:
+        lines = _CPU.read_text(encoding="utf-8").splitlines()
+        return frozenset(next(line.partition(":")[2] for line in lines if line.startswith(_FLAGS)).split())
+    except (OSError, StopIteration):  # another system, or another kind of processor
+        return frozenset()
 
 
 def peak_memory_mb() -> float:

@@ -52,7 +52,7 @@ class Section(BaseModel):
 
         Args:
             changes: such as `iterations=500` or `network.fusion=cross`: a name, and a value as TOML has it; text needs
-                no quotes.
+                no quotes. Without a value, as in `start_from=`, the setting is not set.
 
         Raises:
             InputError: a change has no value, its name is no setting, or its value is wrong.
@@ -85,6 +85,8 @@ def _first_of(error: ValidationError) -> str:
 
 
 def _toml_value(text: str) -> object:
+    if not text:
+        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from rtsmap.config import ChipSize, Gsd, NetworkConfig
 from rtsmap.settings import Fraction, Modality, Section
@@ -20,8 +29,13 @@ class TrainConfig(Section):
     """A published checkpoint, a folder of `rtsmap models import`, or a model: its weights instead of random ones."""
     backbones: tuple[str, ...] = ()
     """Trained models of one modality each, in the order of the modalities: their backbones instead of random ones."""
+    decoder_from: str | None = None
+    """A model, a folder of `rtsmap models import` or a published checkpoint: its feature pyramid, proposals and heads
+    instead of random ones, or those of start_from."""
     freeze: tuple[Modality, ...] = ()
     """Modalities whose backbone does not learn."""
+    backbone_rate: NonNegativeFloat = 1.0
+    """Learning rate of the backbones over that of the rest; at 0 none of them learns, as if all were frozen."""
 
     epochs: Annotated[float, Field(gt=0)] = 36
     """How often as many chips are drawn as cover all images; 36 as Li et al. 2025."""
@@ -45,8 +59,8 @@ class TrainConfig(Section):
     """Longest gradient, as norm over all weights."""
     average_decay: Fraction = 0.998
     """Share of the moving average of the weights that a step keeps; the average is what is published."""
-    precision: Literal["float32", "bf16"] = "float32"
-    """bf16: products of matrices in 16 bits, half the memory."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """bf16: products of matrices in 16 bits, half the memory; auto: bf16 where the machine computes in it natively."""
     recompute: bool = False
     """Keep no activations within the blocks of backbones: slower by a third, much less memory."""
 
@@ -63,12 +77,17 @@ class TrainConfig(Section):
     slump_share: Fraction = 0.7
     """Of the chips that are placed on a slump; half of the others lie on hard negatives where there are some, the rest
     anywhere."""
-    pasted_slumps: NonNegativeInt = 3
+    ignore_boundary_px: NonNegativeInt = 2
+    """On both sides of each outline, in pixels of the chip, that the mask is not learned from; less in small slumps."""
+    pasted_slumps: NonNegativeInt = 0
     """Of other places, set into a chip, at most."""
     scale_range: tuple[PositiveFloat, PositiveFloat] = (0.7, 1.4)
     """Of the chips' ground sampling distance, times gsd_m."""
+    augmentation: Literal["trivial", "light"] = "trivial"
+    """How light, haze and sensor change, on reflectance: trivial, one change of many for each chip, of any strength up
+    to a large one; light, small changes of all kinds at once."""
     jitter: NonNegativeFloat = 1.0
-    """Strength of changes to light, haze and sensor, applied to reflectance; 0 for none."""
+    """Strength of these changes; 0 for none."""
     coarsest_m: PositiveFloat | None = None
     """Half of the chips of images finer than this are averaged to a ground sampling distance between their own and
     this one, and brought back to the chips' grid: for models that shall also know coarser sensors. Not set: none."""
@@ -92,12 +111,24 @@ class TrainConfig(Section):
     """Processes that make chips, for each process that trains; 0: the network waits for each batch."""
     seed: NonNegativeInt = 0
 
+    @field_validator("network")
+    @classmethod
+    def _maps_are_normed(cls, network: NetworkConfig) -> NetworkConfig:
+        return network.with_own_fusion_norm()
+
+    @property
+    def frozen(self) -> tuple[Modality, ...]:
+        """Modalities whose backbone does not learn."""
+        return self.freeze if self.backbone_rate else self.modalities
+
     @model_validator(mode="after")
     def _frozen_backbones_exist(self) -> Self:
         if len(set(self.modalities)) < len(self.modalities):
             raise ValueError("modalities: one is named twice")
-        if (self.freeze or self.backbones) and self.network.fusion == "channels" and len(self.modalities) > 1:
-            raise ValueError('freeze and backbones: with fusion = "channels" all modalities share one backbone')
+        if (self.frozen or self.backbones) and self.network.fusion == "channels" and len(self.modalities) > 1:
+            raise ValueError(
+                'freeze, backbones and backbone_rate = 0: with fusion = "channels" all modalities share one backbone'
+            )
         if unknown := sorted(set(self.freeze) - set(self.modalities)):
             raise ValueError(f"freeze: {', '.join(unknown)} is none of the modalities {', '.join(self.modalities)}")
         if self.backbones and len(self.backbones) != len(self.modalities):

@@ -34,6 +34,7 @@ TINY_TRAINING = TrainConfig(
     validate_every=0.5,
     checkpoint_every=2,
     workers=0,
+    precision="float32",  # on any machine
 )
 
 MEAN = {"red": 0.06, "green": 0.06, "blue": 0.04, "ndvi": 0.5, "nir": 0.25}

@@ -46,6 +46,16 @@ def test_every_weight_belongs_to_one_part(fusion):
     assert list(flop_by_part(network, 64, proposals=10)) == list(parts)
 
 
+def test_norms_before_the_fusion_count_as_fusion():
+    plain, normed = (
+        parameters_by_part(meta_network(TINY.model_copy(update={"fusion_norm": norm}), ALL))
+        for norm in ("none", "layer")
+    )
+    channels = TINY.embed_dim * (1 + 2 + 4 + 8)
+    assert normed["fusion"].total - plain["fusion"].total == len(ALL) * 2 * channels  # weight and bias of each
+    assert {part for part in plain if plain[part] != normed[part]} == {"fusion"}
+
+
 def test_frozen_weights_do_not_count_as_trainable():
     parts = parameters_by_part(meta_network(TINY, ALL, frozen=["ndvi"]))
     assert [name for name, part in parts.items() if part.trainable != part.total] == ["backbone ndvi"]

@@ -84,8 +84,8 @@ def test_slumps_are_balanced_and_the_seed_repeats_it(tmp_path):
         (["--fractions", "train=0.7,test=0.2"], "must be above 0 and sum to 1"),
         (["--fractions", "train=1.2,test=-0.2"], "must be above 0 and sum to 1"),
         (["--fractions", "train"], "does not look like train=0.7"),
-        ([], "needs either --folds or --fractions"),
-        (["--folds", 2, "--fractions", "train=0.5,test=0.5"], "needs either --folds or --fractions"),
+        ([], "needs one of --folds, --fractions and --split"),
+        (["--folds", 2, "--fractions", "train=0.5,test=0.5"], "needs one of --folds, --fractions and --split"),
     ],
 )
 def test_impossible_splits_are_refused(tmp_path, rtsmap, words, message):
@@ -103,3 +103,48 @@ def test_a_split_is_replaced_only_when_asked(tmp_path, rtsmap):
     assert code == 2
     assert "split.csv: exists already; choose another name or add --overwrite" in err
     assert rtsmap("dataset", "split", folder, "--folds", 2, "--by", "scene", "--overwrite")[0] == 0
+
+
+def test_single_images_of_each_site_are_divided_as_in_the_paper(tmp_path, rtsmap):
+    images = [
+        labelled_image(f"{site}-{n}", x=300_000 + place * 100_000 + 640 * n, scene=site)
+        for place, site in enumerate(("banks", "lena"))
+        for n in range(6)
+    ]
+    folder = write_images(tmp_path / "set", images).folder  # of one scene each, side by side
+    words = ("dataset", "split", folder, "--fractions", "train=0.67,test=0.33", "--by", "image-within-site")
+    code, _, err = rtsmap(*words)
+    assert code == 0, err
+    for site in ("banks", "lena"):
+        here = Counter(fold for name, fold in folds_of(folder).items() if name.startswith(site))
+        assert here == {"train": 4, "test": 2}
+
+
+def test_a_published_split_is_taken_as_it_is(tmp_path, rtsmap):
+    folder = write_dataset(tmp_path / "set", ("lena",), per_site=3).folder
+    (tmp_path / "published.csv").write_text(
+        "image,fold\nchips/lena-0.tif,train\nlena-1,train\nlena-2.tif,test\nx,test\n"
+    )
+    code, out, err = rtsmap("dataset", "split", folder, "--split", tmp_path / "published.csv")
+    assert code == 0, err
+    assert folds_of(folder) == {"lena-0": "train", "lena-1": "train", "lena-2": "test"}
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["test", "train", "total"]
+
+
+@pytest.mark.parametrize(
+    ("table", "words", "message"),
+    [
+        ("image,fold\nlena-0,train\n", (), "has no fold for lena-1 (1 images in all); add them"),
+        ("image,fold\nlena-0,train\nlena-1,\n", (), "has no fold for lena-1"),
+        ("image,fold\na/lena-0,train\nb/lena-0,test\n", (), "gives lena-0 two folds; keep one"),
+        ("name,fold\nlena-0,train\n", (), "needs the columns image and fold"),
+        ("image,fold\nlena-0,train\n", ("--folds", 2), "needs one of --folds, --fractions and --split"),
+    ],
+)
+def test_a_published_split_that_does_not_fit_is_one_clear_line(tmp_path, rtsmap, table, words, message):
+    folder = write_dataset(tmp_path / "set", ("lena",)).folder
+    (tmp_path / "published.csv").write_text(table)
+    code, _, err = rtsmap("dataset", "split", folder, "--split", tmp_path / "published.csv", *words)
+    assert code == 2
+    assert message in err
+    assert not (folder / "split.csv").exists()

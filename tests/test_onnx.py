@@ -41,6 +41,7 @@ KINDS: dict[str, NetworkConfig] = {
     },
     "convolutions": CONVOLUTIONS,
     "convolutions_fused": CONVOLUTIONS.model_copy(update={"fusion": "residual_cross"}),
+    "convolutions_normed": CONVOLUTIONS.model_copy(update={"fusion": "residual_cross", "fusion_norm": "layer"}),
     "whole_chips": TINY.model_copy(update={"global_blocks": True, "fusion_window": 0, "image_size": 64}),
     "mask_rcnn": CONVOLUTIONS.model_copy(update={"decoder": "single", "classes": 2, "head_norm": "batch"}),
     "sure": CONVOLUTIONS.model_copy(update={"stage_score": 0.4}),

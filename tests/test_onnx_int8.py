@@ -50,6 +50,17 @@ def test_blocks_pyramid_proposals_and_box_heads_are_in_8_bits_and_the_rest_is_no
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
 
 
+def test_a_fused_network_has_its_backbones_in_8_bits_and_its_norms_and_attention_not(tmp_path):
+    fused = CONVOLUTIONS.model_copy(update={"fusion": "residual_cross", "fusion_norm": "layer"})
+    content, agreement = export_int8(*find_model(str(model(tmp_path, fused))), noise(2))
+    in_8_bits = kinds_of_convolutions(content)
+    for modality in ("rgb", "ndvi", "nir"):
+        assert {found for name, found in in_8_bits.items() if f"/backbones.{modality}/_blocks.1/" in name} == {True}
+    assert {found for name, found in in_8_bits.items() if "/fusion." in name} == {False}
+    assert agreement.same >= 0.8 * agreement.single > 0
+    assert sum(node.op_type == "LayerNormalization" for node in onnx.load_from_string(content).graph.node) > 12
+
+
 def test_detections_are_near_those_in_single_precision(exported):
     _, agreement = exported
     assert agreement.chips == 2

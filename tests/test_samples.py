@@ -8,10 +8,11 @@ from rtsmap import bands
 from rtsmap.dataset import Dataset, Label
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
+from rtsmap.training.augmentation import jitter
 from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut
 from rtsmap.training.paste import Piece, paste
-from rtsmap.training.samples import Sampler, jitter, rasterised
+from rtsmap.training.samples import Sampler, rasterised
 from rtsmap.training.store import PixelStore
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset
 from tests.networks import TINY_TRAINING

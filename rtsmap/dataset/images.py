@@ -174,7 +174,8 @@ def read_dataset(folder: Path) -> Dataset:
         raise DatasetError(f"{path}: is not a data set of rtsmap ({error!r}); make it with rtsmap dataset") from error
     if not images:
         raise DatasetError(f"{path}: has no image")
-    return Dataset(folder, images, _folds(folder / SPLIT))
+    split = folder / SPLIT
+    return Dataset(folder, images, read_folds(split) if split.exists() else {})
 
 
 def _image(entry: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> LabelledImage:
@@ -201,9 +202,12 @@ def _image(entry: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> Lab
     )
 
 
-def _folds(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
+def read_folds(path: Path) -> dict[str, str]:
+    """The fold of each image in a CSV with the columns image and fold.
+
+    Raises:
+        DatasetError: the file cannot be read, or lacks a column.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return {row["image"]: row["fold"] for row in csv.DictReader(file)}

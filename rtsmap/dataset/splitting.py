@@ -1,4 +1,4 @@
-"""Splitting a data set into folds that share no ground: by site, by scene or by block, never by chip."""
+"""Splitting a data set into folds that share no ground, by site, by scene or by block; or as others have split it."""
 
 import csv
 import math
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from rtsmap.dataset.images import Dataset, LabelledImage
+from rtsmap.dataset.images import Dataset, LabelledImage, read_folds
 from rtsmap.dataset.streaming import footprints, near_pairs
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files import replacing
 
-Unit = Literal["site", "scene", "block"]
+Unit = Literal["site", "scene", "block", "image-within-site"]
 
 #: Images whose footprints are nearer show the same ground, or its continuation.
 GAP_M = 1000.0
@@ -44,9 +44,10 @@ def split_folds(
     """Assign each image to a fold.
 
     What stays together is a site, a scene, or a block: all images that a chain of footprints nearer than `gap_m`
-    connects, and, where images have no place, those of one scene. Scenes and blocks are divided within each site, as
-    Li et al. (2025) sample their areas. The largest groups come first, each to the fold that lacks the most slumps for
-    its share, of the site and of all sites so far; groups without slumps follow, and even out the number of images.
+    connects, and, where images have no place, those of one scene. Scenes and blocks are divided within each site, and
+    so are single images, as Li et al. (2025) sample their areas: one fold may then show the ground of another. The
+    largest groups come first, each to the fold that lacks the most slumps for its share, of the site and of all sites
+    so far; groups without slumps follow, and even out the number of images.
 
     Args:
         dataset: whose images count, not their former folds.
@@ -66,8 +67,9 @@ def split_folds(
         raise InputError("the fractions of the folds must be above 0 and sum to 1")
     groups = _groups(dataset, by, gap_m)
     if len(groups) < len(shares):
+        unit = by.partition("-")[0] + "s" * (len(groups) != 1)
         raise DatasetError(
-            f"{dataset.folder}: has only {len(groups)} {by}{'s' * (len(groups) != 1)} for {len(shares)} folds; "
+            f"{dataset.folder}: has only {len(groups)} {unit} for {len(shares)} folds; "
             "ask for fewer folds, or divide it otherwise with --by"
         )
     strata = [groups] if by == "site" else [list(of) for _, of in groupby(groups, key=lambda group: group.site)]
@@ -75,6 +77,29 @@ def split_folds(
     names = list(shares)
     folds = {number: names[fold] for group, fold in assigned for number in group.images}
     return {image.name: folds[number] for number, image in enumerate(dataset.images)}
+
+
+def given_folds(dataset: Dataset, path: Path) -> dict[str, str]:
+    """The folds of a published split.
+
+    Args:
+        dataset: that it divides.
+        path: CSV with the columns image and fold; images by name, with or without folder and suffix. Those that the
+            data set has not are left.
+
+    Returns:
+        The fold of each image by its name.
+
+    Raises:
+        DatasetError: the file cannot be read, gives an image two folds, or gives none to an image of the data set.
+    """
+    folds: dict[str, str] = {}
+    for image, fold in read_folds(path).items():
+        if folds.setdefault(Path(image).stem, fold) != fold:
+            raise DatasetError(f"{path}: gives {Path(image).stem} two folds; keep one")
+    if lacking := [image.name for image in dataset.images if not folds.get(image.name)]:
+        raise DatasetError(f"{path}: has no fold for {lacking[0]} ({len(lacking)} images in all); add them")
+    return {image.name: folds[image.name] for image in dataset.images}
 
 
 def write_split(dataset: Dataset, folds: Mapping[str, str], path: Path, *, overwrite: bool = True) -> None:
@@ -105,7 +130,7 @@ def _count(images: Sequence[LabelledImage]) -> str:
 
 def _groups(dataset: Dataset, by: Unit, gap_m: float) -> list[_Group]:
     """The groups in the order of their sites; a scene or block in two sites belongs to that of its first image."""
-    keys = _blocks(dataset, gap_m) if by == "block" else [getattr(image, by) for image in dataset.images]
+    keys = _keys(dataset, by, gap_m)
     members: dict[object, list[int]] = {}
     for number, key in enumerate(keys):
         members.setdefault(key, []).append(number)
@@ -114,6 +139,15 @@ def _groups(dataset: Dataset, by: Unit, gap_m: float) -> list[_Group]:
         for of in members.values()
     ]
     return sorted(groups, key=lambda group: group.site)
+
+
+def _keys(dataset: Dataset, by: Unit, gap_m: float) -> Sequence[object]:
+    """What each image shares with those that it must stay together with."""
+    if by == "block":
+        return _blocks(dataset, gap_m)
+    if by == "image-within-site":
+        return [image.name for image in dataset.images]
+    return [getattr(image, by) for image in dataset.images]
 
 
 def _blocks(dataset: Dataset, gap_m: float) -> list[object]:

@@ -20,17 +20,18 @@ from detectron2.modeling.proposal_generator import RPN, StandardRPNHead
 from detectron2.modeling.roi_heads import (
     FastRCNNConvFCHead,
     FastRCNNOutputLayers,
-    MaskRCNNConvUpsampleHead,
     StandardROIHeads,
 )
 from detectron2.structures import Instances
-from torch import Tensor, nn
+from torch import nn
 
 from rtsmap.bands import MODALITY_CHANNELS
 from rtsmap.config import NetworkConfig
 from rtsmap.network.efficientnet import EfficientNetLite
 from rtsmap.network.fusion import FusedBackbone, Fusion
+from rtsmap.network.masks import MaskHead
 from rtsmap.network.mvitv2 import MViT
+from rtsmap.network.norms import NORMS
 from rtsmap.network.refining import SureCascadeHeads
 
 #: IoU with a label that makes a box positive in each stage of the cascade, and the deviations of its box deltas
@@ -39,29 +40,6 @@ CASCADE_IOUS = (0.5, 0.6, 0.7)
 CASCADE_BOX_WEIGHTS = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))
 
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of `(n, c, h, w)`, independent of the batch."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-6)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """The same shape as `features`."""
-        return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class HeadBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that takes a batch without a single proposal."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """The same shape as `features`."""
-        return super().forward(features) if features.numel() else features
-
-
-#: By the name in the configuration, as detectron2 takes norms.
-NORMS: dict[str, str | Callable[[int], nn.Module]] = {"layer": ChannelNorm, "batch": HeadBatchNorm, "none": ""}
 
 
 def build_network(
@@ -125,6 +103,7 @@ def _bottom_up(
             kv_grid=config.fusion_kv_grid,
             mlp_ratio=config.fusion_mlp_ratio,
             window=config.fusion_window // 2**level,
+            normalise=config.fusion_norm == "layer",
         )
         for level, (name, shape) in enumerate(shapes.items())
         if len(backbones) > 1
@@ -272,7 +251,7 @@ def _mask_parts(config: NetworkConfig) -> dict[str, Any]:
     return {
         "mask_in_features": list(LEVELS[:4]),
         "mask_pooler": _pooler(size),
-        "mask_head": MaskRCNNConvUpsampleHead(
+        "mask_head": MaskHead(
             ShapeSpec(channels=config.fpn_channels, height=size, width=size),
             num_classes=config.classes,
             conv_dims=[config.fpn_channels] * (config.mask_convs + 1),

@@ -10,8 +10,10 @@ With one map F_i per modality at a scale, F_1 (RGB) the query, each fusion is a 
     residual           F = Conv(F_1 + ... + F_n + mix)
 
 Channel expansion, the fusion of the data, is a single backbone that takes all channels; it needs nothing here but
-`FusedBackbone` with one backbone. Attentions have a feed-forward layer, convolutions are 3 x 3: of the readings of the
-paper these give its parameter counts (docs/network.md).
+`FusedBackbone` with one backbone. Where backbones give maps of any size (EfficientNet's have a root mean square of 5 to
+7, beside which what an attention adds is nothing), each F_i has a norm of its own before all of this. Attentions have a
+feed-forward layer, convolutions are 3 x 3: of the readings of the paper these give its parameter counts
+(docs/network.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +25,7 @@ from torch.nn import functional
 
 from rtsmap.config import FusionName
 from rtsmap.network.mvitv2 import Mlp, partition, unpartition
+from rtsmap.network.norms import ChannelNorm
 
 
 class Attention(nn.Module):
@@ -133,7 +136,8 @@ class Fusion(nn.Module):
         name: of the fusion, any but `channels`.
         modalities: how many.
         dim: channels of each map.
-        heads: see `Attention`, as the rest.
+        heads: see `Attention`, as `kv_grid`, `mlp_ratio` and `window`.
+        normalise: each modality's map by a norm over its channels first.
     """
 
     def __init__(
@@ -146,8 +150,10 @@ class Fusion(nn.Module):
         kv_grid: int,
         mlp_ratio: float,
         window: int = 0,
+        normalise: bool = False,
     ) -> None:
         super().__init__()
+        self.norms = nn.ModuleList(ChannelNorm(dim) for _ in range(modalities if normalise else 0))
 
         def attention() -> Attention:
             return Attention(dim, heads, kv_grid=kv_grid, mlp_ratio=mlp_ratio, window=window)
@@ -165,6 +171,8 @@ class Fusion(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """`(n, dim, h, w)` from as many of the same shape as there are modalities, the query first."""
+        if len(self.norms):
+            features = [norm(one) for norm, one in zip(self.norms, features, strict=True)]
         mixed = self.mix(features)
         fused: Tensor = self.conv(torch.stack([*features, mixed]).sum(dim=0) if self.residual else mixed)
         return fused

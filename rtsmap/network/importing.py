@@ -192,6 +192,28 @@ def start_from(network: nn.Module, path: Path, config: TrainConfig) -> None:
     network.load_state_dict(weights, strict=False)
 
 
+def take_decoder(network: nn.Module, path: Path, config: TrainConfig) -> None:
+    """Fill feature pyramid, proposals and heads with those of another network, whatever backbones that has.
+
+    Args:
+        network: whose backbones and fusion stay as they are.
+        path: folder of a model or of `rtsmap models import`, or a published checkpoint; of the last two what fits.
+        config: that the network was built from.
+
+    Raises:
+        ModelError: the weights cannot be read, or a model's decoder is of other sizes.
+    """
+    given = import_checkpoint(path, config)[0] if path.is_file() else read_checkpoint(path / WEIGHTS)
+    decoder = {name: value for name, value in given.items() if not name.startswith(BOTTOM_UP)}
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    if wrong := sorted(name for name, value in decoder.items() if shapes.get(name) != value.shape):
+        raise ModelError(
+            f"{path}: its decoder is of another network (tensor {wrong[0]}, {len(wrong)} in all); give one with the "
+            "same heads, or train without it"
+        )
+    network.load_state_dict(decoder, strict=False)
+
+
 def take_backbones(network: nn.Module, models: Mapping[str, Path]) -> None:
     """Fill the backbones of some modalities with those of models of that modality alone.
 

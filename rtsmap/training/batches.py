@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rtsmap import bands
 from rtsmap.config import InputConfig
+from rtsmap.network.masks import boundaries
 from rtsmap.train_config import TrainConfig
 from rtsmap.training.distributed import Processes
 from rtsmap.training.samples import Sample, Sampler
@@ -92,7 +93,9 @@ def batches(
     )
     for batch in loader:
         yield [
-            labelled_chip(image, other, processes.device) if labelled else {"image": image, "plain": other}
+            labelled_chip(image, other, processes.device, config.ignore_boundary_px)
+            if labelled
+            else {"image": image, "plain": other}
             for labelled, image, other in batch
         ]
 
@@ -113,16 +116,19 @@ def _numbers(batch: int, size: int, processes: Processes) -> range:
     return range(first, first + size)
 
 
-def labelled_chip(image: Tensor, masks: Tensor, device: torch.device) -> dict[str, Any]:
+def labelled_chip(image: Tensor, masks: Tensor, device: torch.device, ignored_px: int = 0) -> dict[str, Any]:
     """A chip as detectron2 takes it.
 
     Args:
         image: `(channels, c, c)`, normalised.
         masks: `(n, c, c)` of its slumps, bool.
         device: where both go.
+        ignored_px: on both sides of each outline that the mask is not learned from.
     """
     labels = Instances(image.shape[1:])
     labels.gt_masks = BitMasks(masks)
+    if ignored_px:
+        labels.gt_boundaries = BitMasks(boundaries(masks, ignored_px))
     labels.gt_boxes = labels.gt_masks.get_bounding_boxes() if len(masks) else Boxes(torch.empty(0, 4))
     labels.gt_classes = torch.zeros(len(masks), dtype=torch.long)
     return {"image": image.to(device), "instances": labels.to(device)}

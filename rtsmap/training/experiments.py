@@ -2,8 +2,8 @@
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtsmap.config import ModelCard, NetworkConfig
@@ -32,7 +32,8 @@ class Scored:
         ap50, low, high: per cent.
         slumps, images: scored.
         parameters, trainable: numbers of weights.
-        memory_mb: of weights, gradients and AdamW's moments.
+        memory_mb: of weights, gradients and what one chip keeps for the backward pass; without the optimiser's state,
+            as the paper counts.
     """
 
     cell: Cell
@@ -48,10 +49,29 @@ class Scored:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: a network without one fold."""
+    """One training: a network without one fold, to score it there."""
 
     recipe: Recipe
     fold: str
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """How the networks of a table are trained.
+
+    Attributes:
+        settings: of every training; its network gives the sizes.
+        cold: see `Recipe.settings`, as `starts`.
+        starts: likewise.
+        device: see `train`.
+        validated: publish the weights that are best on one more fold, see `validation_fold`; else the last.
+    """
+
+    settings: TrainConfig
+    cold: bool = False
+    starts: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    validated: bool = True
 
 
 def jobs(table: Sequence[Cell], folds: Sequence[str]) -> list[Job]:
@@ -86,14 +106,32 @@ def cells_for(name: str, network: NetworkConfig, dataset: Dataset, rows: Sequenc
     raise InputError(f"{dataset.folder}: its images have no bands for {name}, only for {', '.join(dataset.modalities)}")
 
 
+def validation_fold(dataset: Dataset, tested: str) -> str | None:
+    """The fold, inside those that are not tested, whose AP50 chooses the weights; never the tested one.
+
+    It is the next one in order that has a slump and shares no image with the tested one: of the folds where a fold is
+    tested, of the sites where a site is.
+
+    Returns:
+        Its name; None where nothing would be left to learn from.
+    """
+    names = sorted(set(dataset.folds.values())) if tested in dataset.folds.values() else list(dataset.sites)
+    place = names.index(tested)
+    learned = dataset.without([tested])
+    for name in (*names[place + 1 :], *names[:place]):
+        held, rest = learned.subset([name]), learned.without([name])
+        if held.slumps and rest.slumps:
+            return name
+    return None
+
+
 def run_experiment(
     table: Sequence[Cell],
     path: Path,
     dataset: Dataset,
-    settings: TrainConfig,
+    trainings: Trainings,
     folds: Sequence[str],
     *,
-    device: str = "cpu",
     announce: Callable[[str], None] = lambda _: None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Scored]:
@@ -105,9 +143,8 @@ def run_experiment(
         table: what is wanted, see `cells_for`.
         path: of the table, without suffix; beside it lies a folder of models and detections for each network.
         dataset: all images.
-        settings: of every training; its network gives the sizes.
+        trainings: how they are trained.
         folds: folds or sites that are left out, one after the other, and pooled for the scores.
-        device: see `train`.
         announce: called with a line before each training.
         progress: see `train`.
 
@@ -124,8 +161,8 @@ def run_experiment(
     for cell in table:
         for job in jobs([cell], folds):
             announce(f"{todo.index(job) + 1} of {len(todo)}: {job.recipe.name} without {job.fold}")
-            _work(job, dataset, settings, folder, device, progress)
-        done.append(_score(cell, tested, settings, folder, folds))
+            _work(job, dataset, trainings, folder, progress)
+        done.append(_score(cell, tested, trainings.settings, folder, folds))
         write_table(path, done)
         yield done[-1]
 
@@ -146,19 +183,26 @@ def _home(folder: Path, job: Job) -> Path:
     return folder / job.recipe.name / job.fold
 
 
-def _work(
-    job: Job, dataset: Dataset, settings: TrainConfig, folder: Path, device: str, progress: Callable[[Progress], None]
-) -> None:
+def _work(job: Job, dataset: Dataset, trainings: Trainings, folder: Path, progress: Callable[[Progress], None]) -> None:
     home = _home(folder, job)
     if (home / DETECTIONS).exists():
         return
     backbones = [str(_home(folder, Job(recipe, job.fold))) for recipe in job.recipe.backbones]
-    chosen = job.recipe.settings(settings, backbones)
     if not (home / CARD).exists():
-        train(dataset.without([job.fold]), chosen, home, device=device, progress=progress)
+        chosen = job.recipe.settings(trainings.settings, backbones, cold=trainings.cold, starts=trainings.starts)
+        held = validation_fold(dataset, job.fold) if trainings.validated else None
+        learned = dataset.without([job.fold])
+        train(
+            learned.without([held]) if held else learned,
+            chosen,
+            home,
+            validation=learned.subset([held]) if held else None,
+            device=trainings.device,
+            progress=progress,
+        )
     card = ModelCard.from_toml(home / CARD)
     test = dataset.subset([job.fold])
-    found = detect_images(test, card, load_detector(home, card, device, min_score=LOWEST_SCORE))
+    found = detect_images(test, card, load_detector(home, card, trainings.device, min_score=LOWEST_SCORE))
     write_detections(home / DETECTIONS, test, found)
 
 
@@ -176,19 +220,20 @@ def _score(cell: Cell, tested: Dataset, settings: TrainConfig, folder: Path, fol
         images=len(tested.images),
         parameters=count_parameters(network),
         trainable=count_parameters(network, trainable=True),
-        memory_mb=(memory.total - memory.activations) / 1e6,
+        memory_mb=(memory.total - memory.moments) / 1e6,
     )
 
 
 def write_table(path: Path, scored: Sequence[Scored]) -> None:
     """Write the cells that are done as `path`.csv and as a Markdown table, `path`.md."""
     header = ("row", "column", "paper_ap50", "ap50", "low", "high", "slumps", "images", "parameters", "trainable")
+    memory = ("memory_mb", "paper_memory_mb")
     with replacing(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*header, "memory_mb"))
+        writer.writerow((*header, *memory))
         for one in scored:
             figures = (one.cell.paper, one.ap50, one.low, one.high)
-            counts = (one.slumps, one.images, one.parameters, one.trainable, round(one.memory_mb))
+            counts = (one.slumps, one.images, one.parameters, one.trainable, round(one.memory_mb), one.cell.paper_mb)
             writer.writerow((one.cell.row, one.cell.column, *(round(value, 2) for value in figures), *counts))
     with replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(table_of(scored) + "\n", encoding="utf-8")
@@ -197,14 +242,15 @@ def write_table(path: Path, scored: Sequence[Scored]) -> None:
 def table_of(scored: Sequence[Scored]) -> str:
     """The cells that are done as a Markdown table, ours beside the paper's."""
     lines = [
-        "| | | AP50 %: paper | ours (95 %) | weights, M | of them learn | memory, MB |",
-        "|---|---|---|---|---|---|---|",
+        "| | | AP50 %: paper | ours (95 %) | weights, M | of them learn | memory, MB: paper | ours |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in scored:
         interval = "" if math.isnan(one.low) else f" ({one.low:.1f} to {one.high:.1f})"
+        held = f"{one.cell.paper_mb or ''} | {one.memory_mb:.0f}"
         lines.append(
             f"| {one.cell.row} | {one.cell.column} | {one.cell.paper:.2f} | {one.ap50:.1f}{interval} "
-            f"| {one.parameters / 1e6:.2f} | {one.trainable / 1e6:.2f} | {one.memory_mb:.0f} |"
+            f"| {one.parameters / 1e6:.2f} | {one.trainable / 1e6:.2f} | {held} |"
         )
     if scored:
         lines += ["", f"Ours: {scored[0].images} images with {scored[0].slumps} slumps, none seen in training."]

@@ -26,14 +26,14 @@ def parameter_groups(network: nn.Module, config: TrainConfig) -> list[dict[str, 
     """Parameters that share weight decay and a factor of the learning rate, `scale`.
 
     Matrices and kernels decay; biases, norms and relative position tables do not. The blocks of a backbone learn the
-    slower the nearer they are to the image, by `layer_decay` each.
+    slower the nearer they are to the image, by `layer_decay` each; all of a backbone by `backbone_rate`.
     """
     named = {name: value for name, value in network.named_parameters() if value.requires_grad}
     blocks = 1 + max((int(found[1]) for name in named if (found := _BLOCK.search(name))), default=-1)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, value in named.items():
         weight_decay = 0.0 if value.ndim == 1 or "rel_pos" in name else config.weight_decay
-        scale = config.layer_decay ** _distance(name, blocks)
+        scale = config.layer_decay ** _distance(name, blocks) * (config.backbone_rate if ".backbones." in name else 1)
         group = groups.setdefault((weight_decay, scale), {"params": [], "weight_decay": weight_decay, "scale": scale})
         group["params"].append(value)
     return list(groups.values())

@@ -1,9 +1,10 @@
 """The experiments of Li et al. 2025: which networks stand in each of its tables, and what they scored there."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from rtsmap.config import NetworkConfig
+from rtsmap.config import PRESETS, NetworkConfig
 from rtsmap.train_config import TrainConfig
 
 PAIR, ALL = ("rgb", "ndvi"), ("rgb", "ndvi", "nir")
@@ -11,7 +12,10 @@ PAIR, ALL = ("rgb", "ndvi"), ("rgb", "ndvi", "nir")
 #: The pair of the paper's table 5, for data sets with an elevation model.
 TERRAIN_PAIR = ("rgb", "dem")
 
-#: Fusions in the order of the paper's tables 3 and 4, and their AP50 in per cent with two and with three modalities.
+#: AP50 in per cent of the paper's network of RGB alone, beside which the fusions stand.
+BASELINE = 39.73
+
+#: Fusions of the paper's tables 3 and 4, and their AP50 in per cent with two and with three modalities.
 FUSIONS: Mapping[str, tuple[str, float, float]] = {
     "channels": ("channel expansion", 42.74, 43.87),
     "convolution": ("convolution", 44.51, 45.45),
@@ -21,6 +25,13 @@ FUSIONS: Mapping[str, tuple[str, float, float]] = {
     "residual_stacked": ("residual stacked attention", 47.00, 47.69),
     "residual_cross": ("residual cross attention", 46.67, 48.99),
 }
+
+#: Those that table 3 compares, and those of table 4.
+COMPARED = ("channels", "convolution", "stacked", "cross", "residual_cross")
+RESIDUAL = ("residual_convolution", "residual_stacked", "residual_cross")
+
+#: Memory in MB of one sample in table 2, by the number of modalities and whether the backbones are frozen.
+MEMORY = {(1, False): 1649, (2, False): 2527, (2, True): 1454, (3, False): 3361, (3, True): 1754}
 
 #: AP50 in per cent on GeoImageNet: boxes of 6 classes, RGB and a rendered elevation model.
 GEOIMAGENET = {
@@ -41,12 +52,14 @@ class Cell:
         row, column: where it stands.
         paper: AP50 that the paper reports, in per cent.
         model: the network that is scored.
+        paper_mb: memory that the paper reports, where it does.
     """
 
     row: str
     column: str
     paper: float
     model: "Recipe"
+    paper_mb: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,20 +96,31 @@ class Recipe:
             return ()
         return tuple(_alone(self.network, modality) for modality in self.modalities)
 
-    def settings(self, settings: TrainConfig, backbones: Sequence[str] = ()) -> TrainConfig:
+    def settings(
+        self,
+        settings: TrainConfig,
+        backbones: Sequence[str] = (),
+        *,
+        cold: bool = False,
+        starts: Mapping[str, str] = MappingProxyType({}),
+    ) -> TrainConfig:
         """Settings of its training.
 
         Args:
             settings: of the experiment.
             backbones: folders of the trained networks of `backbones`.
+            cold: of the second stage, see `stages.fusion_settings`.
+            starts: checkpoints that networks start from, by their backbone; that of the settings is theirs.
         """
-        started = settings.start_from if self.network.backbone == settings.network.backbone and not backbones else None
+        own = settings.start_from if self.network.backbone == settings.network.backbone else None
+        started = starts.get(self.network.backbone, own)
         return settings.updated(
             network=self.network.model_dump(),
             modalities=self.modalities,
             backbones=tuple(backbones),
             freeze=self.freeze,
-            start_from=started,
+            start_from=None if backbones else started,
+            decoder_from=(started if cold else backbones[0]) if backbones else None,
         )
 
 
@@ -111,8 +135,9 @@ def cells(table: str, network: NetworkConfig, available: Collection[str] = ALL) 
 
     Args:
         table: `table1` (decoder and backbone by modality), `table2` (number of modalities, without and with training in
-            two stages), `table3` and `table4` (fusions of two and of three modalities), `table5` (fusions where only
-            boxes are found, of RGB and elevation, or of RGB and NDVI where elevation is not available).
+            two stages), `table3` and `table4` (fusions, and the residual ones, of two and of three modalities beside
+            RGB alone), `table5` (fusions where only boxes are found, of RGB and elevation, or of RGB and NDVI where
+            elevation is not available).
         network: its sizes; the paper's are those of the preset `mvitv2-b`.
         available: modalities of the data set.
     """
@@ -123,7 +148,7 @@ def cells(table: str, network: NetworkConfig, available: Collection[str] = ALL) 
 
 def _table1(network: NetworkConfig) -> list[Cell]:
     single = network.model_copy(update={"decoder": "single"})
-    resnet = single.model_copy(update={"backbone": "resnet50"})
+    resnet = PRESETS["resnet50"].model_copy(update={"classes": network.classes})  # with the heads of its own
     rows = (
         ("Mask R-CNN, ResNet50-FPN", resnet, (31.29, 12.78, 12.30)),
         (f"Mask R-CNN, {network.backbone}", single, (37.94, 13.57, 15.57)),
@@ -138,21 +163,24 @@ def _table1(network: NetworkConfig) -> list[Cell]:
 
 def _table2(network: NetworkConfig) -> list[Cell]:
     without, pretrained = "without pre-training", "with pre-training, frozen"
-    return [
+    found = [
         Cell("1 modality", without, 39.17, _alone(network, "rgb")),
         Cell("2 modalities", without, 45.97, Recipe(network, PAIR)),
         Cell("2 modalities", pretrained, 46.67, Recipe(network, PAIR, frozen=True)),
         Cell("3 modalities", without, 48.50, Recipe(network, ALL)),
         Cell("3 modalities", pretrained, 48.99, Recipe(network, ALL, frozen=True)),
     ]
+    return [replace(cell, paper_mb=MEMORY[len(cell.model.modalities), cell.model.frozen]) for cell in found]
 
 
-def _fusions(network: NetworkConfig, modalities: tuple[str, ...], which: int) -> list[Cell]:
-    column = "+".join(modality.upper() for modality in modalities)
-    return [
-        Cell(name, column, papers[which], _fused(network, modalities, fusion))
-        for fusion, (name, *papers) in FUSIONS.items()
-    ]
+def _fusions(network: NetworkConfig, names: Sequence[str]) -> list[Cell]:
+    found = [Cell("RGB alone", "RGB", BASELINE, _alone(network, "rgb"))]
+    for fusion in names:
+        row, *papers = FUSIONS[fusion]
+        for modalities, paper in zip((PAIR, ALL), papers, strict=True):
+            column = "+".join(modality.upper() for modality in modalities)
+            found.append(Cell(row, column, paper, _fused(network, modalities, fusion)))
+    return found
 
 
 def _fused(network: NetworkConfig, modalities: tuple[str, ...], fusion: str) -> Recipe:
@@ -161,11 +189,11 @@ def _fused(network: NetworkConfig, modalities: tuple[str, ...], fusion: str) -> 
 
 
 def _table3(network: NetworkConfig) -> list[Cell]:
-    return _fusions(network, PAIR, 0)
+    return _fusions(network, COMPARED)
 
 
 def _table4(network: NetworkConfig) -> list[Cell]:
-    return _fusions(network, ALL, 1)
+    return _fusions(network, RESIDUAL)
 
 
 def _table5(network: NetworkConfig, pair: tuple[str, ...]) -> list[Cell]:

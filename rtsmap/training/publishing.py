@@ -52,6 +52,7 @@ def publish(
                 slumps=dataset.slumps,
                 iterations=run.step,
                 best_iteration=step,
+                precision=run.precision,
                 validated_on=validation.sites if validation else (),
                 validation_images=len(validation.images) if validation else 0,
                 validation_slumps=validation.slumps if validation else 0,

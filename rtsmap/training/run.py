@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.files import replacing
 from rtsmap.network.cascade import seeded_network
-from rtsmap.network.importing import start_from, take_backbones
+from rtsmap.network.device import resolve_precision
+from rtsmap.network.importing import start_from, take_backbones, take_decoder
 from rtsmap.scratch import remove_abandoned
 from rtsmap.train_config import TrainConfig
 from rtsmap.training.batches import Batch
@@ -38,21 +39,25 @@ class Run:
         step: steps done.
         average: the network whose weights are published.
         best: step, AP50 and weights of the best validation so far.
+        precision: of matrix products, `float32` or `bf16`.
     """
 
     def __init__(self, config: TrainConfig, steps: int, processes: Processes, data: str) -> None:
         self.config, self.steps, self.processes, self.step = config, steps, processes, 0
+        self.precision = resolve_precision(config.precision, processes.device)
         self._identity = {
-            "config": config.model_dump_json(exclude=CHANGEABLE),
+            "config": config.updated(precision=self.precision).model_dump_json(exclude=CHANGEABLE),
             "steps": steps,
             "processes": processes.count,
             "data": data,
         }
         network = seeded_network(
-            config.network, config.modalities, config.seed, frozen=config.freeze, recompute=config.recompute
+            config.network, config.modalities, config.seed, frozen=config.frozen, recompute=config.recompute
         )
         if config.start_from:
             start_from(network, Path(config.start_from), config)
+        if config.decoder_from:
+            take_decoder(network, Path(config.decoder_from), config)
         take_backbones(network, dict(zip(config.modalities, map(Path, config.backbones), strict=False)))
         network.roi_heads.batch_size_per_image = config.boxes_per_chip
         # channels last: a fifth less time on the CPU, where convolutions need no reordering
@@ -66,7 +71,7 @@ class Run:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step, of what is not slowed by `layer_decay`."""
+        """Of the next step, of what neither `layer_decay` nor `backbone_rate` slows."""
         return learning_rate(self.config, self.step, self.steps, self.processes.count)
 
     def advance(self, batches: Iterator[Batch], teacher: Teacher | None = None) -> dict[str, float]:
@@ -107,7 +112,7 @@ class Run:
             self._shared.no_sync() if isinstance(self._shared, DistributedDataParallel) and not last else nullcontext()
         )
         half = torch.autocast(
-            self.processes.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=True
+            self.processes.device.type, torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=True
         )
         with exchange:
             with half:

@@ -1,6 +1,6 @@
 """Training chips: cut at random places and scales, flipped, turned, and lit differently.
 
-Radiometric jitter acts on reflectance, before NDVI is computed, so that the modalities of a chip stay consistent. The
+Changes of light act on reflectance, before NDVI is computed, so that the modalities of a chip stay consistent. The
 terrain is the same in any light: it is cut, pasted and turned with the rest, and nothing else.
 """
 
@@ -19,6 +19,7 @@ from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.train_config import TrainConfig
+from rtsmap.training.augmentation import jitter, one_change
 from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste
@@ -100,9 +101,14 @@ class Sampler:
         reflectance = plain.reflectance
         if coarse_m := draw_gsd(self.dataset.images[which].gsd_m, self.config.coarsest_m, rng):
             reflectance = coarsened(reflectance, plain.valid, coarse_m / gsd_m, rng)
-        reflectance = jitter(reflectance, rng, self.config.jitter)
-        lit = replace(plain, reflectance=reflectance * plain.valid)
+        lit = replace(plain, reflectance=self._relit(reflectance, plain.valid, rng))
         return plain, lit, (int(rng.integers(4)), bool(rng.integers(2)))
+
+    def _relit(self, reflectance: FloatArray, valid: BoolArray, rng: Generator) -> FloatArray:
+        """The same ground in another light; 0 where not valid."""
+        if self.config.augmentation == "light":
+            return jitter(reflectance, rng, self.config.jitter) * valid
+        return one_change(reflectance, valid, rng, self.config.jitter)
 
     def _chip(self, which: int, center: NDArray[np.float64], gsd_m: float, rng: Generator) -> Sample:
         """A chip round a point of an image, with slumps of other places."""
@@ -190,22 +196,3 @@ def rasterised(outline: BaseGeometry, to_chip: tuple[float, ...], size: int) -> 
             [placed], shape, Affine.translation(left, top), invert=True
         )
     return mask
-
-
-def jitter(reflectance: FloatArray, rng: Generator, strength: float = 1.0) -> FloatArray:
-    """Another sun, haze and sensor: a gain for all bands, one for each, an offset that falls with wavelength, noise.
-
-    Args:
-        reflectance: `(4, rows, columns)` in the order of `bands.BANDS`.
-        rng: draws the change.
-        strength: of all of it, 0 for none; at 1 the deviations are 15 % for the gain, 8 % between
-            bands, 0.008 for haze in blue, and up to 0.004 for noise.
-    """
-    gain = np.exp(strength * (rng.normal(0, 0.15) + rng.normal(0, 0.08, size=(4, 1, 1)))).astype(np.float32)
-    haze = strength * rng.normal(0, 0.008) * np.array([1.0, 0.6, 0.35, 0.15]).reshape(4, 1, 1)
-    noise = rng.random(reflectance.shape, dtype=np.float32)  # even noise takes a third of the time of normal noise
-    width = np.sqrt(12) * strength * rng.uniform(0, 0.004)
-    noise *= np.float32(width)
-    noise += (haze - width / 2).astype(np.float32)
-    noise += reflectance * gain
-    return np.clip(noise, 0, 1, out=noise)

@@ -54,7 +54,7 @@ class Teacher:
     def _labelled(self, image: Tensor, found: Detections) -> dict[str, Tensor]:
         masks, doubtful = pseudo_labels(found, image.shape[-1], self._config)
         image = image * torch.from_numpy(~doubtful)  # as nodata
-        return labelled_chip(image, torch.from_numpy(masks), self._device)
+        return labelled_chip(image, torch.from_numpy(masks), self._device, self._config.ignore_boundary_px)
 
 
 def pseudo_labels(found: Detections, size: int, config: TrainConfig) -> tuple[BoolArray, BoolArray]:

@@ -33,11 +33,19 @@ class Fractions(click.ParamType[dict[str, float]]):
 @click.option("--folds", type=click.IntRange(2), metavar="K", help="K equal folds for cross-validation.")
 @click.option("--fractions", type=Fractions(), help="Folds of these names and shares, as train=0.7,val=0.15,test=0.15.")
 @click.option(
+    "--split",
+    "published",
+    type=options.input_path,
+    metavar="FILE",
+    help="Folds of a published split: CSV with the columns image and fold.",
+)
+@click.option(
     "--by",
-    type=click.Choice(["site", "scene", "block"]),
+    type=click.Choice(["site", "scene", "block", "image-within-site"]),
     default="site",
     show_default=True,
-    help="What stays in one fold; a block is all images that lie nearer than --gap-m, in a chain.",
+    help="What stays in one fold; a block is all images that lie nearer than --gap-m, in a chain. image-within-site "
+    "draws single images of each site, as Li et al. do.",
 )
 @click.option(
     "--gap-m", type=options.not_negative, default=1000.0, show_default=True, help="Gap between blocks, in metres."
@@ -48,7 +56,8 @@ def split(
     folder: Path,
     folds: int | None,
     fractions: dict[str, float] | None,
-    by: Literal["site", "scene", "block"],
+    published: Path | None,
+    by: Literal["site", "scene", "block", "image-within-site"],
     gap_m: float,
     seed: int,
     overwrite: bool,
@@ -57,24 +66,29 @@ def split(
 
     Images of one site, scene or block are never divided, since neighbours show the same ground and would flatter every
     score. Scenes and blocks are divided within each site. As many folds as sites leave one site out at a time. Prints
-    images / slumps of each fold and site.
+    images / slumps of each fold and site. Only to repeat what others have published are single images divided
+    (--by image-within-site) or their own folds taken (--split).
 
     \b
     Example:
       rtsmap dataset split dataset --folds 5
       rtsmap dataset split dataset --fractions train=0.7,val=0.15,test=0.15 --by block
+      rtsmap dataset split dataset --split published.csv
       rtsmap dataset check dataset
     """
-    if (folds is None) == (fractions is None):
-        raise click.UsageError("needs either --folds or --fractions")
+    if [folds is None, fractions is None, published is None].count(False) != 1:
+        raise click.UsageError("needs one of --folds, --fractions and --split")
     from rtsmap.dataset.images import SPLIT, read_dataset
-    from rtsmap.dataset.splitting import equal_folds, split_folds, split_table, write_split
+    from rtsmap.dataset.splitting import equal_folds, given_folds, split_folds, split_table, write_split
     from rtsmap.outputs import check_outputs
 
     dataset = read_dataset(folder)
-    check_outputs(folder / SPLIT, overwrite=overwrite)
-    shares = fractions or equal_folds(folds or 0)
-    assigned = split_folds(dataset, shares, by=by, gap_m=gap_m, seed=seed)
+    check_outputs(folder / SPLIT, overwrite=overwrite, inputs=[published])
+    if published:
+        assigned = given_folds(dataset, published)
+    else:
+        assigned = split_folds(dataset, fractions or equal_folds(folds or 0), by=by, gap_m=gap_m, seed=seed)
     write_split(dataset, assigned, folder / SPLIT, overwrite=overwrite)
-    echo_table(split_table(dataset, assigned, list(shares)))
+    names = list(fractions or sorted(set(assigned.values())))
+    echo_table(split_table(dataset, assigned, names))
     click.echo(f"images / slumps; written to {folder / SPLIT}", err=True)
