@@ -1,7 +1,7 @@
 """The table of the open Sentinel-2 scenes with known slumps, with the regions that are left out one at a time.
 
     python -m benchmarks.open_scenes FOLDER -o scenes.csv [--ground-points N]
-    rtsmap dataset build --table scenes.csv --any-date --chip-size 512 --min-valid 0 -o dataset
+    rtsmap dataset build --table scenes.csv --any-date --chip-size 512 -o dataset
     python -m benchmarks.open_scenes FOLDER --split dataset
 
 FOLDER holds `s2_scenes` (a scene `NAME.tif` beside its outlines `NAME_rts.gpkg`), `s2_chips_wsiberia` and
