@@ -48,9 +48,10 @@ class Forms:
 def lowland_region(rng: np.random.Generator, region: Region) -> Region:
     """The region where it is flat and full of lakes, with small slumps on their shores."""
     calm = float(rng.uniform(0.35, 1.0))  # much lowland is smoother than the hills
+    blue, green, red, nir = (calm * value for value in region.deviation)
     return replace(
         region,
-        deviation=(*(calm * value for value in region.deviation),),
+        deviation=(blue, green, red, nir),
         rough=region.rough * calm,
         relief_m=float(rng.uniform(2.0, 7.0)),
         bank_m=float(rng.uniform(4.0, 12.0)),

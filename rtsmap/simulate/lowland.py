@@ -6,6 +6,7 @@ A function of place alone, as all ground: what is coarse on the 12 m lattice, wh
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtsmap.records import FloatArray
 from rtsmap.simulate.forms import FAR_M, Forms
@@ -54,7 +55,7 @@ class Lowland:
         self,
         rng: np.random.Generator,
         forms: Forms,
-        lakes: FloatArray,
+        lakes: NDArray[np.int32],
         region: Region,
         *,
         gsd_m: float,
