@@ -56,8 +56,8 @@ def scene(
     """
     from rtsmap.simulate.world import make_world
 
-    chosen = {"lowland": lowland, "coast": coast, "thin_clouds": thin_clouds, "vary": vary}
-    world = make_world(replace(settings, day=day, **chosen))
+    chosen = replace(settings, day=day, lowland=lowland, coast=coast, thin_clouds=thin_clouds, vary=vary)
+    world = make_world(chosen)
     written = _write(world, output, overwrite=overwrite)
     grid = world.frame.grid
     click.echo(
