@@ -43,6 +43,7 @@ class SceneOptions:
         coast: the sea on one side, with beaches, ridges and spits.
         thin_clouds: share of the scene under thin cloud, 0..1.
         vary: how much wider than measured colours, contrast, texture, season and haze are drawn; 0 not at all.
+        upright: the footprint fills the raster.
     """
 
     region: str = "banks-island"
@@ -60,6 +61,7 @@ class SceneOptions:
     coast: bool = False
     thin_clouds: float = 0.0
     vary: float = 0.0
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
         size_km=options.size_km,
         pixels=options.pixels,
         bands=options.bands,
+        upright=options.upright,
     )
 
 

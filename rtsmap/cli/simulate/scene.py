@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     metavar="FACTOR",
     help="How much wider than measured colours, contrast, texture, season and haze are drawn; 1 is wide.  [default: 0]",
 )
+@click.option("--upright", is_flag=True, help="A footprint that fills the raster, as a tile of a mosaic does.")
 def scene(
     output: Path,
     settings: "SceneOptions",
@@ -37,6 +38,7 @@ def scene(
     coast: bool,
     thin_clouds: float,
     vary: float,
+    upright: bool,
     overwrite: bool,
 ) -> None:
     """Simulate a PlanetScope scene with known slumps.
@@ -56,7 +58,9 @@ def scene(
     """
     from rtsmap.simulate.world import make_world
 
-    chosen = replace(settings, day=day, lowland=lowland, coast=coast, thin_clouds=thin_clouds, vary=vary)
+    chosen = replace(
+        settings, day=day, lowland=lowland, coast=coast, thin_clouds=thin_clouds, vary=vary, upright=upright
+    )
     world = make_world(chosen)
     written = _write(world, output, overwrite=overwrite)
     grid = world.frame.grid
