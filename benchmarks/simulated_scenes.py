@@ -149,7 +149,9 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for number in range(arguments.first, arguments.first + arguments.scenes):
         write_scene(number, arguments.output)
-        rows = [next(csv.reader(path.open())) for path in sorted(arguments.output.glob("simulated_*.csv"))]
+        rows = [
+            next(csv.reader(path.read_text().splitlines())) for path in sorted(arguments.output.glob("simulated_*.csv"))
+        ]
         with replacing(arguments.output / "scenes.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([_COLUMNS, *rows])
         slumps, km2 = sum(int(row[5]) for row in rows), sum(float(row[6]) for row in rows)
