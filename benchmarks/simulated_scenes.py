@@ -34,7 +34,7 @@ from rtsmap.simulate.world import SceneOptions, make_world
 COARSE_M = 10.0
 #: Seeds of the scenes; benchmarks use others.
 FIRST_SEED = 6000
-_SIDES_PX = {False: 1400, True: 2400}  # of 3 m, without and with averaging
+_SIDES_PX = {False: 1800, True: 2400}  # of 3 m, without and with averaging
 _HIDDEN = 0.3
 _COLUMNS = ("image", "labels", "footprints", "site", "date", "slumps", "km2", "options")
 
