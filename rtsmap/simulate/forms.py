@@ -59,6 +59,8 @@ def lowland_region(rng: np.random.Generator, region: Region) -> Region:
         lake_m=float(np.exp(rng.uniform(np.log(150), np.log(650)))),
         turbid=float(rng.uniform(0, 1)),
         sodden=region.sodden + float(rng.uniform(0, 0.7)),
+        active=2 * region.active,  # small slumps are as bare as large ones: some of Alatna have 13 pixels
+        bare_m=6.0,
         log_area=(float(rng.uniform(7.2, 8.1)), 0.8),
     )
 

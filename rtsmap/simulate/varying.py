@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rtsmap.simulate.regions import Region, Spectrum
 
-#: Day of the year when tundra is greenest, and the days after which a fifth of its green is gone.
+#: Day of the year when tundra is greenest, and the days after which a tenth of its green is gone.
 _GREENEST, _FADES_DAYS = 208, 35.0
 #: What the air adds to top-of-atmosphere reflectance, in one scene of three, beside little of it in the others.
 _AIR = np.array([0.075, 0.045, 0.024, 0.008])
@@ -23,10 +23,10 @@ def varied_region(rng: np.random.Generator, region: Region, day: date, strength:
     common = np.exp(strength * rng.normal(0, 0.16))
     own = np.exp(strength * rng.normal(0, 0.10, 4))
     tundra, lush, scar = (np.array(s) * common * own for s in (region.tundra, region.lush, region.scar))
-    faded = 0.2 * ((day.timetuple().tm_yday - _GREENEST) / _FADES_DAYS) ** 2 + rng.normal(0, 0.08)
-    faded = float(np.clip(strength * faded, -0.2, 0.8))
-    # Slumps stand out more or less, but never less than half as much as measured.
-    contrast = np.clip(np.exp(strength * rng.normal(0, 0.3)), 0.5, 2.2) * np.exp(strength * rng.normal(0, 0.12, 4))
+    faded = 0.1 * ((day.timetuple().tm_yday - _GREENEST) / _FADES_DAYS) ** 2 + rng.normal(0, 0.06)
+    faded = float(np.clip(strength * faded, -0.2, 0.4))
+    # Slumps stand out more or less, but never much less than measured: the faintest would be noise in the labels.
+    contrast = np.clip(np.exp(strength * rng.normal(0.1, 0.3)), 0.8, 2.2) * np.exp(strength * rng.normal(0, 0.08, 4))
     scar = np.maximum(tundra + (scar - tundra) * contrast, 0.012)
     tundra, lush = (_autumn(s, scar, faded) for s in (tundra, lush))
     factor = np.exp(strength * rng.normal(0, 0.35, 4))
