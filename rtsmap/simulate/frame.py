@@ -54,6 +54,7 @@ def make_frame(
     size_km: tuple[float, float] | None,
     pixels: tuple[int, int] | None,
     bands: int,
+    upright: bool = False,
 ) -> Frame:
     """Lay a frame around a place.
 
@@ -66,6 +67,7 @@ def make_frame(
         size_km: length and width of the footprint; the raster is its bounding box.
         pixels: width and height of the raster instead.
         bands: 4 (PS2) or 8 (PSB.SD).
+        upright: the footprint fills the raster, as a tile of a mosaic does, instead of being turned.
 
     Raises:
         InputError: the place has no UTM zone, or the size is out of range.
@@ -74,7 +76,8 @@ def make_frame(
     crs = _utm(lon, lat)
     x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(lon, lat)
     if pixels is None:
-        pixels = _bounding_pixels(size_km or (25.0, 11.5), gsd_m)
+        size_km = size_km or (25.0, 11.5)
+        pixels = _sides(size_km, gsd_m) if upright else _bounding_pixels(size_km, gsd_m)
     width, height = pixels
     if not SMALLEST_PX <= min(width, height) <= max(width, height) <= LARGEST_PX:
         raise InputError(f"a raster of {width} x {height} pixels: each side must be {SMALLEST_PX} to {LARGEST_PX}")
@@ -88,7 +91,7 @@ def make_frame(
         item_id=f"{moment:%Y%m%d_%H%M%S}_{rng.integers(100):02d}_{satellite}",
         grid=grid,
         gsd_m=gsd_m,
-        footprint=_footprint(left, top, width * gsd_m, height * gsd_m),
+        footprint=(_filled if upright else _footprint)(left, top, width * gsd_m, height * gsd_m),
         acquired=moment,
         satellite_id=satellite,
         instrument="PSB.SD" if bands == 8 else "PS2",
@@ -127,6 +130,17 @@ def _bounding_pixels(size_km: tuple[float, float], gsd_m: float) -> tuple[int, i
     angle = _tilt(length, width)
     sine, cosine = math.sin(angle), math.cos(angle)
     return math.ceil((length * cosine + width * sine) / gsd_m), math.ceil((length * sine + width * cosine) / gsd_m)
+
+
+def _sides(size_km: tuple[float, float], gsd_m: float) -> tuple[int, int]:
+    width, height = (math.ceil(side * 1000 / gsd_m) for side in size_km)
+    return width, height
+
+
+def _filled(left: float, top: float, box_width: float, box_height: float) -> Polygon:
+    """All of a box."""
+    right, bottom = left + box_width, top - box_height
+    return Polygon([(left, top), (left, bottom), (right, bottom), (right, top)])
 
 
 def _footprint(left: float, top: float, box_width: float, box_height: float) -> Polygon:

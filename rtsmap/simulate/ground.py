@@ -9,6 +9,7 @@ from scipy import ndimage
 from rtsmap.records import FloatArray
 from rtsmap.simulate.frame import Frame
 from rtsmap.simulate.landscape import Landscape
+from rtsmap.simulate.lowland import Lowland
 from rtsmap.simulate.noise import (
     Tile,
     above,
@@ -53,19 +54,28 @@ class Meso:
         shore: signed distance to water, m, negative in it.
         water: `(4, rows, columns)` reflectance of water.
         beach: 0..1, how sandy the shore is.
+        fields: what the pixels of lowland and coasts need besides, see `lowland.Coarse`; None elsewhere.
     """
 
     bands: FloatArray
     shore: FloatArray
     water: FloatArray
     beach: FloatArray
+    fields: FloatArray | None = None
 
 
 class GroundPainter:
     """Paints the ground of one landscape; a function of place alone, safe to use from several threads."""
 
-    def __init__(self, rng: np.random.Generator, land: Landscape, region: Region, frame: Frame) -> None:
-        self.land, self.region = land, region
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        land: Landscape,
+        region: Region,
+        frame: Frame,
+        lowland: Lowland | None = None,
+    ) -> None:
+        self.land, self.region, self.lowland = land, region, lowland
         spectrum = exponential_sum(TEXTURE_SCALES)
         self.texture = make_tile(
             rng, above(spectrum, _FINER_THAN_M), fields=_MODES, size=1024, spacing_m=MESO_M, unit=False
@@ -79,6 +89,8 @@ class GroundPainter:
         self.zones = make_tile(rng, fractal(3.0, 3000), fields=2, size=1000, spacing_m=MESO_M)
         self.modes = texture_modes(region.deviation, region.pairs, _MODES)
         self._plan = _plan_fields(rng, land, region)
+        if lowland is not None:
+            self._plan = np.concatenate([self._plan, lowland.plan])
         self._wet = _wetness(land)
         azimuth, elevation = np.radians(frame.sun_azimuth_deg), np.radians(max(frame.sun_elevation_deg, 10))
         self._light = np.array([np.sin(azimuth), np.cos(azimuth)]) / np.tan(elevation)
@@ -102,12 +114,12 @@ class GroundPainter:
         sodden = self._sodden(shore, wet, zones, texture)
         bands *= 1 - sodden * (1 - _SODDEN)[:, None, None]
         pond = (2.75 - 0.5 * smoothstep(wet, 0.2, 1.0) - 2 * self.region.lakes - self.ponds.read(*extent)[0]) * 28
-        return Meso(
-            bands.astype(np.float32),
-            np.minimum(shore, pond + 2 * texture[2]).astype(np.float32),
-            plan[3:7],
-            smoothstep(zones[1] + 0.5 * texture[1], 0.3, 1.6) * (plan[1] < 60),
-        )
+        shore = np.minimum(shore, pond + 2 * texture[2]).astype(np.float32)
+        beach = smoothstep(zones[1] + 0.5 * texture[1], 0.3, 1.6) * (plan[1] < 60)
+        if self.lowland is None:
+            return Meso(bands.astype(np.float32), shore, plan[3:7], beach)
+        coarse = self.lowland.coarse(extent, plan[7:], bands.astype(np.float32), shore)
+        return Meso(coarse.bands, coarse.shore, coarse.water, beach, coarse.fields)
 
     def _sodden(self, shore: FloatArray, wet: FloatArray, zones: FloatArray, texture: FloatArray) -> FloatArray:
         """How much of a place is marsh, 0..0.9: fringes of lakes of changing breadth, hollows, bogs by streams."""

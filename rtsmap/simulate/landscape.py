@@ -4,7 +4,7 @@ Everything here is small (at most `CELLS` cells, whatever the scene's size); the
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,27 @@ SPACING_M = 24.0
 MARGIN_M = 960.0
 #: From this catchment on (m2) a stream has a bed that is seen.
 STREAM_CATCHMENT_M2 = 0.8e6
+
+
+class Extent(NamedTuple):
+    """Lattice points: their spacing (m), the first row and column, and how many there are."""
+
+    spacing_m: float
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+class Relief(Protocol):
+    """Forms that are laid over hills and lakes before anything drains; see `rtsmap.simulate.forms`."""
+
+    @property
+    def basin(self) -> FloatArray:
+        """Signed distance to the rim of hollows without a lake, m, negative inside."""
+
+    def flooded(self, shore: FloatArray) -> FloatArray:
+        """Signed distance to water of any kind, of that to the lakes, m."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +73,22 @@ class Landscape:
         return np.stack([(columns + self.column) * self.spacing_m, -(rows + self.row) * self.spacing_m], axis=-1)
 
 
-def make_landscape(rng: np.random.Generator, grid: Grid, region: Region) -> Landscape:
-    """Hills, lakes in their basins, and drainage, for a raster and its margin."""
-    spacing = _spacing(grid)
-    row, column, rows, columns = _extent(grid, spacing)
-    hills = _field(rng, fractal(4.0, 5000), spacing, (row, column, rows, columns))
-    creased = _field(rng, bell(420), spacing, (row, column, rows, columns))
+def make_landscape(rng: np.random.Generator, grid: Grid, region: Region, forms: Relief | None = None) -> Landscape:
+    """Hills, lakes in their basins, and drainage, for a raster and its margin; forms are laid over them."""
+    extent = extent_of(grid)
+    spacing, row, column, _, _ = extent
+    hills = field_of(rng, fractal(4.0, 5000), extent)
+    creased = field_of(rng, bell(420), extent)
     # Valleys lie along the lines where a smooth field changes sign.
     height = region.relief_m * (hills + 0.45 * np.sqrt(creased**2 + 0.02))
-    shore = _shore(rng, region, spacing, (row, column, rows, columns), hills)
-    bank = region.bank_m * smoothstep(_field(rng, bell(500), spacing, (row, column, rows, columns)), -1.0, 1.2)
+    shore = _shore(rng, region, extent, hills)
+    bank = region.bank_m * smoothstep(field_of(rng, bell(500), extent), -1.0, 1.2)
+    if forms is not None:
+        shore = forms.flooded(shore)
+    rim = shore if forms is None else np.minimum(shore, forms.basin)
     # Lakes are flat, their shores rise over some 80 m to a bank that is high here and low there.
-    height = height * smoothstep(shore, -30, 500) + bank * np.tanh(np.maximum(shore, 0) / 80)
-    receiver, order = _drain(height + 0.15 * _field(rng, bell(40), spacing, (row, column, rows, columns)))
+    height = height * smoothstep(rim, -30, 500) + bank * np.tanh(np.maximum(rim, 0) / 80)
+    receiver, order = _drain(height + 0.15 * field_of(rng, bell(40), extent))
     catchment = _accumulate(receiver, order).reshape(height.shape) * np.float32(spacing**2)
     height -= _incision(catchment, shore, bank, region)
     labels, count = ndimage.label(shore < 0)
@@ -80,21 +104,21 @@ def _spacing(grid: Grid) -> float:
     return spacing
 
 
-def _extent(grid: Grid, spacing: float) -> tuple[int, int, int, int]:
+def extent_of(grid: Grid) -> Extent:
+    """The lattice points of a raster and its margin."""
+    spacing = _spacing(grid)
     margin = int(np.ceil(MARGIN_M / spacing)) + 2
     left, top, gsd = grid.transform.c, grid.transform.f, grid.transform.a
     row, column = int(np.floor(-top / spacing)) - margin, int(np.floor(left / spacing)) - margin
     rows, columns = (int(np.ceil(side * gsd / spacing)) + 2 * margin for side in (grid.height, grid.width))
-    return row, column, rows, columns
+    return Extent(spacing, row, column, rows, columns)
 
 
-def _field(
-    rng: np.random.Generator, spectrum: Spectrum, spacing: float, extent: tuple[int, int, int, int]
-) -> FloatArray:
+def field_of(rng: np.random.Generator, spectrum: Spectrum, extent: Extent) -> FloatArray:
     """A unit field that is a function of place: two tiles of different periods, so that none repeats in a scene."""
     tiles: list[Tile] = [make_tile(rng, spectrum, fields=1, size=size, spacing_m=SPACING_M) for size in (1024, 900)]
+    spacing, row, column, rows, columns = extent
     step = round(spacing / SPACING_M)
-    row, column, rows, columns = extent
     parts = []
     for tile in tiles:
         size = tile.values.shape[-1]
@@ -104,12 +128,11 @@ def _field(
     return mixed
 
 
-def _shore(
-    rng: np.random.Generator, region: Region, spacing: float, extent: tuple[int, int, int, int], hills: FloatArray
-) -> FloatArray:
+def _shore(rng: np.random.Generator, region: Region, extent: Extent, hills: FloatArray) -> FloatArray:
     """Signed distance to the shores of lakes: level lines of a smooth field, rounded as thermokarst lakes are."""
-    large = _field(rng, bell(region.lake_m), spacing, extent)
-    small = _field(rng, bell(region.lake_m / 4), spacing, extent)
+    spacing = extent.spacing_m
+    large = field_of(rng, bell(region.lake_m), extent)
+    small = field_of(rng, bell(region.lake_m / 4), extent)
     # Lakes prefer low ground; the small waves make bays, and ponds beside the lakes.
     field = large + 0.3 * small + 0.5 * ndimage.gaussian_filter(hills, 500 / spacing)
     level = np.quantile(_sample(field), region.lakes)

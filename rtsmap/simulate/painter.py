@@ -47,7 +47,7 @@ class Painter:
     """Paints the tiles of one scene; safe to use from several threads.
 
     A second painter with other scenery on the same ground is the same place in another year. `gain` is by how much the
-    sensor's calibration is off, for each band.
+    sensor's calibration is off, for each band, `path` what the air adds to its reflectance.
     """
 
     def __init__(
@@ -58,9 +58,11 @@ class Painter:
         scenery: Scenery,
         sky: skies.Sky,
         gain: Sequence[float] = (1, 1, 1, 1),
+        path: Sequence[float] = (0, 0, 0, 0),
     ) -> None:
         self.frame, self.ground, self.scenery, self.sky = frame, ground, scenery, sky
         self._scale = (1e4 * np.array(gain, dtype=np.float32))[:, None, None]
+        self._path = np.array(path, dtype=np.float32)[:, None, None]
         light = light_from(frame.sun_azimuth_deg, frame.sun_elevation_deg)
         #: How much of the two fine fields and of the mosaic of plants each band takes.
         self._texture = np.column_stack([region.rough * ground.modes[:, :2], 0.4 * ground.to_lush]).astype(np.float32)
@@ -83,13 +85,18 @@ class Painter:
         bands = between(down, meso.bands, across)
         bands += np.tensordot(self._texture, np.concatenate([fine, self._mosaic.read(*extent)]), 1)
         shore = between(down, meso.shore, across) + 2.5 * fine[0]
+        extra = None if meso.fields is None else between(down, meso.fields, across)
+        if extra is not None and self.ground.lowland is not None:
+            self.ground.lowland.fine(bands, extent, extra, fine[0])
         self._lines(bands, place, shore)
         self._beach(bands, meso, shore, down, across)
         snow = self._features(bands, row, column, place)
-        self._water(bands, meso, shore, down, across, fine)
+        self._water(bands, meso, shore, down, across, fine, extra)
         grain = self.ground.grain.read(*extent)
         flagged = self._veil(bands, window, down, across)
         bands += grain * _SENSOR_NOISE[:, None, None]
+        if self._path.any():
+            bands += self._path
         udm2 = skies.classes(valid, snow, flagged, grain[0])
         return Painted(_digital(bands, valid, self._scale), udm2)
 
@@ -115,11 +122,14 @@ class Painter:
         down: FloatArray,
         across: FloatArray,
         fine: FloatArray,
+        extra: FloatArray | None,
     ) -> None:
         if shore.min() > 6:
             return
         cover = 1 - smoothstep(shore, -3.5, 2.0)
         water = between(down, meso.water, across)
+        if extra is not None:
+            water += (extra[:4] - water) * np.exp(np.minimum(shore, 0) / np.maximum(extra[4], 2))
         shallow = np.exp(np.minimum(shore, 0) / 10)  # the bed shows near the shore
         ripple = 1 + 0.03 * fine[1]
         blend(bands, water * (ripple * (1 + 0.15 * shallow)), cover)

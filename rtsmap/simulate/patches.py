@@ -15,8 +15,6 @@ from rtsmap.simulate.statistics import SNOW
 
 #: Ground around an outline that its feature may change (m): runnels below the outlet, trampled edges.
 MARGIN_M = 45.0
-#: Depth at which bareness has come within 1/e of its greatest, from the NDVI's profile across outlines.
-_DEPTH_M = 20.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class PatchPainter:
         # Sharp at the headwall, frayed at the flanks, where sods slide in and plants creep back, and at the outlet.
         fray = 1.6 + 4.5 * (1 - head) + 5 * smoothstep(shape.along, 0.6, 1.0) * (1 - head)
         edge = smoothstep(depth / fray, -1, 1)
-        bareness = _bareness(depth)
+        bareness = _bareness(depth, self.region.bare_m)
         sods = smoothstep(noise[1] + 0.6 * noise[4] + 0.8 * (shape.along - 0.6), 0.7, 2.0) * (
             1.1 - 0.6 * feature.vigour
         )
@@ -119,7 +117,7 @@ class PatchPainter:
         """The same ground without a headwall, and frayed all round; bluffs have a wall."""
         fray = {"bluff": 1.5, "bar": 3.0}.get(feature.kind, 9.0)
         depth = shape.depth + fray * 0.6 * noise[0]
-        bareness = _bareness(depth)
+        bareness = _bareness(depth, self.region.bare_m)
         islands = smoothstep(noise[1], 0.9, 2.0) * (1.15 - 0.6 * feature.vigour)
         full = 1.0 if feature.kind == "bare" else 1.1
         cover = smoothstep(depth / fray, -1, 1) * np.clip(
@@ -175,9 +173,9 @@ class PatchPainter:
         return result
 
 
-def _bareness(depth: FloatArray) -> FloatArray:
-    """Bare share of the ground at a depth inside an outline (m), of slumps and look-alikes alike."""
-    bare: FloatArray = 1 - np.float32(0.42) * np.exp(-np.maximum(depth, 0) / np.float32(_DEPTH_M)).astype(np.float32)
+def _bareness(depth: FloatArray, bare_m: float) -> FloatArray:
+    """Bare share of the ground at a depth inside an outline (m), of slumps and look-alikes alike; see `Region`."""
+    bare: FloatArray = 1 - np.float32(0.42) * np.exp(-np.maximum(depth, 0) / np.float32(bare_m)).astype(np.float32)
     return bare
 
 

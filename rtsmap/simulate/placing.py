@@ -33,12 +33,14 @@ class Ground:
         slope: unit vectors `(2, rows, columns)` east and north, down the slope.
         steepness: tangent of the slope.
         weight: how apt a point is for a slump, 0 on flats and far from water.
+        shore_m: slumps lie no farther from lakes and the sea; None: also elsewhere.
     """
 
     land: Landscape
     slope: FloatArray
     steepness: FloatArray
     weight: FloatArray
+    shore_m: float | None = None
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows and columns of the lattice points nearest to world coordinates."""
@@ -53,6 +55,10 @@ class Ground:
         vector: NDArray[np.float64] = self.slope[:, row[0], column[0]].astype(np.float64)
         return vector
 
+    def holds(self, outline: Polygon) -> bool:
+        """Whether an outline is near enough to the water."""
+        return self.shore_m is None or float(self.shore(get_coordinates(outline.exterior)).min()) < self.shore_m
+
     def shore(self, coordinates: NDArray[np.float64]) -> FloatArray:
         """Distance to the nearest shore at places `(n, 2)`, m."""
         land = self.land
@@ -62,8 +68,8 @@ class Ground:
         return distance
 
 
-def survey(land: Landscape) -> Ground:
-    """Slopes of a landscape, and where slumps may start."""
+def survey(land: Landscape, shore_m: float | None = None) -> Ground:
+    """Slopes of a landscape, and where slumps may start: near lakes and streams, or on shores up to that far inland."""
     height = ndimage.gaussian_filter(land.height, 36 / land.spacing_m)
     north, eastward = np.gradient(height, land.spacing_m)  # rows run southward, so this is down to the north already
     east = -eastward
@@ -71,10 +77,10 @@ def survey(land: Landscape) -> Ground:
     slope = np.stack([east, north]) / np.maximum(steepness, 1e-6)
     streams = (land.catchment > STREAM_CATCHMENT_M2) & (land.shore > 0)
     to_stream = ndimage.distance_transform_edt(~streams) * land.spacing_m
-    near = np.minimum(land.shore, to_stream) < _TO_WATER_M
+    near = np.minimum(land.shore, to_stream) < _TO_WATER_M if shore_m is None else land.shore < shore_m
     floor = np.quantile(steepness[near & (land.shore > 15)], 0.5) if near.any() else 0.0
     weight = np.where(near & (land.shore > 15), np.maximum(steepness - floor, 0), 0)
-    return Ground(land, slope.astype(np.float32), steepness, weight.astype(np.float32))
+    return Ground(land, slope.astype(np.float32), steepness, weight.astype(np.float32), shore_m)
 
 
 def number_of_slumps(rng: np.random.Generator, area_km2: float, density: float) -> int:
@@ -105,14 +111,14 @@ def place_slumps(
     areas = sorted((draw_area(rng, region, footprint) for _ in range(count if len(apt.places) else 0)), reverse=True)
     for area in areas:
         outline = library.draw(rng, area)
-        for _ in range(_TRIES):
+        for _ in range(_TRIES if ground.shore_m is None else 4 * _TRIES):
             share = rng.random() ** WIDER
             if placed and share < _ALONE:
                 gap = float(quantile(NEAREST_GAP, np.array([share]))[0])
                 found = beside(rng, ground, outline, placed, gap)
             else:
                 found = _on_a_bank(rng, ground, outline, apt)
-            if found is not None and inside.contains(found[0]) and taken.is_free(found[0]):
+            if found is not None and inside.contains(found[0]) and ground.holds(found[0]) and taken.is_free(found[0]):
                 brightness = draw_brightness(rng)
                 placed.append(Feature("slump", found[0], found[1], _vigour(rng, region, area), brightness))
                 taken.add(found[0])

@@ -34,6 +34,8 @@ class Region:
         measured: tundra and scar come from Sentinel-2 scenes of the region; otherwise from the regions most like it.
         deviation: of tundra's texture, by band; with marsh, hills and bare ground it makes the measured one.
         pairs: likewise its correlations BG, BR, GR, BN, GN, RN.
+        bare_m: depth inside a slump at which bareness has come within 1/e of its greatest, from the NDVI's profile
+            across outlines.
     """
 
     lon: float
@@ -56,6 +58,7 @@ class Region:
     measured: bool
     deviation: Spectrum = (0.006, 0.007, 0.009, 0.027)
     pairs: tuple[float, float, float, float, float, float] = (0.74, 0.82, 0.84, -0.08, 0.42, 0.14)
+    bare_m: float = 20.0
 
 
 #: Sites of the labels. Where `measured`, tundra is the median beyond 200 m of any label of the site's Sentinel-2

@@ -43,7 +43,7 @@ class Overcast:
 class Sky:
     """The sky of one scene; a function of place alone."""
 
-    def __init__(self, rng: np.random.Generator, frame: Frame, cover: float) -> None:
+    def __init__(self, rng: np.random.Generator, frame: Frame, cover: float, thin: float = 0.0) -> None:
         self.cover = cover
         self._tiles = [
             make_tile(rng, fractal(3.3, 4000), fields=1, size=size, spacing_m=MESO_M) for size in (1024, 868)
@@ -56,17 +56,20 @@ class Sky:
         azimuth = np.radians(frame.sun_azimuth_deg)
         # The cloud that shades a place stands towards the sun from it.
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
+        self._veil = Veil(rng, frame, thin) if thin > 0 else None
 
     def over(self, window: Window12) -> Overcast | None:
         """The sky over a window; None where it is clear."""
+        clouds = self._clouds(window)
+        return clouds if self._veil is None else self._veil.over(window, clouds)
+
+    def _clouds(self, window: Window12) -> Overcast | None:
         if self.cover <= 0:
             return None
         pad = 6  # for the mask's smoothing
         wide = Window12(window.row - pad, window.column - pad, window.height + 2 * pad, window.width + 2 * pad)
         here = self._excess(wide)
-        there = self._excess(
-            Window12(wide.row + self._offset[0], wide.column + self._offset[1], wide.height, wide.width)
-        )
+        there = self._excess(_moved(wide, self._offset))
         if max(here.max(), there.max()) < -0.6:
             return None
         inner = np.s_[pad : pad + window.height, pad : pad + window.width]
@@ -109,6 +112,46 @@ class Sky:
         is_haze = (cloud > -0.3) & ~is_cloud
         is_shadow = (shadow > 0.1) & sees_shadow & ~is_cloud & ~is_haze
         return np.stack([is_cloud, is_haze, is_shadow]).astype(np.float32)
+
+
+class Veil:
+    """Thin high cloud in streaks, and its faint shadow some kilometres away; the mask flags only its thickest part."""
+
+    def __init__(self, rng: np.random.Generator, frame: Frame, cover: float) -> None:
+        self._tiles = [
+            make_tile(rng, fractal(2.9, longest), fields=1, size=size, spacing_m=MESO_M)
+            for size, longest in ((1024, 3000), (900, 700))
+        ]
+        self._level = NormalDist().inv_cdf(1 - min(cover, 0.95))
+        self._dense = float(rng.uniform(0.25, 0.8))
+        reach = rng.uniform(900, 3500) / np.tan(np.radians(max(frame.sun_elevation_deg, 10)))
+        azimuth = np.radians(frame.sun_azimuth_deg)
+        self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
+
+    def over(self, window: Window12, clouds: Overcast | None) -> Overcast:
+        """The sky over a window: thin cloud with what there is of thick."""
+        here = self._excess(window)
+        there = self._excess(_moved(window, self._offset))
+        haze = self._dense * smoothstep(here, 0.0, 1.3)
+        shadow = 0.6 * self._dense * smoothstep(there, 0.1, 1.2)
+        none = np.zeros_like(haze)
+        if clouds is None:
+            clouds = Overcast(none, none, none, np.zeros((3, *none.shape), dtype=np.float32))
+        flagged = clouds.flagged.copy()
+        flagged[1] = np.maximum(flagged[1], (haze > 0.4) & (flagged[0] == 0))
+        flagged[2] *= flagged[1] == 0
+        return Overcast(
+            clouds.cloud, 1 - (1 - clouds.haze) * (1 - haze), 1 - (1 - clouds.shadow) * (1 - shadow), flagged
+        )
+
+    def _excess(self, window: Window12) -> FloatArray:
+        first, second = (tile.read(window.row, window.column, window.height, window.width)[0] for tile in self._tiles)
+        excess: FloatArray = (0.9 * first + 0.44 * second).astype(np.float32) - np.float32(self._level)
+        return excess
+
+
+def _moved(window: Window12, offset: tuple[int, int]) -> Window12:
+    return Window12(window.row + offset[0], window.column + offset[1], window.height, window.width)
 
 
 def draw_cover(rng: np.random.Generator) -> float:

@@ -10,14 +10,17 @@ from shapely import Polygon
 from rtsmap.errors import InputError
 from rtsmap.simulate import lines, lookalikes
 from rtsmap.simulate.features import Feature, Scenery, in_order
+from rtsmap.simulate.forms import lowland_region, make_forms
 from rtsmap.simulate.frame import Frame, make_frame
-from rtsmap.simulate.ground import GroundPainter
+from rtsmap.simulate.ground import MESO_M, GroundPainter
 from rtsmap.simulate.landscape import Landscape, make_landscape
 from rtsmap.simulate.library import load_library
+from rtsmap.simulate.lowland import Lowland
 from rtsmap.simulate.painter import Painter
 from rtsmap.simulate.placing import Ground, number_of_slumps, place_slumps, survey
 from rtsmap.simulate.regions import Region, region_named
 from rtsmap.simulate.sky import Sky, draw_cover
+from rtsmap.simulate.varying import varied_light, varied_region
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class SceneOptions:
         clouds: share of the scene, 0..1; None draws it.
         density: factor of the number of slumps per area.
         slumps: their number; None draws it, none in 15 % of the scenes.
+        lowland: flat ground full of lakes, ponds, drained basins and polygon nets, small slumps on the shores.
+        coast: the sea on one side, with beaches, ridges and spits.
+        thin_clouds: share of the scene under thin cloud, 0..1.
+        vary: how much wider than measured colours, contrast, texture, season and haze are drawn; 0 not at all.
+        upright: the footprint fills the raster.
     """
 
     region: str = "banks-island"
@@ -49,6 +57,11 @@ class SceneOptions:
     clouds: float | None = None
     density: float = 1.0
     slumps: int | None = None
+    lowland: bool = False
+    coast: bool = False
+    thin_clouds: float = 0.0
+    vary: float = 0.0
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +80,10 @@ class World:
 #: As many slumps may be asked for; more would be tried for hours, and find no ground. Chosen.
 _FEW, _MOST_PER_KM2 = 200, 50
 
+#: Slumps of lowland lie no farther from the water, m.
+SHORE_M = 45.0
 #: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
-PARTS = ("frame", "land", "slumps", "others", "paint", "sky", "succession", "look")
+PARTS = ("frame", "land", "slumps", "others", "paint", "sky", "succession", "look", "lowland", "vary")
 
 
 def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
@@ -83,13 +98,35 @@ def make_world(options: SceneOptions) -> World:
     Raises:
         InputError: an unknown region, or a place or size out of range.
     """
-    region = region_named(options.region)
     frame = frame_of(options, stream(options, "frame"))
-    land = make_landscape(stream(options, "land"), frame.grid, region)
-    scenery = make_scenery(options, survey(land), frame.footprint, late_snow(frame))
-    ground = GroundPainter(stream(options, "paint"), land, region, frame)
-    painter = Painter(frame, region, ground, scenery, sky_of(options, stream(options, "sky"), frame))
+    rng, light = stream(options, "lowland"), stream(options, "vary")
+    region = region_of(options, rng, light, frame)
+    forms = None
+    if options.lowland or options.coast:
+        forms = make_forms(rng, frame.grid, region, lowland=options.lowland, coast=options.coast)
+    land = make_landscape(stream(options, "land"), frame.grid, region, forms)
+    ground = survey(land, SHORE_M) if options.lowland else survey(land)
+    scenery = make_scenery(options, ground, frame.footprint, late_snow(frame), region)
+    lowland = None
+    if forms is not None:
+        sizes = {"gsd_m": frame.gsd_m, "spacing_m": MESO_M}
+        lowland = Lowland(rng, forms, land.lake, region, **sizes, flat=options.lowland)
+    painted = GroundPainter(stream(options, "paint"), land, region, frame, lowland)
+    seen = varied_light(light, options.vary) if options.vary else ()
+    painter = Painter(frame, region, painted, scenery, sky_of(options, stream(options, "sky"), frame), *seen)
     return World(options, region, frame, land, scenery, painter)
+
+
+def region_of(options: SceneOptions, lowland: np.random.Generator, vary: np.random.Generator, frame: Frame) -> Region:
+    """The region as the options change it.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    region = region_named(options.region)
+    if options.vary:
+        region = varied_region(vary, region, frame.acquired.date(), options.vary)
+    return lowland_region(lowland, region) if options.lowland else region
 
 
 def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
@@ -111,6 +148,7 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
         size_km=options.size_km,
         pixels=options.pixels,
         bands=options.bands,
+        upright=options.upright,
     )
     check_number(options.slumps or 0, frame.footprint)
     return frame
@@ -119,10 +157,12 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
 def sky_of(options: SceneOptions, rng: np.random.Generator, frame: Frame) -> Sky:
     """Clouds over a frame: as many as wanted, or drawn."""
     drawn = draw_cover(rng)
-    return Sky(rng, frame, drawn if options.clouds is None else options.clouds)
+    return Sky(rng, frame, drawn if options.clouds is None else options.clouds, options.thin_clouds)
 
 
-def make_scenery(options: SceneOptions, ground: Ground, footprint: Polygon, snow: float) -> Scenery:
+def make_scenery(
+    options: SceneOptions, ground: Ground, footprint: Polygon, snow: float, region: Region | None = None
+) -> Scenery:
     """Slumps and all else that lies on the ground.
 
     Args:
@@ -130,11 +170,12 @@ def make_scenery(options: SceneOptions, ground: Ground, footprint: Polygon, snow
         ground: surveyed.
         footprint: where the features lie.
         snow: as of `late_snow`.
+        region: where it is not as the options name it.
 
     Raises:
         InputError: more slumps than the footprint holds.
     """
-    region, library = region_named(options.region), load_library()
+    region, library = region or region_named(options.region), load_library()
     slump_rng, other_rng = stream(options, "slumps"), stream(options, "others")
     drawn = number_of_slumps(slump_rng, footprint.area / 1e6, options.density)
     count = drawn if options.slumps is None else options.slumps
