@@ -16,7 +16,7 @@ import shapely
 from scipy import ndimage
 
 from rtsmap import bands
-from rtsmap.cli.options import BandNumbers, FiniteNumber
+from rtsmap.cli.options import BandNumbers, Real
 from rtsmap.detector import load_detector
 from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.detections import LOWEST_SCORE
@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("--model", default="rts-mini")
     parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
-    parser.add_argument("--scale", type=FiniteNumber(above_zero=True), help="reflectance per digital number")
-    parser.add_argument("--offset", type=FiniteNumber(), help="reflectance of the number 0")
+    parser.add_argument("--scale", type=Real(0, min_open=True), help="reflectance per digital number")
+    parser.add_argument("--offset", type=Real(-10, 10), help="reflectance of the number 0")
     arguments = parser.parse_args()
     folder, card = find_model(arguments.model)
     verify(folder, card)

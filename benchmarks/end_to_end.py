@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rtsmap.cli.options import BandNumbers, FiniteNumber
+from rtsmap.cli.options import BandNumbers, Real
 from rtsmap.machine import cpu_model, share_cores
 
 
@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument("scene")
     parser.add_argument("--model", default="rts-mini")
     parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
-    parser.add_argument("--scale", type=FiniteNumber(above_zero=True), help="reflectance per digital number")
-    parser.add_argument("--offset", type=FiniteNumber(), help="reflectance of the number 0")
+    parser.add_argument("--scale", type=Real(0, min_open=True), help="reflectance per digital number")
+    parser.add_argument("--offset", type=Real(-10, 10), help="reflectance of the number 0")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="of the network; as many as cores without it")
     arguments = parser.parse_args()

@@ -15,7 +15,7 @@ from typing import Any
 
 import geopandas
 
-from rtsmap.cli.options import BandNumbers, FiniteNumber
+from rtsmap.cli.options import BandNumbers, Real
 from rtsmap.config import ModelCard
 from rtsmap.detector import load_detector
 from rtsmap.evaluation.maps import score_map
@@ -60,8 +60,8 @@ def main() -> None:
     parser.add_argument("scene")
     parser.add_argument("labels", type=Path)
     parser.add_argument("--bands", type=BandNumbers(), help="such as blue=1,green=2,red=3,nir=4")
-    parser.add_argument("--scale", type=FiniteNumber(above_zero=True), help="reflectance per digital number")
-    parser.add_argument("--offset", type=FiniteNumber(), help="reflectance of the number 0")
+    parser.add_argument("--scale", type=Real(0, min_open=True), help="reflectance per digital number")
+    parser.add_argument("--offset", type=Real(-10, 10), help="reflectance of the number 0")
     parser.add_argument("--only", default="proposals,stages,overlap")
     arguments = parser.parse_args()
     folder, card = find_model(arguments.model)

@@ -29,7 +29,7 @@ from rtsmap.options import MIN_AREA_M2, Options, dem_for, provenance
 from rtsmap.pipeline import AHEAD, Flow, Shared, merged_instances
 from rtsmap.polygons import read_area
 from rtsmap.profile import Profile
-from rtsmap.records import PRECISION_PX, ChipWindow, Grid, MergedInstance, PixelSource, SceneInfo, Slump
+from rtsmap.records import PRECISION_PX, ChipWindow, Grid, MergedInstance, PixelSource, Slump
 from rtsmap.scene import Scene, open_scene
 from rtsmap.scene.ground_distance import pixel_size_m
 
@@ -48,7 +48,6 @@ __all__ = [
     "plan_scene",
     "predict_scene",
     "provenance",
-    "scene_info",
     "seconds_per_chip",
 ]
 
@@ -76,16 +75,6 @@ class Plan:
     chips: int
     area_km2: float
     clouds_masked: bool = True
-
-
-def scene_info(path: str, options: Options) -> SceneInfo:
-    """What is known of a scene before its pixels are read.
-
-    Raises:
-        SceneError: it cannot be opened.
-    """
-    with _open(path, options) as scene:
-        return scene.info
 
 
 def plan_scene(path: str, card: ModelCard, options: Options) -> Plan:

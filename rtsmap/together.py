@@ -9,29 +9,29 @@ import shapely
 from rtsmap.errors import InputError, SceneError
 from rtsmap.layer.tables import SceneResult, observed_table, slump_table
 from rtsmap.polygons import geodesic_m2
-from rtsmap.records import SceneInfo
+from rtsmap.scene.product import SceneFiles
 
 
-def check_distinct(scenes: Sequence[tuple[str, SceneInfo]]) -> None:
+def check_distinct(scenes: Sequence[tuple[str, SceneFiles]]) -> None:
     """Check that no scene comes twice.
 
     Args:
-        scenes: each as the user named it, and what is known of it.
+        scenes: each as the user named it, and its files.
 
     Raises:
         InputError: two are one file, also by way of links, or two files hold a scene of one id.
     """
     by_file: dict[object, str] = {}
     by_id: dict[str, str] = {}
-    for named, info in scenes:
-        if first := by_file.get(_file_of(info.path)):
+    for named, files in scenes:
+        if first := by_file.get(_file_of(files.path)):
             raise InputError(f"{named}: is the same scene as {first}; give one of them")
-        if first := by_id.get(info.scene_id):
+        if first := by_id.get(files.scene_id):
             raise InputError(
-                f"{named}: has the same id as {first}, {info.scene_id}; give one of them, "
+                f"{named}: has the same id as {first}, {files.scene_id}; give one of them, "
                 "or map them in two calls if they show different ground"
             )
-        by_file[_file_of(info.path)] = by_id[info.scene_id] = named
+        by_file[_file_of(files.path)] = by_id[files.scene_id] = named
 
 
 def check_layer(first: SceneResult, result: SceneResult) -> None:

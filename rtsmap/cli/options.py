@@ -169,7 +169,7 @@ scale = click.option(
 )
 offset = click.option(
     "--offset",
-    type=Real(),
+    type=Real(-10, 10),
     help="Reflectance of the number 0, such as -0.1 for Sentinel-2 since baseline 04.00."
     "  [default: the product's, or 0]",
 )

@@ -211,7 +211,7 @@ def run(
         results.append(result)
         return scene
 
-    check_distinct(scenes, settings)
+    check_distinct(scenes)
     done, failures = one_by_one(scenes, map_one)
     with profile.stage("write"):
         write_layer(output, results, provenance(done, card, settings, command), overwrite=overwrite)
@@ -286,7 +286,7 @@ def _plan(
 ) -> None:
     from rtsmap.predict import plan_scene, seconds_per_chip
 
-    check_distinct(scenes, settings)
+    check_distinct(scenes)
     plans, failures = one_by_one(scenes, lambda scene: plan_scene(scene, card, settings))
     detector = load(folder, card, settings, device, flips, runtime, batching)
     each = seconds_per_chip(detector, card, settings, batching)

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import click
 
 from rtsmap.errors import InputError, InterruptedRunError, RtsmapError, SomeScenesFailedError
 from rtsmap.failures import explained, story
-
-if TYPE_CHECKING:
-    from rtsmap.predict import Options
 
 _Done = TypeVar("_Done")
 
@@ -49,15 +46,15 @@ def say_failed(failures: Sequence[RtsmapError], scenes: Sequence[str], of_the_ot
         raise SomeScenesFailedError(f"{len(failures)} of {len(scenes)} scenes failed; {of_the_others}")
 
 
-def check_distinct(scenes: Sequence[str], settings: "Options") -> None:
-    """Refuse a scene that comes twice before any is worked on; one that cannot be opened says so in its turn."""
+def check_distinct(scenes: Sequence[str]) -> None:
+    """Refuse a scene that comes twice before any is worked on; one that cannot be found says so in its turn."""
     if len(scenes) < 2:
         return
     from rtsmap import together
-    from rtsmap.predict import scene_info
+    from rtsmap.scene.finding import find
 
     found = []
     for scene in scenes:
         with suppress(Exception):
-            found.append((scene, scene_info(scene, settings)))
+            found.append((scene, find(scene)))
     together.check_distinct(found)
