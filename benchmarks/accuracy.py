@@ -25,7 +25,7 @@ from rtsmap.evaluation.precision import Score
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
-from rtsmap.predict import MIN_AREA_M2, Options, predict_scene
+from rtsmap.predict.scene import MIN_AREA_M2, Options, predict_scene
 from rtsmap.scene import open_scene
 
 DRAWS = 20

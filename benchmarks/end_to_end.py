@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rtsmap.cli.options import BandNumbers, Real
-from rtsmap.machine import cpu_model, share_cores
+from rtsmap.runtime.machine import cpu_model, share_cores
 
 
 def main() -> None:
@@ -33,11 +33,11 @@ def main() -> None:
     start = time.perf_counter()
     # imported here, once the number of threads is set, and because importing is part of what is measured
     from benchmarks.recording import NetworkAlone, Recorder  # noqa: PLC0415
-    from rtsmap.batching import fitting  # noqa: PLC0415
     from rtsmap.detector import load_detector  # noqa: PLC0415
     from rtsmap.layer import write_layer  # noqa: PLC0415
     from rtsmap.models import find_model  # noqa: PLC0415
-    from rtsmap.predict import Options, predict_scene, provenance  # noqa: PLC0415
+    from rtsmap.predict.scene import Options, predict_scene, provenance  # noqa: PLC0415
+    from rtsmap.runtime.batching import fitting  # noqa: PLC0415
 
     options = Options(bands=arguments.bands, scale=arguments.scale, offset=arguments.offset)
     folder, card = find_model(arguments.model)

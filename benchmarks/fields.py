@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from rtsmap.chips import ChipGrid
+from rtsmap.chips.grid import ChipGrid
 from rtsmap.records import ChipWindow, Grid, Instance
 
 CHIP, OVERLAP = 512, 64  # px

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from rtsmap.config import PRESETS, NetworkConfig
 from rtsmap.network.counting import count_flop, kept_bytes, meta_network
+from rtsmap.settings.network import PRESETS, NetworkConfig
 
 MODALITIES = ("rgb", "ndvi", "nir")
 WAYS: Mapping[str, Mapping[str, object]] = {

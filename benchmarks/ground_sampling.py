@@ -22,7 +22,6 @@ import shapely
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.config import ModelCard
 from rtsmap.dataset.images import Dataset, read_dataset
 from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector, load_detector
@@ -34,14 +33,15 @@ from rtsmap.evaluation.rates import Ground
 from rtsmap.evaluation.report import Row, report_of
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
-from rtsmap.predict import Options
+from rtsmap.predict.scene import Options
 from rtsmap.records import PixelSource
 from rtsmap.scene import open_scene
 from rtsmap.scene.ground_distance import gsd_m
 from rtsmap.scene.resample import ResampledSource
-from rtsmap.simulate.product import write_product
-from rtsmap.simulate.regions import REGIONS
-from rtsmap.simulate.world import SceneOptions, make_world
+from rtsmap.settings.card import ModelCard
+from rtsmap.simulate.product.writing import write_product
+from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.terrain.regions import REGIONS
 
 SIMULATED_M, REAL_M = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0), (10.0, 12.0, 15.0, 20.0)
 HEAD = "| scenes | pixel, m | slumps | km² | AP50 % (95 %) | recall % (95 %) | false per 100 km² (95 %) |"

@@ -14,7 +14,7 @@ import shapely
 from rtsmap.detector import load_detector
 from rtsmap.evaluation.matching import compare
 from rtsmap.models import find_model
-from rtsmap.predict import Options, predict_scene
+from rtsmap.predict.scene import Options, predict_scene
 
 
 def main() -> None:

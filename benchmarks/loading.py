@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from rtsmap import bands
-from rtsmap.config import InputConfig
 from rtsmap.dataset import read_dataset
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import InputConfig
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Examples
 from rtsmap.training.loop import Progress, train
 from rtsmap.training.samples import Sampler

@@ -30,9 +30,9 @@ from pathlib import Path
 from benchmarks.thresholding import BareGround
 from rtsmap.detector import load_detector
 from rtsmap.layer import write_layer
-from rtsmap.machine import peak_memory_mb
+from rtsmap.runtime.machine import peak_memory_mb
 from rtsmap.models import find_model
-from rtsmap.predict import Options, predict_scene, provenance
+from rtsmap.predict.scene import Options, predict_scene, provenance
 
 scene, layer, model = sys.argv[1:]
 folder, card = find_model(model or "rts-mini")

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from rtsmap.config import PRESETS, NetworkConfig
-from rtsmap.files import sha256
+from rtsmap.files.writing import sha256
 from rtsmap.network.mvitv2 import LAYER_NORM_EPSILON, Mlp, MViT
+from rtsmap.settings.network import PRESETS, NetworkConfig
 from tests import golden
 
 from detectron2.modeling.backbone import backbone  # isort: skip  # after rtsmap.network, which makes it importable

@@ -25,20 +25,21 @@ import numpy as np
 import torch
 
 from rtsmap import bands
-from rtsmap.blocks import read_chips
-from rtsmap.chips import ChipGrid
-from rtsmap.config import PRESETS, ModelCard
+from rtsmap.chips.grid import ChipGrid
+from rtsmap.chips.reading import read_chips
 from rtsmap.demo import example_folder
 from rtsmap.detector import load_detector
 from rtsmap.detector.torch import TorchDetector
-from rtsmap.files import sha256
-from rtsmap.machine import cpu_model, share_cores
+from rtsmap.files.writing import sha256
 from rtsmap.models import CARD, DEFAULT_MODEL, find_model
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.checkpoint import save_weights
 from rtsmap.network.exporting import export_onnx, fixed_size
 from rtsmap.records import FloatArray
+from rtsmap.runtime.machine import cpu_model, share_cores
 from rtsmap.scene import open_scene
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.network import PRESETS
 
 SCORE = 0.1
 

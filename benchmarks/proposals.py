@@ -16,14 +16,14 @@ from typing import Any
 import geopandas
 
 from rtsmap.cli.options import BandNumbers, Real
-from rtsmap.config import ModelCard
 from rtsmap.detector import load_detector
 from rtsmap.evaluation.maps import score_map
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model
 from rtsmap.polygons import read_polygons
-from rtsmap.predict import Options, predict_scene, seconds_per_chip
-from rtsmap.profile import Profile
+from rtsmap.predict.scene import Options, predict_scene, seconds_per_chip
+from rtsmap.runtime.profile import Profile
+from rtsmap.settings.card import ModelCard
 
 LOWEST_SCORE = 0.05
 PROPOSALS = (1000, 300, 100, 50)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rtsmap.ahead import side_by_side
 from rtsmap.detector import Detector
 from rtsmap.records import Detections, FloatArray
+from rtsmap.runtime.threads import side_by_side
 
 #: Calls whose inputs are in memory at a time.
 HELD = 32

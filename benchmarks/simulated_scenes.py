@@ -25,11 +25,11 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from rtsmap.bands import BANDS
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 from rtsmap.records import BoolArray
-from rtsmap.simulate.product import write_product
-from rtsmap.simulate.regions import REGIONS
-from rtsmap.simulate.world import SceneOptions, make_world
+from rtsmap.simulate.product.writing import write_product
+from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.terrain.regions import REGIONS
 
 COARSE_M = 10.0
 #: Seeds of the scenes; benchmarks use others.

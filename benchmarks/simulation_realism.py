@@ -23,13 +23,13 @@ from scipy import ndimage, optimize
 
 from benchmarks.accuracy import ndvi_patches
 from rtsmap.evaluation.maps import score_map
-from rtsmap.predict import MIN_AREA_M2, Options
-from rtsmap.simulate.frame import NODATA_SHARE
-from rtsmap.simulate.labelling import drawn
-from rtsmap.simulate.painter import TILE_PX
-from rtsmap.simulate.product import write_product
-from rtsmap.simulate.regions import REGIONS
-from rtsmap.simulate.world import SceneOptions, World, make_world
+from rtsmap.predict.scene import MIN_AREA_M2, Options
+from rtsmap.simulate.acquisition import NODATA_SHARE
+from rtsmap.simulate.image.renderer import TILE_PX
+from rtsmap.simulate.product.labelling import drawn
+from rtsmap.simulate.product.writing import write_product
+from rtsmap.simulate.scene import SceneOptions, World, make_world
+from rtsmap.simulate.terrain.regions import REGIONS
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "open"
 #: Regions whose Sentinel-2 scenes were measured, and the scenes.

@@ -20,9 +20,9 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.simulate.kinship import all_links
-from rtsmap.simulate.series import make_series
-from rtsmap.simulate.world import SceneOptions
+from rtsmap.simulate.scene import SceneOptions
+from rtsmap.simulate.series.lineage import all_links
+from rtsmap.simulate.series.making import make_series
 
 Floats = NDArray[np.float64]
 #: Gone and new slumps count this close to one of the other year (m), so that a wider image makes none.

@@ -8,8 +8,8 @@ Architecture `mvitv2-b` with one, two and three modalities, counted from shapes 
 import argparse
 from dataclasses import dataclass
 
-from rtsmap.config import PRESETS
 from rtsmap.network.counting import TrainingMemory, meta_network, training_memory
+from rtsmap.settings.network import PRESETS
 
 CHIP = 256  # px
 CONSTANT_MB = 155  # that brings all five counts within 3.1 % of the paper's: what its library holds, and the like

@@ -4,8 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 from rtsmap import bands
-from rtsmap.config import ModelCard
 from rtsmap.records import Detections, FloatArray
+from rtsmap.settings.card import ModelCard
 
 MASK = 28  # cells of a mask's side
 SMALLEST = 12  # px of a side; noise is smaller

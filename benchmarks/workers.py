@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rtsmap.demo import example_folder
-from rtsmap.machine import cores, cpu_model
+from rtsmap.runtime.machine import cores, cpu_model
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtsmap import __version__
-from rtsmap.detector.base import chosen_runtime
+from rtsmap.detector.loading import chosen_runtime
 from rtsmap.errors import INSTALL_TORCH
-from rtsmap.machine import network_threads
 from rtsmap.models import DEFAULT_MODEL, find_model
+from rtsmap.runtime.machine import network_threads
 
 REQUIRED = ("numpy", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "click", "pydantic")
 

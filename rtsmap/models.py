@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rtsmap.config import ModelCard
 from rtsmap.errors import InputError, ModelError
-from rtsmap.files import sha256
+from rtsmap.files.writing import sha256
+from rtsmap.settings.card import ModelCard
 
 DEFAULT_MODEL = "rts-mini"
 CARD = "model.toml"

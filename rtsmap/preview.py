@@ -14,7 +14,7 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap import bands
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 from rtsmap.records import BoolArray, Pixels, SceneInfo
 
 #: Shorter and longer side limits of the picture, in px: small scenes are magnified, large ones reduced.

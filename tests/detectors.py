@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from rtsmap.config import InputConfig, ModelCard
 from rtsmap.records import Detections
+from rtsmap.settings.card import InputConfig, ModelCard
 from tests.networks import DEVIATION, MEAN, TINY
 
 MASK = 28

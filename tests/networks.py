@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from rtsmap.config import InputConfig, ModelCard, NetworkConfig
-from rtsmap.files import sha256
-from rtsmap.train_config import TrainConfig
+from rtsmap.files.writing import sha256
+from rtsmap.settings.card import InputConfig, ModelCard
+from rtsmap.settings.network import NetworkConfig
+from rtsmap.settings.training import TrainConfig
 
 TINY = NetworkConfig(
     embed_dim=8,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rtsmap.ahead import Waits, ahead, side_by_side
+from rtsmap.runtime.threads import Waits, ahead, side_by_side
 
 
 @pytest.fixture(autouse=True)

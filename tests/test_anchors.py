@@ -5,8 +5,8 @@ import tomllib
 import numpy as np
 import pytest
 
-from rtsmap.config import NetworkConfig
 from rtsmap.errors import DatasetError
+from rtsmap.settings.network import NetworkConfig
 from rtsmap.training.anchors import box_sizes, fit_anchors, judge_anchors
 from tests.datasets import write_dataset
 

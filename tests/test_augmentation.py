@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from rtsmap import bands, machine
+from rtsmap import bands
 from rtsmap.network.device import resolve_precision
 from rtsmap.network.masks import boundaries, boundless_loss
+from rtsmap.runtime import machine
 from rtsmap.training.augmentation import CHANGES, one_change
 from rtsmap.training.batches import labelled_chip
 from rtsmap.training.samples import Sampler

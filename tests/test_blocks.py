@@ -9,9 +9,10 @@ import pytest
 from affine import Affine
 from pyproj import CRS
 
-from rtsmap import blocks, chips
-from rtsmap.blocks import ChipBlock, read_chips
-from rtsmap.chips import ChipGrid
+from rtsmap.chips import grid as chips
+from rtsmap.chips import reading as blocks
+from rtsmap.chips.grid import ChipGrid
+from rtsmap.chips.reading import ChipBlock, read_chips
 from rtsmap.records import Chip, ChipWindow, Grid, Pixels, Window
 
 SIZES = [(1, 1), (31, 500), (32, 32), (33, 32), (64, 64), (65, 90), (100, 257), (96, 128)]

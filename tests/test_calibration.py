@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap.config import Calibration, ModelCard
 from rtsmap.detector.calibrated import CalibratedDetector, calibrated, raw_score
 from rtsmap.errors import DatasetError, InputError, ModelError
 from rtsmap.evaluation.calibration import (
@@ -24,6 +23,7 @@ from rtsmap.evaluation.calibration import (
 from rtsmap.evaluation.detections import Detection, write_detections
 from rtsmap.evaluation.reliability import bins_of, calibration_error, wilson, write_reliability
 from rtsmap.models import find_model
+from rtsmap.settings.card import Calibration, ModelCard
 from tests.datasets import SLUMPS, write_dataset
 from tests.detectors import BareGround, card, tundra
 from tests.networks import write_model

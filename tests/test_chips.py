@@ -5,8 +5,8 @@ import pytest
 from affine import Affine
 from pyproj import CRS
 
-from rtsmap import chips
-from rtsmap.chips import ChipGrid
+from rtsmap.chips import grid as chips
+from rtsmap.chips.grid import ChipGrid
 from rtsmap.errors import InputError
 from rtsmap.records import Grid, Window
 

@@ -7,14 +7,14 @@ import geopandas
 import numpy as np
 import pytest
 
-from rtsmap.batching import ONE
 from rtsmap.cli import predict as command
 from rtsmap.dataset.build import build
 from rtsmap.dataset.choosing import Cutting
 from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.layer import write_layer
-from rtsmap.predict import Options, plan_scene, predict_scene
+from rtsmap.predict.scene import Options, plan_scene, predict_scene
+from rtsmap.runtime.batching import ONE
 from tests import products, scenes
 from tests.detectors import BareGround, card, tundra
 from tests.labels import write_polygons, write_scene

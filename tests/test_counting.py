@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from rtsmap.config import PRESETS
 from rtsmap.network.cascade import build_network, count_parameters
 from rtsmap.network.counting import (
     count_flop,
@@ -16,6 +15,7 @@ from rtsmap.network.counting import (
     training_memory,
 )
 from rtsmap.network.fusion import Attention, Fusion
+from rtsmap.settings.network import PRESETS
 from tests.networks import TINY, TINY_TRAINING, write_model
 
 ALL = ("rgb", "ndvi", "nir")

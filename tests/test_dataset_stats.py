@@ -7,13 +7,13 @@ import shapely
 from PIL import Image
 
 from rtsmap import bands
-from rtsmap.config import ModelCard
 from rtsmap.dataset import Dataset, Label, read_dataset
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.stats import BINS, channel_statistics, site_statistics
 from rtsmap.dataset.writing import writing_dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
+from rtsmap.settings.card import ModelCard
 from tests.datasets import BARE, SLUMPS, TUNDRA, labelled_image, pixels_with, write_dataset, write_images
 
 

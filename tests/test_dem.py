@@ -12,9 +12,8 @@ from affine import Affine
 from pyproj import Transformer
 
 from rtsmap import bands
-from rtsmap.blocks import read_chips
-from rtsmap.chips import ChipGrid
-from rtsmap.config import InputConfig, ModelCard, NetworkConfig
+from rtsmap.chips.grid import ChipGrid
+from rtsmap.chips.reading import read_chips
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.checking import check_dataset
 from rtsmap.dataset.coding import TERRAIN_CODES
@@ -25,6 +24,8 @@ from rtsmap.errors import InputError, SceneError
 from rtsmap.records import Pixels, Window
 from rtsmap.scene import open_scene
 from rtsmap.scene.elevation import relative_elevation, slope
+from rtsmap.settings.card import InputConfig, ModelCard
+from rtsmap.settings.network import NetworkConfig
 from rtsmap.training.paper import cells
 from rtsmap.training.samples import Sampler
 from tests.datasets import labelled_image, pixels_with, write_dataset

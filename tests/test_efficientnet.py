@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rtsmap.config import PRESETS, NetworkConfig
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network, seeded_network
 from rtsmap.network.efficientnet import BATCH_NORM_EPSILON, EfficientNetLite, convolve
 from rtsmap.network.importing import import_checkpoint
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.network import PRESETS, NetworkConfig
+from rtsmap.settings.training import TrainConfig
 from tests import golden_efficientnet as golden
 from tests.golden import image, label
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap.config import ModelCard
 from rtsmap.dataset.images import Label, read_dataset
 from rtsmap.dataset.writing import writing_dataset
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import Detection, detect_images, read_all, read_detections, write_detections
-from rtsmap.files import sha256
+from rtsmap.files.writing import sha256
+from rtsmap.settings.card import ModelCard
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset, write_images
 from tests.detectors import BareGround, card
 

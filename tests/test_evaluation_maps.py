@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap.config import ModelCard
 from rtsmap.evaluation.maps import evaluate_files, read_map, score_map
 from rtsmap.evaluation.outlines import area_score, boundary_errors
+from rtsmap.settings.card import ModelCard
 from tests.detectors import card
 
 CRS = "EPSG:32651"

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from rtsmap.config import PRESETS, ModelCard, NetworkConfig
 from rtsmap.dataset.images import SPLIT, read_dataset
 from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.network import PRESETS, NetworkConfig
 from rtsmap.training import paper
 from rtsmap.training.experiments import jobs, validation_fold
 from rtsmap.training.paper import FUSIONS, Recipe, cells

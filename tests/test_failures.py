@@ -13,15 +13,15 @@ import pytest
 from affine import Affine
 from onnx import TensorProto, helper
 
-from rtsmap import batching
 from rtsmap.cli import options, predict
-from rtsmap.config import LARGEST_CHIP, ModelCard
 from rtsmap.errors import InputError, ModelError, SceneError
-from rtsmap.failures import UnforeseenError, explained
-from rtsmap.files import sha256
-from rtsmap.machine import cores
+from rtsmap.files.writing import sha256
 from rtsmap.models import find_model, list_models, verify
-from rtsmap.settings import Section
+from rtsmap.runtime import batching
+from rtsmap.runtime.failures import UnforeseenError, explained
+from rtsmap.runtime.machine import cores
+from rtsmap.settings.card import LARGEST_CHIP, ModelCard
+from rtsmap.settings.section import Section
 from tests.detectors import BareGround, card, tundra
 from tests.scenes import PROPERTIES, TRANSFORM, write_planetscope, write_raster
 
@@ -84,7 +84,7 @@ def test_a_date_of_no_satellite_is_that_scene_s_failure(rtsmap, quick, tmp_path,
 
 def raising(error: Exception):
     """A scene's work that fails so for `bad.tif`, and does what it should for the others."""
-    from rtsmap.predict import predict_scene
+    from rtsmap.predict.scene import predict_scene
 
     def work(path, *words, **named):
         if Path(path).name == "bad.tif":
@@ -111,7 +111,7 @@ def raising(error: Exception):
 def test_whatever_goes_wrong_with_one_scene_the_others_are_written(
     rtsmap, quick, tmp_path, monkeypatch, error, message
 ):
-    monkeypatch.setattr("rtsmap.predict.predict_scene", raising(error))
+    monkeypatch.setattr("rtsmap.predict.scene.predict_scene", raising(error))
     scenes = [write_raster(tmp_path / name, GROUND) for name in ("first.tif", "bad.tif", "last.tif")]
     code, out, err = rtsmap("predict", *scenes, "-o", tmp_path / "slumps.gpkg", "--model", quick)
     assert code == 3
@@ -126,7 +126,7 @@ def test_whatever_goes_wrong_with_one_scene_the_others_are_written(
 
 
 def test_the_traceback_is_shown_where_the_environment_asks_for_it(rtsmap, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtsmap.predict.predict_scene", raising(KeyError("nir")))
+    monkeypatch.setattr("rtsmap.predict.scene.predict_scene", raising(KeyError("nir")))
     scene = write_raster(tmp_path / "bad.tif", GROUND)
     words = ("predict", scene, "-o", tmp_path / "slumps.gpkg", "--model", quick)
     code, _, err = rtsmap(*words)
@@ -160,7 +160,7 @@ def test_names_that_lead_nowhere(rtsmap, quick, tmp_path, names, code, message):
 
 
 def test_a_dry_run_with_a_bad_scene_plans_the_others(rtsmap, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtsmap.predict.seconds_per_chip", lambda *_: 0.5)
+    monkeypatch.setattr("rtsmap.predict.scene.seconds_per_chip", lambda *_: 0.5)
     good, none = write_raster(tmp_path / "good.tif", GROUND), tmp_path / "none.tif"
     code, out, err = rtsmap("predict", none, good, "--dry-run", "--model", quick)
     assert code == 3

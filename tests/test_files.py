@@ -1,7 +1,7 @@
 import pytest
 
 from rtsmap.errors import OutputError
-from rtsmap.files import replacing, sha256
+from rtsmap.files.writing import replacing, sha256
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from rtsmap.config import Calibration
 from rtsmap.detector import load_detector
 from rtsmap.detector.flips import FlippedDetector, joined
 from rtsmap.models import find_model
 from rtsmap.records import Detections
+from rtsmap.settings.card import Calibration
 from tests.detectors import BareGround
 from tests.networks import DEVIATION, MEAN, write_model
 

@@ -15,8 +15,8 @@ from rasterio.warp import Resampling, reproject
 from shapely.affinity import affine_transform
 
 from rtsmap.errors import SceneError
-from rtsmap.options import Options
-from rtsmap.predict import plan_scene, predict_scene
+from rtsmap.predict.options import Options
+from rtsmap.predict.scene import plan_scene, predict_scene
 from rtsmap.records import Grid
 from rtsmap.scene import open_scene
 from rtsmap.scene.ground_distance import gsd_m, is_on_earth, is_square, pixel_size_m, unevenness

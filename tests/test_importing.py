@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rtsmap.cli.options import NETWORKS
-from rtsmap.config import PRESETS
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network, seeded_network
 from rtsmap.network.checkpoint import save_weights
 from rtsmap.network.importing import import_checkpoint, start_from
 from rtsmap.network.mvitv2 import MViT
 from rtsmap.network.reading import read_checkpoint
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.network import PRESETS
+from rtsmap.settings.training import TrainConfig
 from tests.datasets import write_dataset
 from tests.networks import TINY, TINY_TRAINING
 

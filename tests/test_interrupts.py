@@ -11,7 +11,7 @@ import pytest
 RUN = """
 import hashlib, pathlib, sys, time
 from concurrent.futures import ThreadPoolExecutor
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 from rtsmap.interrupts import heeding_signals, say_interrupted
 
 def compute():  # in C, where Python does not hear of signals, as in a network's work on a large chip

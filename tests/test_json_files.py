@@ -6,7 +6,7 @@ from rtsmap.dataset import read_dataset
 from rtsmap.dataset.from_coco import read_coco
 from rtsmap.errors import InputError, RtsmapError
 from rtsmap.evaluation.detections import read_detections
-from rtsmap.json_files import read_json
+from rtsmap.files.json_files import read_json
 from rtsmap.scene.metadata import read_json as read_metadata
 from tests.datasets import labelled_image, write_images
 

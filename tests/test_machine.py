@@ -2,9 +2,9 @@ import subprocess
 
 import pytest
 
-from rtsmap import batching, machine
-from rtsmap.batching import BYTES_PER_PIXEL, LARGEST, fitting
-from rtsmap.machine import cores, network_threads, share_cores
+from rtsmap.runtime import batching, machine
+from rtsmap.runtime.batching import BYTES_PER_PIXEL, LARGEST, fitting
+from rtsmap.runtime.machine import cores, network_threads, share_cores
 
 GB = 10**9
 

@@ -9,7 +9,7 @@ from shapely import MultiPolygon, Point, Polygon, box
 from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.chips import ChipGrid
+from rtsmap.chips.grid import ChipGrid
 from rtsmap.merge import Merger, in_order, merge
 from rtsmap.records import ChipWindow, Grid, Instance, MergedInstance
 

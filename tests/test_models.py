@@ -1,9 +1,9 @@
 import pytest
 
-from rtsmap.config import InputConfig, ModelCard
 from rtsmap.errors import InputError, ModelError
 from rtsmap.models import DEFAULT_MODEL, find_model, list_models, verify
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import InputConfig, ModelCard
+from rtsmap.settings.training import TrainConfig
 from tests.networks import DEVIATION, MEAN, write_model
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from rtsmap.config import PRESETS
 from rtsmap.errors import InputError, ModelError
 from rtsmap.network import mvitv2
 from rtsmap.network.cascade import box_predictors, build_network, count_parameters, seeded_network
 from rtsmap.network.checkpoint import load_weights, save_weights
 from rtsmap.network.device import resolve_device
 from rtsmap.network.fusion import Attention, FusedBackbone, Fusion
+from rtsmap.settings.network import PRESETS
 from tests.networks import TINY
 
 from detectron2.structures import BitMasks, Boxes, Instances, pairwise_iou  # isort: skip
@@ -181,7 +181,7 @@ def test_recomputed_activations_give_the_same_gradients():
 
 def test_the_paper_s_parameter_counts():
     # Li et al. 2025, table 2: 103, 170 and 230 million parameters with MViTv2-B, of which all but the backbones' train
-    from rtsmap.config import NetworkConfig
+    from rtsmap.settings.network import NetworkConfig
 
     base = NetworkConfig(
         embed_dim=96, depth=24, last_blocks=(1, 4, 20, 23), window_size=56, global_blocks=True, fpn_channels=256,

@@ -15,20 +15,21 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from rtsmap.blocks import read_chips
-from rtsmap.chips import ChipGrid
+from rtsmap.chips.grid import ChipGrid
+from rtsmap.chips.reading import read_chips
 from rtsmap.cli import rtsmap as rtsmap_cli
-from rtsmap.config import ModelCard, NetworkConfig
 from rtsmap.demo import example_folder
 from rtsmap.detector import load_detector
-from rtsmap.detector.base import chosen_runtime
+from rtsmap.detector.loading import chosen_runtime
 from rtsmap.detector.onnx import OnnxDetector, resolve_provider
 from rtsmap.errors import InputError, ModelError
-from rtsmap.files import sha256
+from rtsmap.files.writing import sha256
 from rtsmap.models import DEFAULT_MODEL, find_model, list_models, verify
 from rtsmap.network.exporting import export_onnx
 from rtsmap.records import Detections
 from rtsmap.scene import open_scene
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.network import NetworkConfig
 from tests.networks import TINY, write_model
 
 CONVOLUTIONS = TINY.model_copy(update={"backbone": "efficientnet-lite", "fusion": "channels"})

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 
-from rtsmap.config import NetworkConfig
 from rtsmap.demo import example_folder
 from rtsmap.detector.onnx import OnnxDetector
 from rtsmap.errors import ModelError
 from rtsmap.evaluation.recording import chips_of
 from rtsmap.models import find_model
 from rtsmap.network.quantising import Agreement, export_int8
+from rtsmap.settings.network import NetworkConfig
 from tests.networks import TINY, write_model
 
 CONVOLUTIONS = TINY.model_copy(update={"backbone": "efficientnet-lite", "fusion": "channels"})

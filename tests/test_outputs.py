@@ -12,10 +12,10 @@ import pytest
 import shapely
 
 from rtsmap.errors import InputError, OutputError
-from rtsmap.files import replacing, replacing_together
-from rtsmap.folders import check_folder, replacing_folder
-from rtsmap.outputs import check_outputs
-from rtsmap.scratch import PREFIX, scratch_folder
+from rtsmap.files.folders import check_folder, replacing_folder
+from rtsmap.files.outputs import check_outputs
+from rtsmap.files.scratch import PREFIX, scratch_folder
+from rtsmap.files.writing import replacing, replacing_together
 from tests.datasets import write_dataset
 from tests.detectors import tundra
 from tests.scenes import clear_udm2, write_planetscope
@@ -140,7 +140,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from rtsmap.errors import OutputError
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 try:
     with replacing(Path("shared.gpkg"), overwrite=False) as temporary:
         temporary.write_text(sys.argv[1])
@@ -318,7 +318,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(place,
     def write():
         with replacing_folder(Path("out"), only_new, overwrite=True) as temporary:
             (temporary / "new").write_text("new")
-            monkeypatch.setattr("rtsmap.folders.rename_to_free", fail)
+            monkeypatch.setattr("rtsmap.files.folders.rename_to_free", fail)
 
     with pytest.raises(OutputError, match="out: cannot be written"):
         write()
@@ -417,7 +417,7 @@ def test_a_full_disk_leaves_nothing_of_a_series_or_a_data_set(rtsmap, scene, lab
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rtsmap.simulate.metadata.write_xml", full)
+    monkeypatch.setattr("rtsmap.simulate.product.metadata.write_xml", full)
     small = ("--pixels", 64, 64, "--slumps", 1, "--no-clouds")
     code, _, err = rtsmap("simulate", "series", "-o", tmp_path / "years", "--years", "2019,2020", *small)
     assert (code, "cannot be written (No space left" in err) == (1, True)

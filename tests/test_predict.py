@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap import chips, predict
-from rtsmap.blocks import read_chips
+from rtsmap.chips import grid as chips
+from rtsmap.chips.reading import read_chips
 from rtsmap.errors import InputError, SceneError
 from rtsmap.layer import write_layer
-from rtsmap.predict import Options, plan_scene, predict_scene
-from rtsmap.profile import Profile
+from rtsmap.predict import scene as predict
+from rtsmap.predict.scene import Options, plan_scene, predict_scene
+from rtsmap.runtime.profile import Profile
 from rtsmap.scene import open_scene
 from tests.detectors import BareGround, card, tundra
 from tests.scenes import TRANSFORM, clear_udm2, truncate, write_planetscope, write_raster

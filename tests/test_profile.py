@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from rtsmap.profile import QUANTILES, THREADS, Profile
+from rtsmap.runtime.profile import QUANTILES, THREADS, Profile
 
 
 def burn(seconds):

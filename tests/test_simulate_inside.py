@@ -6,8 +6,8 @@ from affine import Affine
 from rasterio.features import rasterize
 from shapely import Point, Polygon, box
 
-from rtsmap.simulate.inside import inside
-from rtsmap.simulate.library import load_library
+from rtsmap.simulate.image.rasterise import inside
+from rtsmap.simulate.slumps.library import load_library
 
 PLACE = Affine(3, 0, -150, 0, -3, 120)
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rtsmap.simulate.forms import make_forms
-from rtsmap.simulate.frame import make_frame
-from rtsmap.simulate.nets import make_net, paint_net
-from rtsmap.simulate.painter import _lattice
-from rtsmap.simulate.placing import survey
-from rtsmap.simulate.regions import REGIONS
-from rtsmap.simulate.sky import Sky
-from rtsmap.simulate.varying import varied_light, varied_region
-from rtsmap.simulate.waters import draw_waters
-from rtsmap.simulate.world import SHORE_M, SceneOptions, make_world
+from rtsmap.simulate.acquisition import make_frame
+from rtsmap.simulate.image.clouds import Sky
+from rtsmap.simulate.image.polygon_nets import make_net, paint_net
+from rtsmap.simulate.image.renderer import _lattice
+from rtsmap.simulate.image.waters import draw_waters
+from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_world
+from rtsmap.simulate.slumps.placement import survey
+from rtsmap.simulate.terrain.forms import make_forms
+from rtsmap.simulate.terrain.regions import REGIONS
+from rtsmap.simulate.terrain.variation import varied_light, varied_region
 
 PLAIN = SceneOptions(region="lena", seed=3, pixels=(400, 400), slumps=4, clouds=0)
 #: Mean numbers of blue, green, red and near infrared of `PLAIN` before there were these options.
@@ -57,7 +57,7 @@ def test_lowland_has_water_of_several_colours_and_all_slumps_on_its_shores(lowla
 
 def test_tiles_of_lowland_meet_without_a_seam(lowland, monkeypatch):
     whole, _ = tile(lowland)
-    monkeypatch.setattr("rtsmap.simulate.painter.TILE_PX", 200)
+    monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 200)
     for row, column in ((0, 200), (200, 0), (200, 200)):
         part = lowland.painter.tile(row, column).numbers.astype(int)
         assert np.abs(part - whole[:, row : row + 200, column : column + 200]).max() <= 2

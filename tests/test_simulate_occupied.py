@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from shapely import Point, box
 
-from rtsmap.simulate.occupied import Occupied
+from rtsmap.simulate.slumps.occupancy import Occupied
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from benchmarks.simulation_realism import (
     simulated_sample,
     trick_scores,
 )
-from rtsmap.simulate.frame import make_frame
-from rtsmap.simulate.labelling import drawn
-from rtsmap.simulate.landscape import make_landscape
-from rtsmap.simulate.library import LIBRARY, load_library
-from rtsmap.simulate.noise import exponential_sum, make_tile
-from rtsmap.simulate.placing import number_of_slumps, place_slumps, survey
-from rtsmap.simulate.regions import REGIONS
+from rtsmap.simulate.acquisition import make_frame
+from rtsmap.simulate.product.labelling import drawn
+from rtsmap.simulate.slumps.library import LIBRARY, load_library
+from rtsmap.simulate.slumps.placement import number_of_slumps, place_slumps, survey
 from rtsmap.simulate.statistics import LOG_AREA, TEXTURE_SCALES, texture_modes
+from rtsmap.simulate.terrain.landscape import make_landscape
+from rtsmap.simulate.terrain.noise import exponential_sum, make_tile
+from rtsmap.simulate.terrain.regions import REGIONS
 
 
 @pytest.fixture(scope="module")

@@ -21,10 +21,10 @@ from rtsmap.dataset.sources import Source
 from rtsmap.errors import InputError
 from rtsmap.records import Window
 from rtsmap.scene import open_scene
-from rtsmap.simulate.frame import NODATA_SHARE, sun_position
-from rtsmap.simulate.product import eight_bands, write_product
-from rtsmap.simulate.regions import REGIONS
-from rtsmap.simulate.world import SceneOptions, make_world
+from rtsmap.simulate.acquisition import NODATA_SHARE, sun_position
+from rtsmap.simulate.product.writing import eight_bands, write_product
+from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.terrain.regions import REGIONS
 
 OPTIONS = SceneOptions(region="chukotka", seed=4, pixels=(900, 700), day=date(2021, 7, 2), clouds=0.25, slumps=6)
 
@@ -133,7 +133,7 @@ def test_windows_of_any_size_show_the_same_pixels(world, product):
 def test_tiles_meet_without_a_seam(world, monkeypatch):
     """Ground, features and sky are functions of place: tiles of another size differ by rounding only."""
     whole = world.painter.tile(0, 0)
-    monkeypatch.setattr("rtsmap.simulate.painter.TILE_PX", 256)
+    monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 256)
     for row, column in ((0, 0), (0, 256), (256, 0), (256, 256)):
         part = world.painter.tile(row, column)
         window = np.s_[:, row : row + 256, column : column + 256]

@@ -15,21 +15,21 @@ from shapely import Polygon, box
 
 from rtsmap.cli import main, rtsmap
 from rtsmap.errors import InputError
-from rtsmap.simulate.features import Feature
-from rtsmap.simulate.frame import make_frame
-from rtsmap.simulate.growth import merged, resized, split
-from rtsmap.simulate.healing import already
-from rtsmap.simulate.kinship import Epoch, all_links, epochs
-from rtsmap.simulate.landscape import make_landscape
-from rtsmap.simulate.library import load_library
-from rtsmap.simulate.placing import place_slumps, survey
-from rtsmap.simulate.regions import REGIONS
-from rtsmap.simulate.series import make_series
-from rtsmap.simulate.series_files import SERIES_TRUTH, write_series
+from rtsmap.simulate.acquisition import make_frame
+from rtsmap.simulate.scene import SceneOptions
+from rtsmap.simulate.series.dynamics import first_state, next_state
+from rtsmap.simulate.series.growth import merged, resized, split
+from rtsmap.simulate.series.lineage import Epoch, all_links, epochs
+from rtsmap.simulate.series.making import make_series
+from rtsmap.simulate.series.stabilisation import already
+from rtsmap.simulate.series.writing import SERIES_TRUTH, write_series
+from rtsmap.simulate.series.year import State
+from rtsmap.simulate.slumps.features import Feature
+from rtsmap.simulate.slumps.library import load_library
+from rtsmap.simulate.slumps.placement import place_slumps, survey
 from rtsmap.simulate.statistics import APPEARED, LOST, MERGED, PARTED, SHRINKING
-from rtsmap.simulate.succession import first_state, next_state
-from rtsmap.simulate.world import SceneOptions
-from rtsmap.simulate.year import State
+from rtsmap.simulate.terrain.landscape import make_landscape
+from rtsmap.simulate.terrain.regions import REGIONS
 
 OPTIONS = SceneOptions(region="lena", seed=3, pixels=(700, 700), clouds=0, slumps=20)
 YEARS = (2018, 2019, 2022)

@@ -11,7 +11,7 @@ from affine import Affine
 from benchmarks import simulated_scenes
 from benchmarks.simulated_scenes import Picture, averaged, options_of, write_scene
 from rtsmap.dataset.sources import read_table
-from rtsmap.simulate.world import SceneOptions
+from rtsmap.simulate.scene import SceneOptions
 
 
 def test_scenes_differ_in_region_resolution_and_ground():

@@ -4,12 +4,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rtsmap import machine
-from rtsmap.config import PRESETS, ModelCard, NetworkConfig
 from rtsmap.errors import InputError, ModelError
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.importing import BOTTOM_UP
-from rtsmap.train_config import TrainConfig
+from rtsmap.runtime import machine
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.network import PRESETS, NetworkConfig
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.loop import train
 from rtsmap.training.optimiser import parameter_groups
 from rtsmap.training.stages import fusion_settings

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from rtsmap.config import ModelCard
 from rtsmap.errors import DatasetError, InputError, ModelError
-from rtsmap.files import sha256
+from rtsmap.files.writing import sha256
 from rtsmap.network.cascade import seeded_network
 from rtsmap.records import Detections
-from rtsmap.template import commented
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.template import commented
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training import teacher as teaching
 from rtsmap.training.batches import Examples, Views, batches
 from rtsmap.training.distributed import Processes

@@ -32,10 +32,10 @@ from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
 from rtsmap import bands
-from rtsmap.config import ModelCard
 from rtsmap.detector.calibrated import raw_score
 from rtsmap.detector.torch import TorchDetector
 from rtsmap.models import find_model
+from rtsmap.settings.card import ModelCard
 
 FULL = 10_000  # digital numbers of reflectance 1
 

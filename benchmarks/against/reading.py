@@ -25,8 +25,8 @@ TORCHGEO_BATCH = 8
 
 
 def rtsmap(path: Path, chip: int, overlap: int) -> Iterator[Any]:
-    from rtsmap.blocks import read_chips
-    from rtsmap.chips import ChipGrid
+    from rtsmap.chips.grid import ChipGrid
+    from rtsmap.chips.reading import read_chips
     from rtsmap.scene import open_scene
 
     yield

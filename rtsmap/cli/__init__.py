@@ -12,8 +12,8 @@ from rtsmap import __version__
 from rtsmap.cli.commands import Commands
 from rtsmap.cli.streams import StandardStreams
 from rtsmap.errors import InterruptedRunError, OutputError
-from rtsmap.failures import explained, story
 from rtsmap.interrupts import heeding_signals, say_interrupted
+from rtsmap.runtime.failures import explained, story
 
 #: Command to module; the order is that of `rtsmap --help`.
 COMMANDS = ("demo", "predict", "models", "export", "simulate", "doctor", "dataset", "train", "evaluate")

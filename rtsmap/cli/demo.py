@@ -33,13 +33,13 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     Example:
       rtsmap demo
     """
-    from rtsmap.batching import fitting
     from rtsmap.cli import predict
     from rtsmap.demo import SITE, example_folder
     from rtsmap.evaluation.maps import evaluate_files
+    from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files, verify
-    from rtsmap.outputs import check_outputs
-    from rtsmap.predict import Options
+    from rtsmap.predict.scene import Options
+    from rtsmap.runtime.batching import fitting
 
     folder, card = find_model(model)
     verify(folder, card)

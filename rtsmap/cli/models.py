@@ -9,7 +9,7 @@ from rtsmap.cli import options
 from rtsmap.cli.commands import Summaries
 
 if TYPE_CHECKING:
-    from rtsmap.train_config import TrainConfig
+    from rtsmap.settings.training import TrainConfig
 
 
 @click.group(cls=Summaries)
@@ -67,9 +67,9 @@ def show(name: str, params: bool, chip_size: int | None) -> None:
         return
     if chip_size:
         raise click.UsageError("--chip-size needs --params")
-    from rtsmap.config import PRESETS
     from rtsmap.errors import InputError, ModelError
     from rtsmap.models import CARD, find_model, verify
+    from rtsmap.settings.network import PRESETS
 
     try:
         folder, card = find_model(name)
@@ -87,9 +87,9 @@ def show(name: str, params: bool, chip_size: int | None) -> None:
 
 def _settings(name: str) -> "TrainConfig":
     """What --params counts: an architecture with the defaults of training, settings from a file, or a model's card."""
-    from rtsmap.config import PRESETS
     from rtsmap.models import find_model
-    from rtsmap.train_config import TrainConfig
+    from rtsmap.settings.network import PRESETS
+    from rtsmap.settings.training import TrainConfig
 
     if name in PRESETS:
         return TrainConfig(network=PRESETS[name])
@@ -184,8 +184,8 @@ def import_(
       rtsmap train end-to-end dataset -o runs/mine --config starts/mvitv2-t/training.toml
     """
     from rtsmap.errors import INSTALL_TORCH, ModelError
+    from rtsmap.files.outputs import check_outputs
     from rtsmap.models import SETTINGS
-    from rtsmap.outputs import check_outputs
 
     settings = _import_settings(network, config, modalities)
     try:
@@ -206,8 +206,8 @@ def _import_settings(network: str | None, config: Path | None, modalities: str |
     if (network is None) == (config is None):
         raise click.UsageError("needs either --network or --config")
     from rtsmap.bands import MODALITY_CHANNELS
-    from rtsmap.config import PRESETS
-    from rtsmap.train_config import TrainConfig
+    from rtsmap.settings.network import PRESETS
+    from rtsmap.settings.training import TrainConfig
 
     settings = TrainConfig.from_toml(config) if config else TrainConfig(network=PRESETS[network or "mini"])
     if modalities is None:

@@ -10,15 +10,15 @@ import click
 
 from rtsmap.cli import options
 from rtsmap.cli.scenes import check_distinct, one_by_one, say_failed
-from rtsmap.failures import readable
+from rtsmap.runtime.failures import readable
 
 if TYPE_CHECKING:
-    from rtsmap.batching import Batching
-    from rtsmap.config import ModelCard
     from rtsmap.detector import Detector, Runtime
     from rtsmap.layer import SceneResult
-    from rtsmap.predict import Options
-    from rtsmap.profile import Profile
+    from rtsmap.predict.scene import Options
+    from rtsmap.runtime.batching import Batching
+    from rtsmap.runtime.profile import Profile
+    from rtsmap.settings.card import ModelCard
 
 #: Threads for each core that anybody could want.
 _THREADS_PER_CORE = 4
@@ -28,7 +28,7 @@ _SHARE_SEEN_AGAIN, _LEAST_SEEN_AGAIN_KM2 = 0.001, 0.05
 
 
 def _for_the_cores(_context: click.Context, _parameter: click.Parameter, threads: int | None) -> int | None:
-    from rtsmap.machine import cores
+    from rtsmap.runtime.machine import cores
 
     if threads is not None and threads > (most := _THREADS_PER_CORE * cores()):
         raise click.BadParameter(f"{threads} threads are too many for {cores()} cores; give at most {most}")
@@ -114,15 +114,15 @@ def predict(
       rtsmap predict stack.tif -o slumps.gpkg --bands blue=1,green=2,red=3,nir=4 --scale 1e-4
       rtsmap predict *_SR.tif -o slumps.parquet --aoi peninsula.geojson --dry-run
     """
-    from rtsmap.machine import share_cores
+    from rtsmap.runtime.machine import share_cores
 
     share_cores(threads)  # before any library that counts them is imported
-    from rtsmap.batching import check_memory, fitting
+    from rtsmap.files.outputs import check_outputs
     from rtsmap.layer import output_files
     from rtsmap.models import find_model, model_files, verify
-    from rtsmap.outputs import check_outputs
-    from rtsmap.predict import Options, dem_for
-    from rtsmap.profile import Profile
+    from rtsmap.predict.scene import Options, dem_for
+    from rtsmap.runtime.batching import check_memory, fitting
+    from rtsmap.runtime.profile import Profile
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
@@ -198,9 +198,9 @@ def run(
 ) -> list["SceneResult"]:
     """Predict, write, and print the summary; what `rtsmap demo` does too."""
     from rtsmap.layer import write_layer
-    from rtsmap.predict import draw, provenance
-    from rtsmap.profile import Profile
-    from rtsmap.together import check_layer
+    from rtsmap.predict.scene import draw, provenance
+    from rtsmap.predict.together import check_layer
+    from rtsmap.runtime.profile import Profile
 
     start, profile = time.perf_counter(), profile or Profile()
     results: list[SceneResult] = []
@@ -228,7 +228,7 @@ def _predict_one(
 ) -> "SceneResult":
     from tqdm import tqdm
 
-    from rtsmap.predict import predict_scene
+    from rtsmap.predict.scene import predict_scene
 
     with tqdm(unit="chip", disable=None, desc=Path(scene).name[:40]) as bar:
 
@@ -242,7 +242,7 @@ def _predict_one(
 
 
 def _summarise(results: list["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:
-    from rtsmap.together import seen_again_km2
+    from rtsmap.predict.together import seen_again_km2
 
     for result in results:
         count = len(result.slumps)
@@ -284,7 +284,7 @@ def _plan(
     runtime: "Runtime",
     batching: "Batching",
 ) -> None:
-    from rtsmap.predict import plan_scene, seconds_per_chip
+    from rtsmap.predict.scene import plan_scene, seconds_per_chip
 
     check_distinct(scenes)
     plans, failures = one_by_one(scenes, lambda scene: plan_scene(scene, card, settings))

@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 
 from rtsmap.errors import InputError, InterruptedRunError, RtsmapError, SomeScenesFailedError
-from rtsmap.failures import explained, story
+from rtsmap.runtime.failures import explained, story
 
 _Done = TypeVar("_Done")
 
@@ -50,7 +50,7 @@ def check_distinct(scenes: Sequence[str]) -> None:
     """Refuse a scene that comes twice before any is worked on; one that cannot be found says so in its turn."""
     if len(scenes) < 2:
         return
-    from rtsmap import together
+    from rtsmap.predict import together
     from rtsmap.scene.finding import find
 
     found = []

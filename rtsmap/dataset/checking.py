@@ -18,7 +18,7 @@ from rtsmap.dataset.pixels import gdal_name
 from rtsmap.dataset.splitting import GAP_M
 from rtsmap.dataset.streaming import label_numbers, tiles
 from rtsmap.errors import DatasetError
-from rtsmap.json_files import MALFORMED, read_json
+from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.records import FloatArray, Pixels
 
 #: Share of a slump on nodata that is worth a warning; of an image under one label that makes an inverted mask likely.

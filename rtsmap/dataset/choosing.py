@@ -10,8 +10,8 @@ from affine import Affine
 from shapely.affinity import affine_transform
 
 from rtsmap.bands import BANDS, TERRAIN
-from rtsmap.blocks import read_chips
-from rtsmap.chips import ChipGrid
+from rtsmap.chips.grid import ChipGrid
+from rtsmap.chips.reading import read_chips
 from rtsmap.dataset.cutting import ChipLabels, SceneLabels, chip_labels
 from rtsmap.dataset.images import LabelledImage
 from rtsmap.dataset.planning import ScenePlan

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsmap.dataset.stats import BINS, SiteStatistics, channel_range
-from rtsmap.drawing import drawing
+from rtsmap.figures import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,7 +26,7 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.bands import BANDS, MODALITY_CHANNELS, TERRAIN
 from rtsmap.dataset.outlines import outline_of
 from rtsmap.errors import DatasetError
-from rtsmap.json_files import MALFORMED, read_json
+from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.records import Grid
 
 ANNOTATIONS, SPLIT = "annotations.json", "split.csv"

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from rtsmap.dataset.images import Dataset, LabelledImage, read_folds
 from rtsmap.dataset.streaming import footprints, near_pairs
 from rtsmap.errors import DatasetError, InputError
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 
 Unit = Literal["site", "scene", "block", "image-within-site"]
 

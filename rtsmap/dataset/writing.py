@@ -21,7 +21,7 @@ from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage
 from rtsmap.dataset.outlines import segmentation_of
 from rtsmap.dataset.recognising import foreign_files
 from rtsmap.errors import DatasetError
-from rtsmap.folders import replacing_folder
+from rtsmap.files.folders import replacing_folder
 from rtsmap.records import Pixels
 
 #: COCO's only category here.

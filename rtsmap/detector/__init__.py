@@ -1,5 +1,5 @@
 """What `predict` talks to: a detector takes chips and gives boxes, scores and masks."""
 
-from rtsmap.detector.base import Detector as Detector
-from rtsmap.detector.base import Runtime as Runtime
-from rtsmap.detector.base import load_detector as load_detector
+from rtsmap.detector.loading import Runtime as Runtime
+from rtsmap.detector.loading import load_detector as load_detector
+from rtsmap.detector.protocol import Detector as Detector

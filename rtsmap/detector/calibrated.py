@@ -1,17 +1,15 @@
 """Scores that are probabilities: the one place where a card's calibration is applied."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from rtsmap.config import Calibration
+from rtsmap.detector.protocol import Detector
 from rtsmap.records import Detections, FloatArray
-
-if TYPE_CHECKING:
-    from rtsmap.detector.base import Detector
+from rtsmap.settings.card import Calibration
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +44,7 @@ class CalibratedDetector:
         calibration: of its scores.
     """
 
-    def __init__(self, detector: "Detector", calibration: Calibration) -> None:
+    def __init__(self, detector: Detector, calibration: Calibration) -> None:
         self._detector, self._calibration = detector, calibration
 
     def detect(self, chips: FloatArray) -> list[Detections]:

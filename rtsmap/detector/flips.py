@@ -7,15 +7,12 @@ only one of them sees counts little.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtsmap.detector.protocol import Detector
 from rtsmap.records import Detections, FloatArray
-
-if TYPE_CHECKING:
-    from rtsmap.detector.base import Detector
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +77,7 @@ class FlippedDetector:
         ValueError: another number of views.
     """
 
-    def __init__(self, detector: "Detector", views: int, *, min_score: float = 0.0) -> None:
+    def __init__(self, detector: Detector, views: int, *, min_score: float = 0.0) -> None:
         if views not in VIEWS:
             raise ValueError(f"views must be one of {VIEWS}, not {views}")
         self._detector, self._views, self._min_score = detector, _ALL_VIEWS[:views], min_score

@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime
 
 from rtsmap import bands
-from rtsmap.config import ModelCard
 from rtsmap.errors import InputError, ModelError
-from rtsmap.machine import network_threads
 from rtsmap.records import Detections, FloatArray
+from rtsmap.runtime.machine import network_threads
+from rtsmap.settings.card import ModelCard
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 

@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from rtsmap.config import ModelCard
 from rtsmap.network.cascade import box_predictors, build_network
 from rtsmap.network.checkpoint import load_weights
 from rtsmap.network.device import resolve_device
 from rtsmap.records import Detections, FloatArray
+from rtsmap.settings.card import ModelCard
 
 
 class TorchDetector:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from rtsmap.config import Calibration, ModelCard
 from rtsmap.dataset.images import Dataset
 from rtsmap.detector.calibrated import calibrated, logits, raw_score
 from rtsmap.errors import InputError
@@ -17,6 +16,7 @@ from rtsmap.evaluation.chips import compare_images
 from rtsmap.evaluation.detections import Detection, Found
 from rtsmap.evaluation.matching import Bools, Floats, Indices
 from rtsmap.models import CARD
+from rtsmap.settings.card import Calibration, ModelCard
 
 #: What counts as right: the paper's overlap, that of AP50 and of precision and recall, so that a score is the precision
 #: to expect. The report also tells how often detections of a score overlap a slump by the lower ones.

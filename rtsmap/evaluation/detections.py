@@ -11,18 +11,18 @@ from typing import Any
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.config import ModelCard
 from rtsmap.dataset.images import ANNOTATIONS, Dataset, LabelledImage
 from rtsmap.dataset.outlines import outline_of, segmentation_of
 from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector
 from rtsmap.errors import DatasetError, InputError
-from rtsmap.files import replacing
-from rtsmap.json_files import MALFORMED, read_json
-from rtsmap.predict import find, no_progress
+from rtsmap.files.json_files import MALFORMED, read_json
+from rtsmap.files.writing import replacing
+from rtsmap.predict.scene import find, no_progress
 from rtsmap.records import PixelSource
 from rtsmap.scene.ground_distance import pixel_size_m
 from rtsmap.scene.resample import ResampledSource
+from rtsmap.settings.card import ModelCard
 
 #: Low enough that the precision-recall curve is whole where precision is more than chance.
 LOWEST_SCORE = 0.05

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rtsmap.evaluation.maps import LabelledMap
 from rtsmap.evaluation.matching import Matching
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 from rtsmap.layer import plain_errors
 from rtsmap.layer.geopackage import add_style, check_rows
 

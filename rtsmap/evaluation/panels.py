@@ -14,9 +14,9 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.pixels import pixels_of
-from rtsmap.drawing import drawing
 from rtsmap.errors import DatasetError
 from rtsmap.evaluation.detections import Detection
+from rtsmap.figures import drawing
 from rtsmap.preview import natural_colours
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rtsmap.config import ModelCard
 from rtsmap.dataset.images import ANNOTATIONS, read_dataset
 from rtsmap.evaluation.detections import detect_images
-from rtsmap.predict import Options, predict_scene
+from rtsmap.predict.scene import Options, predict_scene
 from rtsmap.records import Detections, FloatArray
+from rtsmap.settings.card import ModelCard
 
 _NOTHING = Detections(
     np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32), np.zeros((0, 2, 2), dtype=np.float32)

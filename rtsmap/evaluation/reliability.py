@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtsmap.config import Calibration
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.drawing import drawing
 from rtsmap.evaluation.calibration import LOWER_IOUS, MIN_IOU, Evidence, expected_by_site, left_out
 from rtsmap.evaluation.matching import Floats
+from rtsmap.figures import drawing
+from rtsmap.settings.card import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtsmap.config import ModelCard
 from rtsmap.errors import InputError, ModelError
 from rtsmap.evaluation.matching import Comparison
 from rtsmap.evaluation.precision import best_threshold
 from rtsmap.models import CARD
+from rtsmap.settings.card import ModelCard
 
 #: Few, for every choice among more follows the sample more closely: from two pixels square to 47 x 47 m.
 MIN_AREAS_M2 = (0.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 2000.0)

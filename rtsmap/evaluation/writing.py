@@ -4,10 +4,10 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rtsmap.drawing import drawing
 from rtsmap.evaluation.report import Report, Row
 from rtsmap.evaluation.tables import markdown
-from rtsmap.files import replacing_together
+from rtsmap.figures import drawing
+from rtsmap.files.writing import replacing_together
 
 _OF_SCORE = (
     *("labels", "predictions", "matched", "precision", "recall", "f1", "threshold", "min_iou"),

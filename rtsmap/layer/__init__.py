@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyogrio.errors
 
 from rtsmap.errors import InputError, OutputError
-from rtsmap.files import replacing_together
+from rtsmap.files.writing import replacing_together
 from rtsmap.layer import geopackage, geoparquet
 from rtsmap.layer.tables import OBSERVED_FIELDS, SLUMP_FIELDS, SceneResult, observed_table, slump_table
 

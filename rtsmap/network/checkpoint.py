@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rtsmap.errors import ModelError
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:

@@ -15,8 +15,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from rtsmap.config import NetworkConfig
 from rtsmap.network.cascade import box_predictors, build_network, count_parameters
+from rtsmap.settings.network import NetworkConfig
 
 #: Detections of a chip that the mask head is counted for; a chip holds a handful of slumps.
 DETECTIONS = 10

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 
 from rtsmap.errors import InputError
-from rtsmap.machine import cpu_flags
+from rtsmap.runtime.machine import cpu_flags
 
 #: Flags of processors that multiply matrices of 16 bits: Intel's and AMD's, ARM's.
 NATIVE = frozenset({"avx512_bf16", "amx_bf16", "bf16"})

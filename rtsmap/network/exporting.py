@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from rtsmap import __version__, bands
-from rtsmap.config import ModelCard
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network
 from rtsmap.network.checkpoint import load_weights
 from rtsmap.network.graph import WholeDetector
 from rtsmap.network.onnx_graph import halve, inline_copies, join_padding
+from rtsmap.settings.card import ModelCard
 
 Precision = Literal["fp16", "fp32"]
 

@@ -23,9 +23,9 @@ from detectron2.modeling import Backbone
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rtsmap.config import FusionName
 from rtsmap.network.mvitv2 import Mlp, partition, unpartition
 from rtsmap.network.norms import ChannelNorm
+from rtsmap.settings.network import FusionName
 
 
 class Attention(nn.Module):

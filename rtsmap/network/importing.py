@@ -13,7 +13,7 @@ from rtsmap import bands
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network
 from rtsmap.network.reading import read_checkpoint
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.training import TrainConfig
 
 WEIGHTS = "weights.safetensors"
 

@@ -18,11 +18,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from torchvision.ops import box_iou
 
-from rtsmap.config import ModelCard
 from rtsmap.errors import ModelError
-from rtsmap.machine import network_threads
 from rtsmap.network.exporting import OPSET, exported, file_of
 from rtsmap.records import FloatArray
+from rtsmap.runtime.machine import network_threads
+from rtsmap.settings.card import ModelCard
 
 #: The network's own score from which on detections are compared, and chips are worth a look: where nothing is found
 #: the later stages of the heads have nothing to measure.

@@ -10,7 +10,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from rtsmap.errors import SceneError
-from rtsmap.failures import readable
+from rtsmap.runtime.failures import readable
 
 #: `GTIFF_DIR:2:image.tif`, `SENTINEL2_L2A:...:10m:EPSG_32607`, `NETCDF:"cube.nc":red`; a drive has one letter alone.
 _DRIVER_PREFIX = re.compile(r"[A-Z][A-Z0-9_]+:(?!//)")

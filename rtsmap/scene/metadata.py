@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from rtsmap.errors import SceneError
-from rtsmap.json_files import MALFORMED, parse_json
+from rtsmap.files.json_files import MALFORMED, parse_json
 
 _FIRST_YEAR, _LAST_YEAR = 1957, 2200  # placeholders such as 0001 and 9999 are no dates
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from rtsmap.bands import BANDS
 from rtsmap.errors import SceneError
-from rtsmap.json_files import parse_json
+from rtsmap.files.json_files import parse_json
 from rtsmap.scene.calibration import Stated, sentinel2, sentinel2_added
 from rtsmap.scene.files import is_remote
 from rtsmap.scene.masks import QA_PIXEL, SCL, UDM2, MaskKind

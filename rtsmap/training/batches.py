@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rtsmap import bands
-from rtsmap.config import InputConfig
 from rtsmap.network.masks import boundaries
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import InputConfig
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.distributed import Processes
 from rtsmap.training.samples import Sample, Sampler
 

@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtsmap.config import ModelCard, NetworkConfig
 from rtsmap.dataset.images import Dataset
 from rtsmap.detector import load_detector
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images, read_all, write_detections
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 from rtsmap.models import CARD
 from rtsmap.network.cascade import count_parameters
 from rtsmap.network.counting import meta_network, training_memory
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.network import NetworkConfig
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.loop import Progress, train
 from rtsmap.training.paper import Cell, Recipe, cells
 

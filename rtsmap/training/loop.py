@@ -9,7 +9,6 @@ from pathlib import Path
 
 from detectron2.utils.events import EventStorage
 
-from rtsmap.config import InputConfig, ModelCard
 from rtsmap.dataset.images import Dataset
 from rtsmap.dataset.stats import channel_statistics
 from rtsmap.detector.torch import TorchDetector
@@ -18,7 +17,8 @@ from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
 from rtsmap.models import CARD, SETTINGS
 from rtsmap.network.importing import WEIGHTS
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import InputConfig, ModelCard
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Batch, Examples, Views, batches
 from rtsmap.training.distributed import processes
 from rtsmap.training.log import LOSSES, Log

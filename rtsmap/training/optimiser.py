@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.training import TrainConfig
 
 #: Chips of a step that `learning_rate` is meant for.
 REFERENCE_BATCH = 4

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from rtsmap.config import PRESETS, NetworkConfig
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.network import PRESETS, NetworkConfig
+from rtsmap.settings.training import TrainConfig
 
 PAIR, ALL = ("rgb", "ndvi"), ("rgb", "ndvi", "nir")
 

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rtsmap.config import InputConfig, ModelCard, NetworkConfig, TrainingRecord
 from rtsmap.dataset.images import Dataset
-from rtsmap.files import replacing, sha256
+from rtsmap.files.writing import replacing, sha256
 from rtsmap.models import CARD, SETTINGS
 from rtsmap.network.checkpoint import save_weights
 from rtsmap.network.importing import WEIGHTS
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import InputConfig, ModelCard, TrainingRecord
+from rtsmap.settings.network import NetworkConfig
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.run import Run
 
 #: Until `rtsmap evaluate chips --tune` finds a better one.

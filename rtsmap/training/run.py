@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rtsmap.errors import DatasetError, InputError, OutputError
-from rtsmap.files import replacing
+from rtsmap.files.scratch import remove_abandoned
+from rtsmap.files.writing import replacing
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.device import resolve_precision
 from rtsmap.network.importing import start_from, take_backbones, take_decoder
-from rtsmap.scratch import remove_abandoned
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Batch
 from rtsmap.training.distributed import Processes
 from rtsmap.training.optimiser import learning_rate, parameter_groups

@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.augmentation import jitter, one_change
 from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut, cut_terrain, turn

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtsmap.config import ModelCard
 from rtsmap.errors import ModelError
 from rtsmap.models import SETTINGS, find_model
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.training import TrainConfig
 
 #: Of the backbones in the second stage, over that of the rest, where they learn too.
 THAWED_RATE = 0.1

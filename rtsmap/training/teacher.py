@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rtsmap.config import ModelCard
 from rtsmap.dataset.images import Dataset
 from rtsmap.detector.torch import TorchDetector
 from rtsmap.errors import DatasetError
 from rtsmap.instances import outlines
 from rtsmap.records import BoolArray, ChipWindow, Detections, Window
-from rtsmap.train_config import TrainConfig
+from rtsmap.settings.card import ModelCard
+from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Batch, labelled_chip
 from rtsmap.training.samples import MIN_VISIBLE_PX, rasterised
 

@@ -26,7 +26,7 @@ def anchors(dataset: Path, config: Path | None, without: tuple[str, ...], per_le
       rtsmap dataset anchors dataset --without taimyr
     """
     from rtsmap.dataset import read_dataset
-    from rtsmap.train_config import TrainConfig
+    from rtsmap.settings.training import TrainConfig
     from rtsmap.training.anchors import box_sizes, fit_anchors, judge_anchors
 
     settings = TrainConfig.from_toml(config) if config else TrainConfig()

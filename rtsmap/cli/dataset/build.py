@@ -142,7 +142,7 @@ def build(
     from rtsmap.dataset.matching import Rule
     from rtsmap.dataset.planning import Inputs
     from rtsmap.dataset.recognising import foreign_files
-    from rtsmap.folders import check_folder
+    from rtsmap.files.folders import check_folder
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")

@@ -75,7 +75,7 @@ def import_(
     from rtsmap.dataset.importing import ImportSettings
     from rtsmap.dataset.recognising import foreign_files
     from rtsmap.dataset.writing import writing_dataset
-    from rtsmap.folders import check_folder
+    from rtsmap.files.folders import check_folder
 
     if site and site_from_name:
         raise click.UsageError("give either --site or --site-from-name")

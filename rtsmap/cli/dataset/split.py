@@ -80,7 +80,7 @@ def split(
         raise click.UsageError("needs one of --folds, --fractions and --split")
     from rtsmap.dataset.images import SPLIT, read_dataset
     from rtsmap.dataset.splitting import equal_folds, given_folds, split_folds, split_table, write_split
-    from rtsmap.outputs import check_outputs
+    from rtsmap.files.outputs import check_outputs
 
     dataset = read_dataset(folder)
     check_outputs(folder / SPLIT, overwrite=overwrite, inputs=[published])

@@ -27,7 +27,7 @@ def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
     from rtsmap.dataset.images import read_dataset
     from rtsmap.dataset.recognising import dataset_files
     from rtsmap.dataset.stats import channel_statistics, site_statistics, statistics_table
-    from rtsmap.outputs import check_outputs
+    from rtsmap.files.outputs import check_outputs
 
     dataset = read_dataset(folder)
     check_outputs(png, overwrite=overwrite, inputs=dataset_files(folder))

@@ -9,9 +9,9 @@ from rtsmap.cli import options
 from rtsmap.cli.evaluate import shared
 
 if TYPE_CHECKING:
-    from rtsmap.config import ModelCard
     from rtsmap.dataset.images import Dataset
     from rtsmap.evaluation.detections import Found
+    from rtsmap.settings.card import ModelCard
 
 
 @click.command()
@@ -74,9 +74,9 @@ def chips(
     from rtsmap.evaluation.tables import headline, table
     from rtsmap.evaluation.tuning import check_tunable
     from rtsmap.evaluation.writing import write_report
+    from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files
-    from rtsmap.outputs import check_outputs
-    from rtsmap.predict import Options
+    from rtsmap.predict.scene import Options
 
     # detections of a file may be of any model: its threshold and calibration count only where it is named
     named = not detections or context.get_parameter_source("model") != click.core.ParameterSource.DEFAULT
@@ -134,7 +134,7 @@ def _calibrate(
     """Draw, and change the card of a model if its folder is given; the card as it is then, and what to say."""
     from rtsmap.evaluation.calibration import evidence_of, fit, write_calibrated
     from rtsmap.evaluation.reliability import curves_of, reliability_lines, write_reliability
-    from rtsmap.predict import Options
+    from rtsmap.predict.scene import Options
 
     evidence = evidence_of(images, found, Options().for_model(card).min_area_m2 if card else 0.0)
     before = card.calibration if card else None

@@ -62,8 +62,8 @@ def maps(
     from rtsmap.evaluation.tables import headline, table
     from rtsmap.evaluation.tuning import check_tunable
     from rtsmap.evaluation.writing import write_report
+    from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model
-    from rtsmap.outputs import check_outputs
 
     if tune and not model:
         raise click.UsageError("--tune needs --model, whose card is to be changed.")

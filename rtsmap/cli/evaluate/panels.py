@@ -71,7 +71,7 @@ def panels(
     from rtsmap.evaluation.chips import best_score
     from rtsmap.evaluation.detections import image_named, read_all
     from rtsmap.evaluation.panels import choose_images, covered_by_all, write_panels
-    from rtsmap.outputs import check_outputs
+    from rtsmap.files.outputs import check_outputs
 
     inputs = [*dataset_files(dataset), *(path for _, path in detections)]
     check_outputs(output, overwrite=overwrite, inputs=inputs)

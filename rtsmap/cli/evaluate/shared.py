@@ -8,8 +8,8 @@ import click
 from rtsmap.cli import options
 
 if TYPE_CHECKING:
-    from rtsmap.config import ModelCard
     from rtsmap.evaluation.matching import Comparison
+    from rtsmap.settings.card import ModelCard
 
 output_folder = click.option(
     "-o",
@@ -44,7 +44,7 @@ def report_files(folder: Path | None, *others: str) -> list[Path]:
 def write_best(comparison: "Comparison", folder: Path, card: "ModelCard", min_iou: float = 0.5) -> None:
     """Tune a model's card and say what changed."""
     from rtsmap.evaluation.tuning import tune, write_tuned
-    from rtsmap.predict import Options
+    from rtsmap.predict.scene import Options
 
     best, before = tune(comparison, min_iou), Options().for_model(card)
     write_tuned(folder, card, best)

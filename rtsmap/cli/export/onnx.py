@@ -8,8 +8,8 @@ import click
 from rtsmap.cli import options
 
 if TYPE_CHECKING:
-    from rtsmap.config import ModelCard
     from rtsmap.network.quantising import Agreement
+    from rtsmap.settings.card import ModelCard
 
 FILE = "model.onnx"
 
@@ -70,9 +70,9 @@ def onnx(
     """
     from rtsmap.dataset.recognising import dataset_files
     from rtsmap.errors import INSTALL_TORCH, ModelError
-    from rtsmap.files import replacing, sha256
+    from rtsmap.files.outputs import check_outputs
+    from rtsmap.files.writing import replacing, sha256
     from rtsmap.models import CARD, find_model, model_files, verify
-    from rtsmap.outputs import check_outputs
 
     if (precision == "int8") != (calibrate_on is not None):
         raise click.UsageError("--precision int8 and --calibrate-on SCENE|DATASET go together.")

@@ -10,11 +10,11 @@ import click
 from rtsmap.cli import options
 
 if TYPE_CHECKING:
-    from rtsmap.simulate.world import SceneOptions
+    from rtsmap.simulate.scene import SceneOptions
 
 _YEARS = (1900, 2100)
 
-# The names of rtsmap.simulate.regions.REGIONS; a test compares them.
+# The names of rtsmap.simulate.terrain.regions.REGIONS; a test compares them.
 REGIONS = ("banks-island", "taimyr", "chukotka", "lena", "tuktoyaktuk", "herschel", "west-siberia")
 
 
@@ -115,10 +115,10 @@ def scene_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _settings(given: dict[str, Any]) -> "SceneOptions":
     """Take what says how a scene looks out of a command's arguments."""
-    from rtsmap.machine import share_cores
+    from rtsmap.runtime.machine import share_cores
 
     share_cores()  # before numpy counts them: tiles are painted side by side, and BLAS would only get in the way
-    from rtsmap.simulate.world import SceneOptions
+    from rtsmap.simulate.scene import SceneOptions
 
     size_km, pixels, clouds = given.pop("size_km"), given.pop("pixels"), given.pop("clouds")
     if (is_clear := given.pop("no_clouds")) and clouds:

@@ -10,8 +10,8 @@ import click
 from rtsmap.cli.simulate.options import Day, scene_options
 
 if TYPE_CHECKING:
-    from rtsmap.simulate.product import Written
-    from rtsmap.simulate.world import SceneOptions, World
+    from rtsmap.simulate.product.writing import Written
+    from rtsmap.simulate.scene import SceneOptions, World
 
 
 @click.command()
@@ -56,7 +56,7 @@ def scene(
       rtsmap simulate scene -o coast --region chukotka --lowland --coast --thin-clouds 0.2 --vary 1
       rtsmap predict small/*_SR.tif -o slumps.gpkg
     """
-    from rtsmap.simulate.world import make_world
+    from rtsmap.simulate.scene import make_world
 
     chosen = replace(
         settings, day=day, lowland=lowland, coast=coast, thin_clouds=thin_clouds, vary=vary, upright=upright
@@ -73,7 +73,7 @@ def scene(
 def _write(world: "World", folder: Path, *, overwrite: bool) -> "Written":
     from tqdm import tqdm
 
-    from rtsmap.simulate.product import write_product
+    from rtsmap.simulate.product.writing import write_product
 
     with tqdm(unit="tile", disable=None, desc=world.frame.item_id) as bar:
 

@@ -9,7 +9,7 @@ import click
 from rtsmap.cli.simulate.options import Years, scene_options
 
 if TYPE_CHECKING:
-    from rtsmap.simulate.world import SceneOptions
+    from rtsmap.simulate.scene import SceneOptions
 
 
 @click.command()
@@ -30,9 +30,9 @@ def series(output: Path, settings: "SceneOptions", years: tuple[int, ...], overw
     """
     from tqdm import tqdm
 
-    from rtsmap.simulate.kinship import all_links
-    from rtsmap.simulate.series import make_series
-    from rtsmap.simulate.series_files import SERIES_TRUTH, write_series
+    from rtsmap.simulate.series.lineage import all_links
+    from rtsmap.simulate.series.making import make_series
+    from rtsmap.simulate.series.writing import SERIES_TRUTH, write_series
 
     place = make_series(settings, years)
     with tqdm(unit="tile", disable=None) as bar:

@@ -12,7 +12,7 @@ import click
 from rtsmap.cli import options
 
 if TYPE_CHECKING:
-    from rtsmap.train_config import TrainConfig
+    from rtsmap.settings.training import TrainConfig
     from rtsmap.training.loop import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -62,8 +62,8 @@ set_ = click.option(
 
 def settings_of(config: Path | None, network: str | None, changes: Sequence[str], **fixed: object) -> "TrainConfig":
     """The settings of a file, or the defaults with an architecture; then single changes; then what a command fixes."""
-    from rtsmap.config import PRESETS
-    from rtsmap.train_config import TrainConfig
+    from rtsmap.settings.network import PRESETS
+    from rtsmap.settings.training import TrainConfig
 
     if config and network:
         raise click.UsageError("--network and --config exclude each other; set the network in the file")

@@ -20,6 +20,6 @@ def template(network: str | None, config: Path | None, changes: tuple[str, ...])
       rtsmap train template --network mvitv2-t > train.toml
       rtsmap train end-to-end dataset -o runs/mine --config train.toml
     """
-    from rtsmap.template import commented
+    from rtsmap.settings.template import commented
 
     click.echo(commented(settings_of(config, network, changes)), nl=False)

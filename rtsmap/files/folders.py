@@ -1,0 +1,110 @@
+"""Folders written whole or not at all, and never in place of what rtsmap did not write."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rtsmap.errors import InputError, OutputError
+from rtsmap.files.inputs import local_paths
+from rtsmap.files.outputs import EXISTS, check_place
+from rtsmap.files.scratch import scratch_folder
+from rtsmap.files.writing import free_name, keep_beside, rename_to_free, resolved, target_of
+
+#: Gives the names of what in an existing folder is not of the kind that is about to replace it.
+Foreign = Callable[[Path], list[str]]
+
+_LISTED = 3  # names that an error tells
+
+
+def check_folder(path: Path, foreign: Foreign, *, overwrite: bool, inputs: Iterable[Path | str | None] = ()) -> None:
+    """Fail before any work when a folder could not be written at its end, or would take something with it.
+
+    Args:
+        path: of the folder. An empty one counts as none.
+        foreign: what must not be lost in a folder of this name.
+        overwrite: whether a folder with nothing foreign in it may be replaced.
+        inputs: what the command reads: paths, or names for GDAL.
+
+    Raises:
+        InputError: in one line, why not.
+    """
+    target = resolved(path)
+    try:
+        if os.path.lexists(target):
+            _check_replaceable(path, target, foreign, overwrite=overwrite, inputs=local_paths(inputs))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); choose another folder") from error
+    check_place(path)
+
+
+@contextmanager
+def replacing_folder(path: Path, foreign: Foreign, *, overwrite: bool = False) -> Iterator[Path]:
+    """Fill a folder under a temporary name; it takes the place of `path` only when the block succeeds.
+
+    Args:
+        path: of the folder; of a symbolic link the target is replaced.
+        foreign: see `check_folder`.
+        overwrite: likewise. If the place is taken when the block ends and must not be, the new folder is kept under a
+            name beside it.
+
+    Raises:
+        InputError: see `check_folder`.
+        OutputError: the disk is full, the folder cannot be written, or another run was faster.
+    """
+    check_folder(path, foreign, overwrite=overwrite)
+    try:
+        with scratch_folder(target_of(path).parent) as temporary:
+            yield temporary
+            _put_in_place(temporary, path, foreign, overwrite=overwrite)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _check_replaceable(path: Path, target: Path, foreign: Foreign, *, overwrite: bool, inputs: list[Path]) -> None:
+    if not target.is_dir():
+        raise InputError(f"{path}: is a file; give the name of a folder")
+    for kept, name in ((Path.cwd(), "the working folder"), (Path.home(), "your home folder")):
+        if _holds(target, kept):
+            raise InputError(f"{path}: is or holds {name}, which is never replaced; give the name of a new folder")
+    for file in inputs:
+        if _holds(target, file):
+            raise InputError(f"{path}: holds {file}, an input of this command; choose another folder")
+    if os.path.ismount(target):
+        raise InputError(f"{path}: is a disk of its own and cannot be replaced; name a folder in it")
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise InputError(f"{path}: {EXISTS}")
+    if names := foreign(target):
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        raise InputError(
+            f"{path}: holds what this command does not write ({', '.join(names[:_LISTED])}{more}), so that it is not "
+            "replaced; choose another folder, or remove it yourself"
+        )
+
+
+def _holds(folder: Path, file: Path) -> bool:
+    place = resolved(file)
+    return any(one.exists() and folder.samefile(one) for one in (place, *place.parents))
+
+
+def _put_in_place(temporary: Path, path: Path, foreign: Foreign, *, overwrite: bool) -> None:
+    """The old folder is put aside, and comes back if the new one cannot take its place."""
+    target = target_of(path)
+    replaces = overwrite and target.exists()
+    try:
+        if replaces:
+            _check_replaceable(path, target, foreign, overwrite=True, inputs=[])  # hours may have passed
+    except InputError as error:
+        raise keep_beside([temporary], [target], str(error).partition(": ")[2]) from error
+    aside = free_name(target)  # not in the temporary folder, which a signal may remove at any moment
+    if replaces:
+        target.rename(aside)
+    try:
+        rename_to_free(temporary, target)
+    except FileExistsError:
+        raise keep_beside([temporary], [target], "was written by another run meanwhile") from None
+    finally:
+        if replaces:
+            aside.rename(temporary.with_name("old") if target.exists() else target)

@@ -1,0 +1,1 @@
+"""From a scene to its slumps: options, the pipeline, one scene, several scenes."""

@@ -1,0 +1,1 @@
+"""How work is carried out on this machine: threads, cores and memory, batching, timing."""

@@ -1,0 +1,93 @@
+"""Typed groups of settings that read and write TOML and refuse unknown keys."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rtsmap.errors import InputError
+from rtsmap.files.writing import replacing
+
+Modality = Literal["rgb", "ndvi", "nir", "dem"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A group of settings; a misspelt key is an error, and so is a number that is not finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read and check a TOML file.
+
+        Raises:
+            InputError: the file is missing, is not TOML, or has unknown or wrong values.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        except ValidationError as error:
+            raise InputError(f"{path}: {_first_of(error)}") from error
+        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers of thousands of digits, deep nesting
+            raise InputError(f"{path}: is not valid TOML ({error})") from error
+
+    def updated(self, **values: object) -> Self:
+        """A copy with other values, checked.
+
+        Raises:
+            InputError: a value is wrong.
+        """
+        try:
+            return self.model_validate({**self.model_dump(), **values})
+        except ValidationError as error:
+            raise InputError(_first_of(error)) from error
+
+    def changed(self, changes: Sequence[str]) -> Self:
+        """A copy with single settings changed.
+
+        Args:
+            changes: such as `iterations=500` or `network.fusion=cross`: a name, and a value as TOML has it; text needs
+                no quotes. Without a value, as in `start_from=`, the setting is not set.
+
+        Raises:
+            InputError: a change has no value, its name is no setting, or its value is wrong.
+        """
+        values = self.model_dump()
+        for change in changes:
+            name, equals, text = change.partition("=")
+            *sections, key = name.strip().split(".")
+            place = values
+            for section in sections:
+                place = place[section] if isinstance(place.get(section), dict) else place.setdefault(name, {})
+            if not equals:
+                raise InputError(f"{change}: needs the form NAME=VALUE, such as iterations=500")
+            place[key] = _toml_value(text.strip())
+        return self.updated(**values)
+
+    def to_toml(self, path: Path) -> None:
+        """Write the settings, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+
+
+def _first_of(error: ValidationError) -> str:
+    """What is wrong, in a line; a misspelt key is also a missing one: name what is there first."""
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{key}: is not a setting; check its spelling"
+    return f"{key or 'the settings'}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _toml_value(text: str) -> object:
+    if not text:
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,1 @@
+"""Pixels of a simulated scene: background, slumps, streams and clouds."""

@@ -1,0 +1,220 @@
+"""The painter: pixels of a simulated scene, tile by tile.
+
+Ground, features and sky are functions of place, and a tile is always painted whole, so that every window of a scene
+has the same numbers, whatever the order or the size of the windows.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from shapely import Polygon
+
+from rtsmap.records import BoolArray, FloatArray
+from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.image import clouds as skies
+from rtsmap.simulate.image.background import MESO_M, GroundPainter, Meso, Window12
+from rtsmap.simulate.image.patches import MARGIN_M, Patch, PatchPainter, clip_to
+from rtsmap.simulate.image.rasterise import inside
+from rtsmap.simulate.image.shapes import light_from
+from rtsmap.simulate.image.stream_rendering import GRAVEL, paint_lines, stream_water
+from rtsmap.simulate.slumps.features import Scenery
+from rtsmap.simulate.terrain.noise import Tile, between, blend, smoothstep, spline_weights
+from rtsmap.simulate.terrain.regions import Region
+
+#: Side of a painted tile, px.
+TILE_PX = 512
+_PATCHES_KEPT = 256
+#: Sensor noise: standard deviation of reflectance for each band, about 1 part in 60 of tundra's. Chosen after the look
+#: of real products, not measured.
+_SENSOR_NOISE = np.array([0.0008, 0.0009, 0.0011, 0.0032], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A tile: digital numbers of the four bands and of the UDM2, `(bands, rows, columns)`."""
+
+    numbers: NDArray[np.uint16]
+    udm2: NDArray[np.uint8]
+
+
+class Painter:
+    """Paints the tiles of one scene; safe to use from several threads.
+
+    A second painter with other scenery on the same ground is the same place in another year. `gain` is by how much the
+    sensor's calibration is off, for each band, `path` what the air adds to its reflectance.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        region: Region,
+        ground: GroundPainter,
+        scenery: Scenery,
+        sky: skies.Sky,
+        gain: Sequence[float] = (1, 1, 1, 1),
+        path: Sequence[float] = (0, 0, 0, 0),
+    ) -> None:
+        self.frame, self.ground, self.scenery, self.sky = frame, ground, scenery, sky
+        self._scale = (1e4 * np.array(gain, dtype=np.float32))[:, None, None]
+        self._path = np.array(path, dtype=np.float32)[:, None, None]
+        light = light_from(frame.sun_azimuth_deg, frame.sun_elevation_deg)
+        #: How much of the two fine fields and of the mosaic of plants each band takes.
+        self._texture = np.column_stack([region.rough * ground.modes[:, :2], 0.4 * ground.to_lush]).astype(np.float32)
+        self._mosaic = Tile(smoothstep(ground.patches.values[:1], -0.4, 0.9) - 0.5, frame.gsd_m)
+        self._maker = PatchPainter(frame.grid.transform, region, light, ground.fine, ground.patches)
+        self._patches: OrderedDict[int, Patch] = OrderedDict()
+        self._lock = Lock()
+
+    def tile(self, row: int, column: int) -> Painted:
+        """The tile whose first pixel is `(row, column)` of the grid."""
+        gsd, grid = self.frame.gsd_m, self.frame.grid
+        place = grid.transform @ Affine.translation(column, row)
+        valid = self._seen(place)
+        if not valid.any():
+            return _nothing()
+        window, down, across = _lattice(place)
+        meso = self.ground.meso(window)
+        extent = (round(-place.f / gsd), round(place.c / gsd), TILE_PX, TILE_PX)
+        fine = self.ground.fine.read(*extent)
+        bands = between(down, meso.bands, across)
+        bands += np.tensordot(self._texture, np.concatenate([fine, self._mosaic.read(*extent)]), 1)
+        shore = between(down, meso.shore, across) + 2.5 * fine[0]
+        extra = None if meso.fields is None else between(down, meso.fields, across)
+        if extra is not None and self.ground.lowland is not None:
+            self.ground.lowland.fine(bands, extent, extra, fine[0])
+        self._lines(bands, place, shore)
+        self._beach(bands, meso, shore, down, across)
+        snow = self._features(bands, row, column, place)
+        self._water(bands, meso, shore, down, across, fine, extra)
+        grain = self.ground.grain.read(*extent)
+        flagged = self._veil(bands, window, down, across)
+        bands += grain * _SENSOR_NOISE[:, None, None]
+        if self._path.any():
+            bands += self._path
+        udm2 = skies.classes(valid, snow, flagged, grain[0])
+        return Painted(_digital(bands, valid, self._scale), udm2)
+
+    def _seen(self, place: Affine) -> BoolArray:
+        if self.frame.footprint.contains(_around(place, 0)):
+            return np.ones((TILE_PX, TILE_PX), dtype=np.bool_)
+        return inside(self.frame.footprint, (TILE_PX, TILE_PX), place)
+
+    def _beach(self, bands: FloatArray, meso: Meso, shore: FloatArray, down: FloatArray, across: FloatArray) -> None:
+        """Sand and gravel along some shores, as wide as the waves reach."""
+        if shore.min() > 25:
+            return
+        sandy = between(down, meso.beach, across)
+        cover = sandy * (1 - smoothstep(shore - 14 * sandy, -3, 4))
+        colour = np.array(self.ground.region.scar, dtype=np.float32)
+        blend(bands, np.float32(1.08) * colour, cover)
+
+    def _water(
+        self,
+        bands: FloatArray,
+        meso: Meso,
+        shore: FloatArray,
+        down: FloatArray,
+        across: FloatArray,
+        fine: FloatArray,
+        extra: FloatArray | None,
+    ) -> None:
+        if shore.min() > 6:
+            return
+        cover = 1 - smoothstep(shore, -3.5, 2.0)
+        water = between(down, meso.water, across)
+        if extra is not None:
+            water += (extra[:4] - water) * np.exp(np.minimum(shore, 0) / np.maximum(extra[4], 2))
+        shallow = np.exp(np.minimum(shore, 0) / 10)  # the bed shows near the shore
+        ripple = 1 + 0.03 * fine[1]
+        blend(bands, water * (ripple * (1 + 0.15 * shallow)), cover)
+
+    def _features(self, bands: FloatArray, row: int, column: int, place: Affine) -> FloatArray:
+        """Paint the features of a tile over its bands; returns the cover with snow."""
+        snow = np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
+        for index in self.scenery.near("features", _around(place, MARGIN_M)):
+            patch = self._patch(int(index), row, column)
+            met = clip_to(patch, row, column, TILE_PX)
+            if met is None:
+                continue
+            (rows, columns), own = met
+            part, cover = bands[:, rows, columns], patch.cover[own]
+            part += (patch.colour[:, own[0], own[1]] - part) * cover
+            part *= patch.shade[own]
+            if self.scenery.features[index].kind == "snow":
+                np.maximum(snow[rows, columns], cover, out=snow[rows, columns])
+        return snow
+
+    def _patch(self, index: int, row: int, column: int) -> Patch:
+        """A feature's patch, kept for the tiles beside this one if it reaches into them."""
+        with self._lock:
+            if index in self._patches:
+                self._patches.move_to_end(index)
+                return self._patches[index]
+        patch = self._maker.paint(self.scenery.features[index])
+        if patch.lies_in(row, column, TILE_PX):
+            return patch
+        with self._lock:
+            self._patches[index] = patch
+            if len(self._patches) > _PATCHES_KEPT:
+                self._patches.popitem(last=False)
+        return patch
+
+    def _lines(self, bands: FloatArray, place: Affine, shore: FloatArray) -> None:
+        """Roads, and the streams that they cross."""
+        area, dry = _around(place, 30), shore > -6
+        roads, streams = (
+            [getattr(self.scenery, layer)[index] for index in self.scenery.near(layer, area)]
+            for layer in ("roads", "streams")
+        )
+        paint_lines(bands, roads, place, GRAVEL, dry)
+        paint_lines(bands, streams, place, stream_water(self.ground.region), dry, all_touched=True)
+
+    def _veil(self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray) -> FloatArray | None:
+        overcast = self.sky.over(window)
+        if overcast is None:
+            return None
+        cloud, haze, shadow = (
+            between(down, field, across) for field in (overcast.cloud, overcast.haze, overcast.shadow)
+        )
+        skies.darken_and_veil(bands, cloud, haze, shadow)
+        return between(down, overcast.flagged, across)
+
+
+def _around(place: Affine, margin: float) -> Polygon:
+    """The ground of a tile and a margin (m)."""
+    side = TILE_PX * place.a
+    return shapely.box(place.c - margin, place.f - side - margin, place.c + side + margin, place.f + margin)
+
+
+def _lattice(place: Affine) -> tuple[Window12, FloatArray, FloatArray]:
+    """The window of the 12 m lattice under a tile, and the weights that read it at the tile's pixels."""
+    gsd = place.a
+    rows = (-place.f + (np.arange(TILE_PX) + 0.5) * gsd) / MESO_M
+    columns = (place.c + (np.arange(TILE_PX) + 0.5) * gsd) / MESO_M
+    # A spline reads one point before and two behind; slopes are true one point within the window only.
+    row, column = int(np.floor(rows[0])) - 2, int(np.floor(columns[0])) - 2
+    height, width = int(np.floor(rows[-1])) - row + 4, int(np.floor(columns[-1])) - column + 4
+    window = Window12(row, column, height, width)
+    return window, spline_weights(rows - row, height), spline_weights(columns - column, width)
+
+
+def _digital(bands: FloatArray, valid: BoolArray, scale: FloatArray) -> NDArray[np.uint16]:
+    """Reflectance x 10000 (`scale`), at least 1 where valid, 0 elsewhere."""
+    np.clip(bands, 1e-4, 1.6, out=bands)
+    bands *= scale
+    bands += 0.5
+    numbers = bands.astype(np.uint16)
+    numbers *= valid
+    return numbers
+
+
+def _nothing() -> Painted:
+    udm2 = np.zeros((8, TILE_PX, TILE_PX), dtype=np.uint8)
+    udm2[7] = 1
+    return Painted(np.zeros((4, TILE_PX, TILE_PX), dtype=np.uint16), udm2)

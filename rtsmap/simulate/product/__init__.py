@@ -1,0 +1,1 @@
+"""Simulated PlanetScope products on disk: images, metadata and true outlines."""

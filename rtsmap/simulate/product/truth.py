@@ -1,0 +1,89 @@
+"""What is really there: the outlines that were painted, and what a person would have drawn of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyogrio
+from shapely import Polygon
+
+from rtsmap import __version__
+from rtsmap.layer.geopackage import check_rows
+from rtsmap.polygons import geodesic_m2
+from rtsmap.simulate.product.labelling import drawn
+from rtsmap.simulate.scene import World
+from rtsmap.simulate.series.growth import largest
+from rtsmap.simulate.slumps.features import Feature
+from rtsmap.simulate.slumps.lookalikes import LOOKALIKES
+from rtsmap.simulate.slumps.placement import LEAST_AREA_M2
+
+_TYPES = {"id": "int64", "vigour": "float64", "kind": "str", "options": "str", "rtsmap_version": "str"}
+_LAYERS = {
+    "rts": "Slumps as painted",
+    "labels": "Slumps as a person would have drawn them, with the measured disagreement",
+    "lookalikes": "Painted ground that only looks like slumps",
+    "footprint": "What the sensor saw",
+}
+
+
+def write_truth(path: Path, world: World) -> int:
+    """Write `<id>_truth.gpkg`: layers rts, labels, lookalikes and footprint, in the scene's CRS; empty ones are typed.
+
+    Fields: id (that of the slump, in rts and labels), area_m2 (geodesic), scene_id, date; vigour of slumps (0 hardly
+    bare .. 1 all mud), kind of look-alikes; and of the footprint the region, the seed and the version.
+
+    Returns:
+        Number of slumps.
+    """
+    rng = np.random.default_rng([world.options.seed, 7, *world.drawing])
+    seen = seen_slumps(world)
+    slumps = [feature.outline for feature in seen]
+    others = [feature for feature in world.scenery.features if feature.kind in LOOKALIKES]
+    ids = [feature.number or place for place, feature in enumerate(seen, start=1)]
+    vigour = [round(feature.vigour, 3) for feature in seen]
+    kinds = [feature.kind for feature in others]
+    _write(path, "rts", world, slumps, {"id": ids, "vigour": vigour})
+    _write(path, "labels", world, [drawn(rng, outline) for outline in slumps], {"id": ids})
+    _write(path, "lookalikes", world, [feature.outline for feature in others], {"kind": kinds})
+    options = json.dumps(vars(world.options), default=str)
+    _write(path, "footprint", world, [world.frame.footprint], {"options": [options], "rtsmap_version": [__version__]})
+    check_rows(path, {"rts": len(slumps), "labels": len(slumps), "lookalikes": len(others), "footprint": 1})
+    return len(slumps)
+
+
+def seen_slumps(world: World) -> list[Feature]:
+    """The slumps in the footprint; those at its edge are cut by it, and left out where hardly anything is seen."""
+    footprint, seen = world.frame.footprint, []
+    for slump in world.scenery.slumps:
+        part = slump.outline if footprint.contains(slump.outline) else largest(slump.outline.intersection(footprint))
+        if part is not None and part.area >= LEAST_AREA_M2:
+            seen.append(replace(slump, outline=part))
+    return seen
+
+
+def _write(
+    path: Path, layer: str, world: World, outlines: list[Polygon], fields: Mapping[str, Sequence[object]]
+) -> None:
+    """Add a layer; columns have their types even where there is no row."""
+    crs = world.frame.grid.crs
+    areas = geodesic_m2(geopandas.GeoSeries(outlines, crs=crs)).round(1)
+    count = len(outlines)
+    columns: dict[str, pd.Series] = {
+        name: pd.Series(list(values), dtype=_TYPES[name]) for name, values in fields.items()
+    }
+    columns["area_m2"] = pd.Series(areas, dtype="float64")
+    columns["scene_id"] = pd.Series([world.frame.item_id] * count, dtype="str")
+    columns["date"] = pd.Series([f"{world.frame.acquired:%Y-%m-%d}"] * count, dtype="str")
+    pyogrio.write_dataframe(
+        geopandas.GeoDataFrame(columns, geometry=outlines, crs=crs),
+        path,
+        layer=layer,
+        driver="GPKG",
+        append=path.exists(),
+        geometry_type="Polygon",
+        layer_options={"IDENTIFIER": layer, "DESCRIPTION": _LAYERS[layer], "GEOMETRY_NAME": "geom"},
+    )

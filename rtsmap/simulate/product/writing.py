@@ -1,0 +1,193 @@
+"""Writing a simulated scene as a PlanetScope product, tile by tile."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from rtsmap.errors import OutputError
+from rtsmap.files.outputs import check_outputs
+from rtsmap.files.writing import replacing_together
+from rtsmap.layer import plain_errors
+from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.image.renderer import TILE_PX, Painted
+from rtsmap.simulate.product import metadata, truth
+from rtsmap.simulate.scene import World
+
+#: Classes of the UDM2 by their bands, as the metadata name them.
+_CLASSES = {"clear": 0, "snow": 1, "shadow": 2, "light_haze": 3, "cloud": 5}
+#: Coastal blue, blue, green i, green, yellow, red, red edge and nir out of blue, green, red and nir. The four that are
+#: not painted are mixed: coastal blue a little below blue, green i and yellow between their neighbours, red edge a
+#: third of the way from red to nir, where plants' reflectance rises.
+_EIGHT = np.array(
+    [
+        [0.9, 0, 0, 0], [1, 0, 0, 0], [0.35, 0.65, 0, 0], [0, 1, 0, 0],
+        [0, 0.45, 0.55, 0], [0, 0, 1, 0], [0, 0, 0.65, 0.35], [0, 0, 0, 1],
+    ],
+    dtype=np.float32,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        image: path of the surface reflectance.
+        truth: path of the GeoPackage with what is really there.
+        n_slumps: in the truth.
+        clear_fraction: of the valid pixels, by the UDM2.
+    """
+
+    image: Path
+    truth: Path
+    n_slumps: int
+    clear_fraction: float
+
+
+def paths(folder: Path, frame: Frame, bands: int) -> dict[str, Path]:
+    """The files of a product by what they hold, the image last: where it is, the others are too."""
+    item, eight = frame.item_id, "_8b" if bands == 8 else ""
+    return {
+        "udm2": folder / f"{item}_3B_udm2.tif",
+        "json": folder / f"{item}_metadata.json",
+        "xml": folder / f"{item}_3B_AnalyticMS{eight}_metadata.xml",
+        "truth": folder / f"{item}_truth.gpkg",
+        "image": folder / f"{item}_3B_AnalyticMS_SR{eight}.tif",
+    }
+
+
+def write_product(
+    world: World,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write image, UDM2, metadata and truth, all of them whole or none.
+
+    Args:
+        world: to be shown.
+        folder: made if missing.
+        overwrite: what is there.
+        workers: threads that paint; the files don't depend on their number.
+        progress: told how many tiles of how many are done.
+
+    Raises:
+        InputError: a file exists, or the folder cannot be written.
+        OutputError: the disk is full.
+    """
+    files = paths(folder, world.frame, world.options.bands)
+    check_outputs(*files.values(), overwrite=overwrite)
+    with plain_errors(folder), replacing_together(list(files.values()), overwrite=overwrite) as temporary:
+        return write_files(world, files, dict(zip(files, temporary, strict=True)), workers, progress)
+
+
+def write_files(
+    world: World,
+    files: Mapping[str, Path],
+    temporary: Mapping[str, Path],
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write the files of a product under temporary names.
+
+    Args:
+        world: to be shown.
+        files: of `paths`.
+        temporary: their names for the time being.
+        workers: see `write_product`.
+        progress: likewise.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    try:
+        counts = _write_rasters(world, temporary["image"], temporary["udm2"], workers, progress)
+    except rasterio.errors.RasterioError as error:
+        raise OutputError(f"{files['image']}: cannot be written ({error.__cause__ or error})") from error
+    shares = {name: float(counts[band] / max(counts[-1], 1)) for name, band in _CLASSES.items()}
+    metadata.write_json(temporary["json"], world.frame, shares)
+    metadata.write_xml(temporary["xml"], world.frame, world.options.bands, shares)
+    n_slumps = truth.write_truth(temporary["truth"], world)
+    return Written(files["image"], files["truth"], n_slumps, shares["clear"])
+
+
+def _write_rasters(
+    world: World, image: Path, udm2: Path, workers: int, progress: Callable[[int, int], None] | None
+) -> NDArray[np.int64]:
+    """Pixels of each UDM2 class, and at the end of all valid ones."""
+    counts = np.zeros(7, dtype=np.int64)
+    places = _places(world)
+    with ExitStack() as stack:
+        picture = stack.enter_context(_create(image, world, world.options.bands, "uint16"))
+        mask = stack.enter_context(_create(udm2, world, 8, "uint8"))
+        for done, ((row, column), tile) in enumerate(_painted(world, places, workers), start=1):
+            height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
+            window = Window(column, row, width, height)
+            numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
+            # Blocks that are never written become 0 when the file is closed, at a small part of the time.
+            if numbers.any():
+                picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
+            filled = np.flatnonzero(classes.any(axis=(1, 2)))
+            mask.write(classes[filled], list(filled + 1), window=window)
+            counts[:6] += np.count_nonzero(classes[:6], axis=(1, 2))
+            counts[6] += np.count_nonzero(numbers[0])
+            if progress is not None:
+                progress(done, len(places))
+    return counts
+
+
+def _places(world: World) -> list[tuple[int, int]]:
+    grid = world.frame.grid
+    return [(row, column) for row in range(0, grid.height, TILE_PX) for column in range(0, grid.width, TILE_PX)]
+
+
+def _painted(world: World, places: list[tuple[int, int]], workers: int) -> Iterator[tuple[tuple[int, int], Painted]]:
+    """Tiles in order, a few of them painted ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: list[Future[Painted]] = []
+        for index, place in enumerate(places):
+            while len(ahead) + index < len(places) and len(ahead) < 2 * workers:
+                ahead.append(pool.submit(world.painter.tile, *places[index + len(ahead)]))
+            yield place, ahead.pop(0).result()
+
+
+def _create(path: Path, world: World, count: int, dtype: str) -> Any:
+    grid = world.frame.grid
+    return rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        count=count,
+        dtype=dtype,
+        width=grid.width,
+        height=grid.height,
+        crs=grid.crs.to_wkt(),
+        transform=grid.transform,
+        nodata=0 if dtype == "uint16" else None,
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        compress="deflate",
+        zlevel=1,
+        predictor=2,
+        interleave="pixel" if dtype == "uint16" else "band",
+        bigtiff="if_safer",
+        photometric="minisblack",
+    )
+
+
+def eight_bands(numbers: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """The bands of a SuperDove, mixed from the four that are painted; 0 stays 0."""
+    mixed = np.einsum("ab,brc->arc", _EIGHT, numbers.astype(np.float32)) + 0.5
+    whole: NDArray[np.uint16] = np.maximum(mixed, numbers[0] > 0).astype(np.uint16)
+    return whole

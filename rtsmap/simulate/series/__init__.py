@@ -1,0 +1,1 @@
+"""Simulated series: the same place in several years."""

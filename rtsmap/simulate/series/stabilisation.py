@@ -1,0 +1,48 @@
+"""Slumps that plants take back: which of them, and how they fade until nothing is bare."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rtsmap.simulate import statistics
+from rtsmap.simulate.series.year import Year
+from rtsmap.simulate.slumps.features import Feature
+
+#: Years from the first that a slump heals until it is gone. Chosen: the labels show only the end of it.
+_YEARS = 3
+#: Share of all slumps that are healing at any time.
+SHARE = statistics.LOST * _YEARS
+#: Vigour at the beginning and at the end of healing.
+_WANING, _GONE = 0.6, 0.15
+#: Small slumps heal more often, as this power of their area: with what they shrink meanwhile, those that vanish have
+#: 0.35 of the area of all, by the medians, as measured.
+_POWER = -0.5
+
+
+def already(rng: np.random.Generator, slumps: Sequence[Feature]) -> list[Feature]:
+    """Those slumps of a first year that are healing, with what is left of their vigour."""
+    found = _chosen(rng, slumps, SHARE * len(slumps))
+    vigour = np.exp(rng.uniform(np.log(_GONE), np.log(_WANING), len(found)))
+    return [replace(slump, vigour=float(low)) for slump, low in zip(found, vigour, strict=True)]
+
+
+def heal(year: Year) -> None:
+    """Let healing slumps lose vigour until they are gone, and others begin to heal."""
+    yearly = (_GONE / _WANING) ** (1 / _YEARS)
+    for number in sorted(year.healing):
+        slump = replace(year.waiting[number], vigour=year.waiting[number].vigour * yearly)
+        year.waiting[number] = slump
+        if slump.vigour < _GONE:
+            year.become((slump,), [])
+    for slump in _chosen(year.rng, list(year.active().values()), statistics.LOST * len(year.before.slumps)):
+        vigour = min(slump.vigour, _WANING) * year.rng.uniform(0.8, 1)
+        year.waiting[slump.number] = replace(slump, vigour=vigour)
+        year.healing.add(slump.number)
+
+
+def _chosen(rng: np.random.Generator, slumps: Sequence[Feature], expected: float) -> list[Feature]:
+    """About as many slumps as expected, each by its area."""
+    weights = np.array([slump.outline.area**_POWER for slump in slumps])
+    chances = expected * weights / max(weights.sum(), 1e-9)
+    return [slump for slump, drawn in zip(slumps, rng.random(len(slumps)) < chances, strict=True) if drawn]

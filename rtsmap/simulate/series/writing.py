@@ -1,0 +1,124 @@
+"""Writing a series: a product for each year, and who became whom."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import geopandas
+import pandas as pd
+import pyogrio
+
+from rtsmap import __version__
+from rtsmap.files.outputs import check_outputs
+from rtsmap.files.writing import replacing_together
+from rtsmap.layer import plain_errors
+from rtsmap.layer.geopackage import check_rows
+from rtsmap.polygons import geodesic_m2
+from rtsmap.simulate.product.writing import Written, paths, write_files
+from rtsmap.simulate.series.lineage import Epoch, Link, all_links
+from rtsmap.simulate.series.making import Series
+
+#: Name of the file that tells who became whom.
+SERIES_TRUTH = "series_truth.gpkg"
+_LAYERS = {
+    "slumps": "Every slump of every year, whole, also where no scene shows it",
+    "links": "Who became whom from one year to the next",
+    "footprints": "What the sensor saw in each year",
+}
+_LINK_TYPES = {"year_from": "int32", "id_from": "Int64", "year_to": "int32", "id_to": "Int64"}
+
+
+def write_series(
+    series: Series,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, Written]]:
+    """Write the scenes of all years and `series_truth.gpkg`, whole or not at all; yields each year that is painted.
+
+    Everything takes its place when the last year was taken.
+
+    Args:
+        series: to be shown.
+        folder: made if missing.
+        overwrite: what is there.
+        workers: threads that paint; the files don't depend on their number.
+        progress: told how many tiles of how many of a scene are done.
+
+    Raises:
+        InputError: a file exists, or the folder cannot be written.
+        OutputError: the disk is full.
+    """
+    products = {year: paths(folder, frame, series.options.bands) for year, frame in series.frames.items()}
+    files = [*(path for product in products.values() for path in product.values()), folder / SERIES_TRUTH]
+    check_outputs(*files, overwrite=overwrite)
+    with plain_errors(folder), replacing_together(files, overwrite=overwrite) as temporary:
+        place = dict(zip(files, temporary, strict=True))
+        for epoch in series.epochs:
+            product = products[epoch.year]
+            names = {kind: place[path] for kind, path in product.items()}
+            yield epoch.year, write_files(series.world(epoch), product, names, workers, progress)
+        write_truth(temporary[-1], series)
+
+
+def write_truth(path: Path, series: Series) -> None:
+    """Write layers slumps and footprints, in the scenes' CRS, and the table links; empty ones are typed.
+
+    Fields of slumps: slump_id, year, area_m2 (geodesic), vigour (0..1), healing, seen (share of the outline in that
+    year's footprint, 0..1). Of links: those of `kinship.Link`. Of footprints: year, scene_id, date, options, version.
+    """
+    slumps = pd.concat([_slumps(series, epoch) for epoch in series.epochs], ignore_index=True)
+    _write(path, "slumps", geopandas.GeoDataFrame(slumps), geometry_type="Polygon")
+    links = _links(all_links(series.epochs))
+    _write(path, "links", links)
+    _write(path, "footprints", _footprints(series), geometry_type="Polygon")
+    check_rows(path, {"slumps": len(slumps), "links": len(links), "footprints": len(series.frames)})
+
+
+def _slumps(series: Series, epoch: Epoch) -> geopandas.GeoDataFrame:
+    slumps, frame = epoch.state.slumps, series.frames[epoch.year]
+    outlines = geopandas.GeoSeries([slump.outline for slump in slumps], crs=frame.grid.crs)
+    numbers = [slump.number for slump in slumps]
+    columns = {
+        "slump_id": pd.Series(numbers, dtype="int64"),
+        "year": pd.Series([epoch.year] * len(slumps), dtype="int32"),
+        "area_m2": pd.Series(geodesic_m2(outlines).round(1), dtype="float64"),
+        "vigour": pd.Series([round(slump.vigour, 3) for slump in slumps], dtype="float64"),
+        "healing": pd.Series([number in epoch.state.healing for number in numbers], dtype="bool"),
+        "seen": (outlines.intersection(frame.footprint).area / outlines.area).round(3).astype("float64"),
+        "scene_id": pd.Series([frame.item_id] * len(slumps), dtype="str"),
+    }
+    return geopandas.GeoDataFrame(columns, geometry=outlines, crs=frame.grid.crs)
+
+
+def _links(links: list[Link]) -> pd.DataFrame:
+    table = pd.DataFrame([vars(link) for link in links], columns=list(Link.__annotations__))
+    measures = dict.fromkeys(("area_ratio", "overlap", "iou"), "float64")
+    return table.astype({**_LINK_TYPES, "kind": "str", **measures}).round(dict.fromkeys(measures, 4))
+
+
+def _footprints(series: Series) -> geopandas.GeoDataFrame:
+    frames = list(series.frames.items())
+    columns = {
+        "year": pd.Series([year for year, _ in frames], dtype="int32"),
+        "scene_id": [frame.item_id for _, frame in frames],
+        "date": [f"{frame.acquired:%Y-%m-%d}" for _, frame in frames],
+        "options": json.dumps(vars(series.options), default=str),
+        "rtsmap_version": __version__,
+    }
+    outlines = [frame.footprint for _, frame in frames]
+    return geopandas.GeoDataFrame(columns, geometry=outlines, crs=frames[0][1].grid.crs)
+
+
+def _write(path: Path, layer: str, table: pd.DataFrame, geometry_type: str | None = None) -> None:
+    pyogrio.write_dataframe(
+        table,
+        path,
+        layer=layer,
+        driver="GPKG",
+        append=path.exists(),
+        geometry_type=geometry_type,
+        layer_options={"IDENTIFIER": layer, "DESCRIPTION": _LAYERS[layer]},
+    )

@@ -1,0 +1,181 @@
+"""Ground that shares spectra, sizes and shapes with slumps and is none: bars, blow-outs, bluffs, healed scars, snow.
+
+How many of them lie in a scene has not been measured; `Region.bare` and the rates below are set by eye so that bare
+ground outside slumps covers several times their area, as in the Sentinel-2 scenes of the sites.
+"""
+
+import contourpy
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import LineString, Point, Polygon, STRtree, affinity, make_valid
+from shapely.geometry.base import BaseGeometry
+
+from rtsmap.simulate.slumps.features import Feature, Kind
+from rtsmap.simulate.slumps.library import Library
+from rtsmap.simulate.slumps.placement import Ground, draw_area
+from rtsmap.simulate.terrain.landscape import Landscape, sample_point
+from rtsmap.simulate.terrain.regions import Region
+
+#: Kinds of features that are no slump though they look like one.
+LOOKALIKES: tuple[Kind, ...] = ("bar", "bare", "bluff", "healed", "snow")
+
+_HEALED_PER_SLUMP, _HEALED_PER_KM2 = 0.5, 0.05
+_BARE_TO_SLUMPS = 5.0  # at least this many times their area
+_BARE_BY_SLUMPS = 0.25  # share of the bare patches
+_APRONS_PER_SLUMP = 0.6
+_BARS_PER_KM = 0.5
+_BLUFFS_PER_KM = 0.8
+_CLEAR_OF_SLUMPS_M = 12.0
+
+
+def place_lookalikes(
+    rng: np.random.Generator,
+    ground: Ground,
+    region: Region,
+    library: Library,
+    footprint: Polygon,
+    slumps: list[Feature],
+    streams: list[NDArray[np.float64]],
+    late_snow: float,
+) -> list[Feature]:
+    """All look-alikes of a scene; none but bars and bluffs comes near a slump.
+
+    Args:
+        rng: of places, sizes and shapes.
+        ground: surveyed.
+        region: sets how many.
+        library: of outlines, the same as those of slumps.
+        footprint: what the sensor sees.
+        slumps: placed already.
+        streams: lines `(n, 2)` in world coordinates.
+        late_snow: 1 in the middle of July, 0 in August, above 1 in June.
+    """
+    km2 = footprint.area / 1e6
+    found: list[Feature] = []
+    bare_m2 = max(region.bare * footprint.area, _BARE_TO_SLUMPS * sum(s.outline.area for s in slumps))
+    bare_m2 *= rng.lognormal(0, 0.3)
+    while bare_m2 > 0:
+        area = draw_area(rng, region, footprint)
+        found.append(_patch(rng, "bare", ground, library, _bare_place(rng, slumps, footprint), area))
+        bare_m2 -= area
+    for _ in range(rng.poisson(_HEALED_PER_SLUMP * len(slumps) + _HEALED_PER_KM2 * km2)):
+        place = sample_point(rng, footprint)
+        found.append(_patch(rng, "healed", ground, library, place, draw_area(rng, region, footprint)))
+    for _ in range(rng.poisson(region.snow * km2 * late_snow)):
+        place, area = sample_point(rng, footprint), float(np.exp(rng.normal(6.6, 1.0)))
+        found.append(_patch(rng, "snow", ground, library, place, area, stretch=2.2))
+    found += _bars(rng, ground, library, streams)
+    found += bluffs(rng, ground.land, footprint)
+    return [*_clear(found, slumps), *_aprons(rng, library, slumps, footprint)]
+
+
+def _bare_place(rng: np.random.Generator, slumps: list[Feature], footprint: Polygon) -> Point:
+    """Often on the slopes that slumps lie on, where anything erodes; else anywhere."""
+    if not slumps or rng.random() > _BARE_BY_SLUMPS:
+        return sample_point(rng, footprint)
+    slump = slumps[int(rng.integers(len(slumps)))].outline
+    away = np.sqrt(slump.area) + 60 + rng.exponential(150)
+    angle = rng.uniform(0, 2 * np.pi)
+    return Point(slump.centroid.x + away * np.cos(angle), slump.centroid.y + away * np.sin(angle))
+
+
+def _aprons(rng: np.random.Generator, library: Library, slumps: list[Feature], footprint: Polygon) -> list[Feature]:
+    """Bare slopes against the flanks of slumps, which nobody draws as part of them."""
+    taken = STRtree([slump.outline for slump in slumps])
+    aprons = []
+    for slump in slumps:
+        if rng.random() > _APRONS_PER_SLUMP:
+            continue
+        outline = library.draw(rng, max(slump.outline.area * rng.uniform(0.3, 1.4), 200.0))
+        outline = affinity.rotate(outline, rng.uniform(0, 360), origin=(0, 0))
+        edge = slump.outline.exterior.interpolate(rng.random(), normalized=True)
+        outline = affinity.translate(outline, edge.x, edge.y)
+        near = [slumps[int(index)].outline for index in taken.query(outline)]
+        parts = shapely.get_parts(outline.difference(shapely.union_all(near)))
+        part = max(parts, key=lambda part: part.area, default=outline)
+        if isinstance(part, Polygon) and part.area > 100 and footprint.contains(part):
+            aprons.append(Feature("bare", part, slump.down, slump.vigour, slump.brightness))
+    return aprons
+
+
+def _patch(
+    rng: np.random.Generator,
+    kind: Kind,
+    ground: Ground,
+    library: Library,
+    place: BaseGeometry,
+    area: float,
+    stretch: float = 1.0,
+) -> Feature:
+    """An outline of the library at a place, its longer side across the slope where it is stretched."""
+    centre = place.centroid
+    down = ground.down(centre.x, centre.y)
+    outline = affinity.scale(library.draw(rng, max(area, 60.0)), stretch, 1 / stretch, origin=(0, 0))
+    angle = float(np.degrees(np.arctan2(down[1], down[0]))) + (90 if stretch > 1 else rng.uniform(0, 360))
+    turned = affinity.translate(affinity.rotate(outline, angle, origin=(0, 0)), centre.x, centre.y)
+    brightness = float(np.exp(rng.normal(0, 0.16)))
+    return Feature(kind, turned, (float(down[0]), float(down[1])), float(rng.beta(3, 1.6)), brightness)
+
+
+def _bars(
+    rng: np.random.Generator, ground: Ground, library: Library, streams: list[NDArray[np.float64]]
+) -> list[Feature]:
+    """Gravel bars along the streams, stretched along the bed."""
+    bars = []
+    for line in streams:
+        length_km = float(np.hypot(*np.diff(line, axis=0).T).sum()) / 1000
+        for _ in range(rng.poisson(_BARS_PER_KM * length_km)):
+            index = int(rng.integers(1, len(line)))
+            (x0, y0), (x1, y1) = line[index - 1], line[index]
+            outline = affinity.scale(library.draw(rng, float(np.exp(rng.normal(7.0, 0.9)))), 1.7, 0.6, origin=(0, 0))
+            turned = affinity.rotate(outline, float(np.degrees(np.arctan2(y1 - y0, x1 - x0))), origin=(0, 0))
+            moved = affinity.translate(turned, x1 + rng.normal(0, 8), y1 + rng.normal(0, 8))
+            down = ground.down(x1, y1)
+            brightness = float(np.exp(rng.normal(0.1, 0.16)))
+            bars.append(Feature("bar", moved, (float(down[0]), float(down[1])), float(rng.beta(3, 1.6)), brightness))
+    return bars
+
+
+def bluffs(rng: np.random.Generator, land: Landscape, footprint: Polygon) -> list[Feature]:
+    """Narrow bare banks along the shores, which wave and ice keep open."""
+    rows, columns = land.shore.shape
+    lines = contourpy.contour_generator(
+        land.world(np.zeros(columns), np.arange(columns))[:, 0],
+        land.world(np.arange(rows), np.zeros(rows))[:, 1],
+        land.shore,
+    ).lines(7.0)
+    found = []
+    for points in lines:
+        shore = LineString(np.asarray(points))
+        if shore.length < 200 or not shore.intersects(footprint):
+            continue
+        for _ in range(rng.poisson(_BLUFFS_PER_KM * shore.length / 1000)):
+            found += _bluff(rng, shore)
+    return found
+
+
+def _bluff(rng: np.random.Generator, shore: LineString) -> list[Feature]:
+    start, length = rng.uniform(0, shore.length), float(np.exp(rng.normal(5.2, 0.7)))
+    steps = np.linspace(start, min(start + length, shore.length), 14)
+    line = LineString([shore.interpolate(step) for step in steps])
+    strip = make_valid(line.buffer(float(rng.uniform(4, 11)), cap_style="round"))
+    if not isinstance(strip, Polygon) or strip.area < 100:
+        return []
+    direction = np.array(line.coords[-1]) - np.array(line.coords[0])
+    direction /= max(float(np.hypot(*direction)), 1e-6)
+    down = (float(direction[1]), float(-direction[0]))  # contourpy keeps higher ground on the left
+    return [Feature("bluff", strip, down, float(rng.beta(4, 1.6)), float(np.exp(rng.normal(0, 0.16))))]
+
+
+def _clear(found: list[Feature], slumps: list[Feature]) -> list[Feature]:
+    """Without the patches that lie on a slump or so near that they would be part of it."""
+    if not slumps:
+        return found
+    tree = STRtree([slump.outline for slump in slumps])
+    lonely = []
+    for feature in found:
+        margin = 0.0 if feature.kind in ("bar", "bluff") else _CLEAR_OF_SLUMPS_M
+        if len(tree.query(feature.outline, predicate="dwithin", distance=margin)) == 0:
+            lonely.append(feature)
+    return lonely

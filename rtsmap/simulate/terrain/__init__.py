@@ -1,0 +1,1 @@
+"""Terrain of a simulated scene: random fields, regions, hills, lakes and streams."""
