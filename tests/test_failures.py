@@ -246,6 +246,8 @@ NUMBERS = [
     ("simulate scene --gsd", ("nan", "inf", "0.1")),
     ("simulate scene --density", ("nan", "inf", "1e9")),
     ("simulate scene --clouds", ("nan", "1")),
+    ("simulate scene --thin-clouds", ("nan", "0.95")),
+    ("simulate scene --vary", ("nan", "inf")),
     ("simulate scene --date", ("0001-01-01", "9999-12-31")),
     ("simulate series --years 2019,2020 --density", ("nan",)),
 ]

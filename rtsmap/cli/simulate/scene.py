@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtsmap.cli import options
 from rtsmap.cli.simulate.options import Day, scene_options
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 @click.option("--lowland", is_flag=True, help="Flat ground full of lakes, ponds, drained lakes and polygon nets.")
 @click.option("--coast", is_flag=True, help="The sea on one side, with beaches, beach ridges and spits.")
 @click.option(
-    "--thin-clouds", type=click.FloatRange(0, 0.9), default=0.0, metavar="SHARE", help="Under thin cloud.  [default: 0]"
+    "--thin-clouds", type=options.Real(0, 0.9), default=0.0, metavar="SHARE", help="Under thin cloud.  [default: 0]"
 )
 @click.option(
     "--vary",
-    type=click.FloatRange(0, 2),
+    type=options.Real(0, 2),
     default=0.0,
     metavar="FACTOR",
     help="How much wider than measured colours, contrast, texture, season and haze are drawn; 1 is wide.  [default: 0]",
