@@ -27,7 +27,7 @@ MESSAGE = "rtsmap: interrupted; run the same command again"
 #: Seconds in which a run may end by itself.
 GRACE_S = 1.0
 
-#: Folders of half-written files that this process has open, to be removed whatever happens; see `rtsmap.scratch`.
+#: Folders of half-written files that this process has open, to be removed whatever happens; see `rtsmap.files.scratch`.
 half_written: set[Path] = set()
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))

@@ -190,15 +190,12 @@ def test_eight_bands_hold_the_four_at_their_places(tmp_path):
 
 def test_a_data_set_is_built_from_a_scene_and_its_labels(product, tmp_path):
     inputs = Inputs(
-        None,
-        None,
-        ("cloud",),
-        "labels",
-        "footprint",
-        Fields(None, None, None, None),
-        Rule(30, undated=False),
-        "here",
-        None,
+        mask=("cloud",),
+        layer="labels",
+        footprint_layer="footprint",
+        fields=Fields(None, None, None, None),
+        rule=Rule(30, undated=False),
+        site="here",
     )
     source = Source(str(product.image), product.truth, product.truth)
     report = build(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-#: No chip is larger, px; `rtsmap.config` has the same bound, and a test compares them.
+#: No chip is larger, px; `rtsmap.settings.card` has the same bound, and a test compares them.
 LARGEST_CHIP = 16_384
 
 

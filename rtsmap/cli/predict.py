@@ -130,7 +130,19 @@ def predict(
         raise click.UsageError("--aoi-layer names a layer of --aoi; give that too.")
     if preview and len(scenes) > 1:
         raise click.UsageError("--preview draws one scene; leave it out for several.")
-    settings = Options(score, min_area, mask, bands, scale, offset, chip_size, overlap, aoi, aoi_layer, dem)
+    settings = Options(
+        score=score,
+        min_area_m2=min_area,
+        mask=mask,
+        bands=bands,
+        scale=scale,
+        offset=offset,
+        chip_size=chip_size,
+        overlap=overlap,
+        aoi=aoi,
+        aoi_layer=aoi_layer,
+        dem=dem,
+    )
     folder, card = find_model(model)
     verify(folder, card)
     if dem_for(card, settings) is None and dem is not None:

@@ -151,18 +151,18 @@ def build(
         read = [path for one in sources for path in (one.image, one.labels, one.footprints, one.dem)]
         check_folder(output, foreign_files, overwrite=overwrite, inputs=[*read, table, hard_negatives, dem])
     inputs = Inputs(
-        bands,
-        scale,
-        offset,
-        mask,
-        layer,
-        footprints_layer,
-        Fields(scene_field, date_field, site_field, uid_field),
-        Rule(None if any_date else days, undated=any_date),
-        site,
-        hard_negatives,
-        dem,
-        hard_negatives_layer,
+        bands=bands,
+        scale=scale,
+        offset=offset,
+        mask=mask,
+        layer=layer,
+        footprint_layer=footprints_layer,
+        fields=Fields(scene_field, date_field, site_field, uid_field),
+        rule=Rule(None if any_date else days, undated=any_date),
+        site=site,
+        hard_negatives=hard_negatives,
+        dem=dem,
+        hard_negatives_layer=hard_negatives_layer,
     )
     cutting = Cutting(chip_size, overlap, gsd, min_visible, min_valid, negatives, seed)
     report = _build(sources, None if dry_run else output, inputs, cutting, shards or 0, modality_files, overwrite)
