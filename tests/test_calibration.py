@@ -165,7 +165,7 @@ def test_a_card_without_the_section_is_as_before_and_a_falling_map_is_refused(tm
     path.write_text(
         path.read_text() + "\n[calibration]\nslope = -1.0\nintercept = 0\ndetections = 1\nmatched = 1\nsites = []\n"
     )
-    with pytest.raises(ModelError, match=r"calibration.slope: Input should be greater than 0"):
+    with pytest.raises(ModelError, match=r"calibration.slope: Input should be greater than"):
         find_model(str(tmp_path))
 
 
@@ -272,7 +272,7 @@ def test_the_layer_has_probabilities_and_the_same_slumps(rtsmap, tmp_path):
     numbers = tundra(100, 100, [(30, 30, 40, 40)])
     noisy = np.clip(numbers * rng.normal(1, 0.2, numbers.shape), 1, 9000).astype(np.uint16)
     scene = write_raster(tmp_path / "scene.tif", noisy)
-    command = ("predict", scene, "--model", model, "--min-area", 0, "-o")
+    command = ("predict", scene, "--model", model, "--min-area", 0, "--mask", "none", "-o")
     assert rtsmap(*command, tmp_path / "raw.gpkg")[0] == 0
     _, settings = find_model(str(model))
     write_calibrated(model, settings, MAP)

@@ -69,8 +69,8 @@ def test_one_warning_names_the_scenes_without_a_mask(tmp_path, capsys, masks, cl
     paths = [
         write(tmp_path / str(number), mask, f"202107{14 + number}_010203_10_2413") for number, mask in enumerate(masks)
     ]
-    output = {"output": tmp_path / "slumps.gpkg", "preview": None, "command": "rtsmap", "batching": ONE}
-    command.run(tuple(paths), card(), BareGround(), Options(mask=classes), **output)
+    output = {"output": tmp_path / "slumps.gpkg", "preview": None, "overwrite": False}
+    command.run(tuple(paths), card(), BareGround(), Options(mask=classes), command="rtsmap", batching=ONE, **output)
     err = capsys.readouterr().err
     assert err.count("clouds were not masked") == (warned is not None)
     assert warned is None or f"rtsmap: {warned}" in err

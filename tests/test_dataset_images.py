@@ -97,7 +97,7 @@ def test_sites_and_folds_choose_images(tmp_path):
     ("text", "message"),
     [
         (None, r"annotations\.json: cannot be read .*; is .* a data set\?"),
-        ("{", r"annotations\.json: is not a data set of rtsmap"),
+        ("{", r"annotations\.json: is not JSON .*; is .* a data set\?"),
         ('{"images": [], "annotations": []}', r"annotations\.json: has no image"),
         ('{"images": [{"id": 1, "file_name": "a.tif"}], "annotations": []}', "KeyError"),
     ],

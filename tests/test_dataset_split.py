@@ -82,7 +82,7 @@ def test_slumps_are_balanced_and_the_seed_repeats_it(tmp_path):
     [
         (["--folds", 3], "has only 2 sites for 3 folds; ask for fewer folds, or divide it otherwise with --by"),
         (["--fractions", "train=0.7,test=0.2"], "must be above 0 and sum to 1"),
-        (["--fractions", "train=1.2,test=-0.2"], "must be above 0 and sum to 1"),
+        (["--fractions", "train=1.2,test=-0.2"], "1.2 is not in the range 0<=x<=1"),
         (["--fractions", "train"], "does not look like train=0.7"),
         ([], "needs one of --folds, --fractions and --split"),
         (["--folds", 2, "--fractions", "train=0.5,test=0.5"], "needs one of --folds, --fractions and --split"),
