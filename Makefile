@@ -27,11 +27,14 @@ typecheck: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
+# A process for each core, with one thread each: networks as small as those of the tests gain nothing from more.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadscope
+
 unit: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 docs: $(READY)
 	$(BIN)/python -m rtsmap.cli.reference > docs/cli.md
