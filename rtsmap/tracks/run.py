@@ -1,0 +1,247 @@
+"""From layers to a file of tracks, tile by tile."""
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from rtsmap import __version__
+from rtsmap.tracks.collect import Series
+from rtsmap.tracks.epochs import combine
+from rtsmap.tracks.observation import Observation
+from rtsmap.tracks.options import TrackOptions
+from rtsmap.tracks.outlines import Ints, Outlines
+from rtsmap.tracks.reading import PLANE, reproject
+from rtsmap.tracks.rows import rows_of
+from rtsmap.tracks.tiles import Tile, tiles
+from rtsmap.tracks.tracking import Tracked, track_tile
+from rtsmap.tracks.writing import writing
+
+#: Standard error of outlines where neither the user nor the layers say how large a pixel is: PlanetScope's.
+_BOUNDARY_ERROR_M = 3.0
+_MARGIN = 2.0  # placement errors between outlines of two tiles: the plane stretches far from the pole
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Summary:
+    """What was found.
+
+    Attributes:
+        epochs: years, in order.
+        n_outlines: one per slump and year.
+        n_tracks: slumps.
+        events: how many of each kind.
+        trends: tracks by trend: growing, stable, shrinking, or None without a rate.
+        boundary_error_m: that was used.
+        residual_error_m: boundary error that the residuals of the rates speak for; NaN with fewer than three dates.
+        undated: outlines that were left out, without a date.
+        models: names of the models.
+        known: epochs of which the observed area is known.
+        between_models: median ratio of areas where the model changed and where it did not; NaN where there are none.
+    """
+
+    epochs: list[int]
+    boundary_error_m: float
+    undated: int
+    models: list[str]
+    known: frozenset[int]
+    n_outlines: int = 0
+    n_tracks: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    trends: Counter[str | None] = field(default_factory=Counter)
+    residual_error_m: float = float("nan")
+    between_models: tuple[float, float] = (float("nan"), float("nan"))
+
+
+def track_layers(
+    paths: Sequence[Path],
+    output: Path,
+    options: TrackOptions | None = None,
+    *,
+    command: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Follow slumps through layers of several years and write `output`.
+
+    Args:
+        paths: layers of rtsmap or other outlines with dates, in any order.
+        output: GeoPackage, replaced.
+        options: of the run.
+        command: that is told in the provenance.
+        progress: told how many outlines of how many are done.
+
+    Raises:
+        InputError: a layer cannot be read, has no dates, or all are of one epoch.
+        OutputError: the file cannot be written.
+    """
+    options = options or TrackOptions()
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder, Series(
+        Path(folder)
+    ) as series:
+        series.read(paths, options)
+        summary = Summary(series.epochs, _boundary_error(series, options), series.undated, series.model_names, series.known)
+        _warn(summary)
+        residuals, ratios = _Residuals(), _Ratios()
+        assert series.crs is not None
+        with writing(output) as writer:
+            for tile in tracked_tiles(series, options, summary.boundary_error_m, progress):
+                rows = rows_of(tile, series.model_names, series.crs)
+                writer.add(rows)
+                summary.events.update(event.kind for event in tile.events)
+                summary.trends.update(None if one is None or one != one else str(one) for one in _trend_values(rows))
+                residuals.add(tile)
+                ratios.add(tile)
+            summary.residual_error_m = residuals.boundary_error_m(summary.boundary_error_m)
+            summary.between_models = ratios.medians()
+            summary.n_tracks, summary.n_outlines = writer.counts["tracks"], writer.counts["outlines"]
+            writer.finish(_provenance(paths, options, summary, command))
+        return summary
+
+
+def tracked_tiles(
+    series: Series,
+    options: TrackOptions,
+    boundary_error_m: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Tracked]:
+    """Follow the slumps of each tile, one after the other; memory holds one tile.
+
+    Args:
+        series: that has been read.
+        options: of the run.
+        boundary_error_m: standard error of outlines.
+        progress: told how many outlines of how many are done.
+    """
+    done, total = 0, len(series.days)
+    dem = None
+    if options.dem is not None:
+        from rtsmap.tracks.uphill import ElevationModel  # noqa: PLC0415  (needs rasterio, and only here)
+
+        dem = ElevationModel(options.dem)
+    for tile in tiles(series.bounds, _MARGIN * options.placement_error_m):
+        observation = _observation(series, tile)
+        outlines = combine(_outlines(series, tile), observation, options.min_part)
+        uphill = dem.around(tile.crs, shapely.total_bounds(outlines.shapes)) if dem else None
+        yield track_tile(outlines, tile.crs, series.epochs, observation, options, boundary_error_m, uphill)
+        done += len(tile.rows)
+        if progress is not None:
+            progress(done, total)
+
+
+def _outlines(series: Series, tile: Tile) -> Outlines:
+    """The outlines of a tile in its plane."""
+    rows = tile.rows
+    shapes, names = series.outlines(rows)
+    ones = np.ones(len(rows), dtype=np.int64)
+    return Outlines(
+        reproject(shapes, PLANE, tile.crs),
+        series.years[rows],
+        series.days[rows],
+        series.scores[rows],
+        names,
+        series.scenes[rows],
+        series.models[rows],
+        0 * ones,
+        ones,
+    )
+
+
+def _observation(series: Series, tile: Tile) -> Observation:
+    """What was observed in the bounds of a tile."""
+    box = series.bounds[tile.rows]
+    west, south, east, north = *box[:, :2].min(axis=0), *box[:, 2:].max(axis=0)
+    others = series.observed_bounds
+    near = (others[:, 0] <= east) & (others[:, 2] >= west) & (others[:, 1] <= north) & (others[:, 3] >= south)
+    rows: Ints = np.flatnonzero(near)
+    margin = 100.0
+    cut = shapely.clip_by_rect(series.observed(rows), west - margin, south - margin, east + margin, north + margin)
+    parts = reproject(np.asarray(shapely.make_valid(cut), dtype=np.object_).reshape(-1), PLANE, tile.crs)
+    areas: dict[int, list[shapely.Geometry]] = {}
+    for scene, part in zip(series.observed_scenes[rows].tolist(), parts, strict=True):
+        areas.setdefault(scene, []).append(part)
+    years = dict(zip(series.observed_scenes[rows].tolist(), series.observed_years[rows].tolist(), strict=True))
+    return Observation({scene: shapely.union_all(all_of) for scene, all_of in areas.items()}, years, series.known)
+
+
+def _boundary_error(series: Series, options: TrackOptions) -> float:
+    if options.boundary_error_m is not None:
+        return options.boundary_error_m
+    return series.gsd_m if np.isfinite(series.gsd_m) else _BOUNDARY_ERROR_M
+
+
+def _warn(summary: Summary) -> None:
+    if summary.undated:
+        _log.warning("%d outlines have no date and are left out", summary.undated)
+    if unknown := [str(year) for year in summary.epochs if year not in summary.known]:
+        _log.warning(
+            "no observed area is known of %s: whether a slump was gone or not observed there cannot be told; "
+            "give areas with --observed",
+            ", ".join(unknown),
+        )
+    if len(summary.models) > 1:
+        _log.warning(
+            "the layers come of %d models: part of the growth may be the difference between them", len(summary.models)
+        )
+
+
+class _Residuals:
+    """How well the areas follow straight lines, over all tracks."""
+
+    def __init__(self) -> None:
+        self._ratios: list[np.ndarray] = []
+
+    def add(self, tile: Tracked) -> None:
+        """Tracks of three dates and more."""
+        rates = tile.rates
+        use = rates.n >= 3
+        self._ratios.append(rates.chi2[use] / (rates.n[use] - 2))
+
+    def boundary_error_m(self, used_m: float) -> float:
+        """The error with which the mean of chi2 by degrees of freedom would be 1, without the worst tenth."""
+        ratios = np.sort(np.concatenate([np.zeros(0), *self._ratios]))
+        ratios = ratios[np.isfinite(ratios)]
+        return used_m * float(np.sqrt(np.mean(ratios[: int(np.ceil(0.9 * len(ratios)))]))) if len(ratios) else np.nan
+
+
+class _Ratios:
+    """Areas from one epoch to the next, with and without a change of the model."""
+
+    def __init__(self) -> None:
+        self._changed: list[np.ndarray] = []
+        self._same: list[np.ndarray] = []
+
+    def add(self, tile: Tracked) -> None:
+        """The steps of a tile."""
+        earlier, later = tile.steps
+        ratio, models = tile.areas[later] / tile.areas[earlier], tile.outlines.models
+        changed = models[earlier] != models[later]
+        self._changed.append(ratio[changed])
+        self._same.append(ratio[~changed])
+
+    def medians(self) -> tuple[float, float]:
+        """With a change, and without."""
+        changed, same = (np.concatenate([np.zeros(0), *all_of]) for all_of in (self._changed, self._same))
+        return tuple(float(np.median(one)) if len(one) else float("nan") for one in (changed, same))  # type: ignore[return-value]
+
+
+def _trend_values(rows: Mapping[str, object]) -> list[object]:
+    tracks = rows["tracks"]
+    return list(tracks["trend"].astype(object).where(tracks["trend"].notna(), None))  # type: ignore[index]
+
+
+def _provenance(paths: Sequence[Path], options: TrackOptions, summary: Summary, command: str) -> dict[str, object]:
+    return {
+        "command": command,
+        "layers": [str(path) for path in paths],
+        "options": asdict(options) | {"boundary_error_m": summary.boundary_error_m},
+        "epochs": summary.epochs,
+        "observed_epochs": sorted(summary.known),
+        "models": summary.models,
+        "rtsmap_version": __version__,
+    }
