@@ -24,7 +24,6 @@ KINDS = (
 )
 #: A slump is stabilised when it was observed and not found in this many epochs, until the end.
 STABILISED_AFTER = 2
-_SIGNIFICANT = 1.96  # standard errors: 95 % of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,13 @@ def series_of(outlines: Outlines, lineage: Lineage) -> Series:
 
 
 def events_of(
-    outlines: Outlines, lineage: Lineage, series: Series, areas: Floats, errors: Floats, was_looked_at: Ints
+    outlines: Outlines,
+    lineage: Lineage,
+    series: Series,
+    areas: Floats,
+    errors: Floats,
+    was_looked_at: Ints,
+    significant: float,
 ) -> list[Event]:
     """All events, in the order of tracks and epochs.
 
@@ -93,10 +98,11 @@ def events_of(
         errors: standard errors of them.
         was_looked_at: of each track, 1 if its place was observed in an epoch before it was first found, 0 if not,
             -1 if that is not known, or there is no such epoch: 0.
+        significant: standard errors beyond which a change of area counts.
     """
     events = [
         *_beginnings(outlines, lineage, series, was_looked_at),
-        *_changes(outlines, lineage, series, areas, errors),
+        *_changes(outlines, lineage, series, areas, errors, significant),
         *_kinships(outlines, lineage, series),
         *_absences(outlines, lineage, series),
     ]
@@ -113,14 +119,14 @@ def _beginnings(outlines: Outlines, lineage: Lineage, series: Series, was_looked
 
 
 def _changes(
-    outlines: Outlines, lineage: Lineage, series: Series, areas: Floats, errors: Floats
+    outlines: Outlines, lineage: Lineage, series: Series, areas: Floats, errors: Floats, significant: float
 ) -> Iterator[Event]:
     """Growth and shrinkage beyond the uncertainty of both outlines; not across a merge or a split, where areas jump."""
     jumps = jumps_of(lineage, len(outlines))
     later = np.flatnonzero((series.previous >= 0) & ~jumps)
     earlier = series.previous[later]
     change, error = areas[later] - areas[earlier], np.hypot(errors[later], errors[earlier])
-    sign = np.where(np.abs(change) > _SIGNIFICANT * error, np.sign(change), 0).astype(np.int64)
+    sign = np.where(np.abs(change) > significant * error, np.sign(change), 0).astype(np.int64)
     kinds = {1: "growing", 0: "stable", -1: "shrinking"}
     for row, outline in enumerate(later.tolist()):
         track, year = int(lineage.track[outline]), int(outlines.years[outline])

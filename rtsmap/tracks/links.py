@@ -37,7 +37,8 @@ def link(earlier: Objects, later: Objects, options: TrackOptions) -> Links:
     One-to-one links are the assignment with the largest sum of IoU among the pairs whose overlap, after a buffer of the
     placement error, is at least `min_overlap`: a small slump that the images show some metres apart is still the same.
     Further links, which make merges and splits, need an overlap of `min_part` without buffer, for neighbours that
-    touch overlap by little more than the buffer.
+    touch overlap by little more than the buffer; and one of both must have no link of its own, for two slumps that go
+    on beside each other only overlap where they were drawn differently.
 
     Args:
         earlier: polygons, m.
@@ -59,7 +60,7 @@ def link(earlier: Objects, later: Objects, options: TrackOptions) -> Links:
     # Outlines that only meet through the buffer have no IoU; the buffered overlap then tells the best of them.
     is_main = apt.copy()
     is_main[apt] = assign(first[apt], second[apt], iou[apt] + 1e-6 * buffered[apt])
-    kept = is_main | (overlap >= options.min_part)
+    kept = is_main | ((overlap >= options.min_part) & ~_both_go_on(first, second, is_main))
     return Links(first[kept], second[kept], overlap[kept], iou[kept], is_main[kept])
 
 
@@ -86,6 +87,12 @@ def assign(first: Ints, second: Ints, weights: Floats) -> Bools:
     for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else []:
         taken[rows] = _best(first[rows], second[rows], weights[rows])
     return taken
+
+
+def _both_go_on(first: Ints, second: Ints, is_main: Bools) -> Bools:
+    """Whether both outlines of each pair have a one-to-one link, with the other or elsewhere."""
+    both: Bools = np.isin(first, first[is_main]) & np.isin(second, second[is_main])
+    return both
 
 
 def _best(first: Ints, second: Ints, weights: Floats) -> Bools:

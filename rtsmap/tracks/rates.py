@@ -3,16 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
-from scipy.special import stdtrit
 
-from rtsmap.tracks.outlines import Floats, Ints, Objects
+from rtsmap.tracks.errors import ErrorModel
+from rtsmap.tracks.outlines import Floats, Ints
 
 DAYS_PER_YEAR = 365.25
-#: How many residuals the stated boundary error is worth: the interval of two outlines is that of Student's t with as
-#: many degrees of freedom. Chosen; benchmarks.tracks measures the coverage that it gives.
-PRIOR_RESIDUALS = 4.0
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -38,30 +33,14 @@ class Rates:
     chi2: Floats
 
 
-def area_errors(shapes: Objects, boundary_error_m: float, correlation_m: float) -> Floats:
-    """Standard errors of areas, m2.
-
-    An outline of perimeter P whose position is uncertain by e, alike over a length L, consists of n = P / L independent
-    pieces (one at least): the error of its area is P e / sqrt(n).
-
-    Args:
-        shapes: polygons, m.
-        boundary_error_m: e.
-        correlation_m: L.
-    """
-    perimeter = np.asarray(shapely.length(shapes), dtype=np.float64)
-    pieces = np.maximum(perimeter / correlation_m, 1.0)
-    errors: Floats = perimeter * boundary_error_m / np.sqrt(pieces)
-    return errors
-
-
-def fit_rates(track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: Floats) -> Rates:
+def fit_rates(
+    track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: Floats, model: ErrorModel
+) -> Rates:
     """Weighted least squares of area against date, track by track.
 
     The standard error of the rate is that of the stated errors times the square root of a scale, (v + chi2) /
-    (v + n - 2), with v = `PRIOR_RESIDUALS`: the mean of a scaled inverse chi-squared distribution, in which the stated
-    error counts as much as v residuals (Gelman et al. 2013, Bayesian Data Analysis, section 2.6; Smyth 2004 uses the
-    same for many short series). The interval is Student's t with v + n - 2 degrees of freedom.
+    (v + n - 2), where v is the worth of the stated error in residuals (the moderated t of Smyth 2004, made for many
+    short series). The interval is Student's t with v + n - 2 degrees of freedom.
 
     Args:
         track: number of each outline's track; a negative one is left out.
@@ -69,6 +48,7 @@ def fit_rates(track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: F
         days: dates, days.
         areas: m2.
         errors: their standard errors, m2.
+        model: that gave them.
     """
     used = track >= 0
     group, years = track[used], days[used] / DAYS_PER_YEAR
@@ -90,9 +70,9 @@ def fit_rates(track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: F
         rate = np.where(fits, total(weight * apart * (area - mean[group])) / spread, np.nan)
         residual = area - mean[group] - rate[group] * apart
         chi2 = np.where(fits, total(weight * residual**2), np.nan)
-        freedom = np.where(fits, PRIOR_RESIDUALS + n - 2, np.nan)
-        scale = (PRIOR_RESIDUALS + chi2) / freedom
-        half = stdtrit(freedom, (1 + _CONFIDENCE) / 2) * np.sqrt(scale / spread)
+        freedom = np.where(fits, n - 2, 0)
+        scale = (model.worth + chi2) / (model.worth + freedom)
+        half = model.quantile(freedom) * np.sqrt(scale / spread)
     known = np.where(n > 0, 1.0, np.nan)
     with np.errstate(invalid="ignore"):
         return Rates(rate, rate - half, rate + half, n, first * known, last * known, chi2)

@@ -16,8 +16,6 @@ from rtsmap.tracks.retreat import Growth
 from rtsmap.tracks.tables import table
 from rtsmap.tracks.tracking import Tracked
 
-_ENDS = ("lost", "stabilised")
-
 
 def rows_of(tile: Tracked, models: Sequence[str], crs: CRS) -> dict[str, gpd.GeoDataFrame]:
     """The rows of all layers.
@@ -47,8 +45,8 @@ def _tracks(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
     centroids = tile.centroids[last]
     columns = {
         "track_id": tile.track_ids,
-        "status": _status(tile),
-        "trend": _trends(rates.low, rates.high),
+        "status": tile.status,
+        "trend": tile.trends,
         "first_seen": moments_of(outlines.days[series.first]),
         "last_seen": moments_of(outlines.days[last]),
         "n_seen": seen,
@@ -174,29 +172,6 @@ def _track_retreat(tile: Tracked) -> dict[str, Objects]:
         column[tracks] = values
         result[field] = column
     return result
-
-
-def _trends(low: Floats, high: Floats) -> list[str | None]:
-    """Growing only where the whole interval is above zero."""
-    return [
-        None if not np.isfinite(one) else "growing" if one > 0 else "shrinking" if other < 0 else "stable"
-        for one, other in zip(low, high, strict=True)
-    ]
-
-
-def _status(tile: Tracked) -> list[str]:
-    """What is known of each slump at the end of the series."""
-    lineage, outlines, last_epoch = tile.lineage, tile.outlines, tile.epochs[-1]
-    status = np.where(outlines.years[tile.series.last] == last_epoch, "active", "unknown").astype(object)
-    for absence in lineage.absences:
-        after = absence.tracks[outlines.years[tile.series.last[absence.tracks]] < absence.year]
-        seen = absence.seen[outlines.years[tile.series.last[absence.tracks]] < absence.year]
-        status[after[seen == NOT_OBSERVED]] = "not_observed"
-    for event in tile.events:
-        if event.kind in _ENDS:
-            status[event.track] = event.kind
-    status[lineage.merged_into >= 0] = "merged"
-    return [str(one) for one in status]
 
 
 def _missed(tile: Tracked) -> Ints:

@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import shapely
 from rtsmap import __version__
 from rtsmap.tracks.collect import Series
 from rtsmap.tracks.epochs import combine
+from rtsmap.tracks.errors import ErrorModel, joined, measured, perimeters
 from rtsmap.tracks.observation import Observation
 from rtsmap.tracks.options import TrackOptions
 from rtsmap.tracks.outlines import Ints, Outlines
@@ -24,6 +25,7 @@ from rtsmap.tracks.writing import writing
 
 #: Standard error of outlines where neither the user nor the layers say how large a pixel is: PlanetScope's.
 _BOUNDARY_ERROR_M = 3.0
+_SAMPLE = 20_000  # outlines, from which errors are measured
 _MARGIN = 2.0  # placement errors between outlines of two tiles: the plane stretches far from the pole
 _log = logging.getLogger(__name__)
 
@@ -38,8 +40,7 @@ class Summary:
         n_tracks: slumps.
         events: how many of each kind.
         trends: tracks by trend: growing, stable, shrinking, or None without a rate.
-        boundary_error_m: that was used.
-        residual_error_m: boundary error that the residuals of the rates speak for; NaN with fewer than three dates.
+        model: of the outlines' errors.
         undated: outlines that were left out, without a date.
         models: names of the models.
         known: epochs of which the observed area is known.
@@ -47,7 +48,7 @@ class Summary:
     """
 
     epochs: list[int]
-    boundary_error_m: float
+    model: ErrorModel
     undated: int
     models: list[str]
     known: frozenset[int]
@@ -55,7 +56,6 @@ class Summary:
     n_tracks: int = 0
     events: Counter[str] = field(default_factory=Counter)
     trends: Counter[str | None] = field(default_factory=Counter)
-    residual_error_m: float = float("nan")
     between_models: tuple[float, float] = (float("nan"), float("nan"))
 
 
@@ -85,19 +85,17 @@ def track_layers(
         Path(folder)
     ) as series:
         series.read(paths, options)
-        summary = Summary(series.epochs, _boundary_error(series, options), series.undated, series.model_names, series.known)
+        summary = Summary(series.epochs, error_model(series, options), series.undated, series.model_names, series.known)
         _warn(summary)
-        residuals, ratios = _Residuals(), _Ratios()
+        ratios = _Ratios()
         assert series.crs is not None
         with writing(output) as writer:
-            for tile in tracked_tiles(series, options, summary.boundary_error_m, progress):
+            for tile in tracked_tiles(series, options, summary.model, progress=progress):
                 rows = rows_of(tile, series.model_names, series.crs)
                 writer.add(rows)
                 summary.events.update(event.kind for event in tile.events)
-                summary.trends.update(None if one is None or one != one else str(one) for one in _trend_values(rows))
-                residuals.add(tile)
+                summary.trends.update(tile.trends)
                 ratios.add(tile)
-            summary.residual_error_m = residuals.boundary_error_m(summary.boundary_error_m)
             summary.between_models = ratios.medians()
             summary.n_tracks, summary.n_outlines = writer.counts["tracks"], writer.counts["outlines"]
             writer.finish(_provenance(paths, options, summary, command))
@@ -107,7 +105,9 @@ def track_layers(
 def tracked_tiles(
     series: Series,
     options: TrackOptions,
-    boundary_error_m: float,
+    model: ErrorModel,
+    *,
+    most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Tracked]:
     """Follow the slumps of each tile, one after the other; memory holds one tile.
@@ -115,7 +115,8 @@ def tracked_tiles(
     Args:
         series: that has been read.
         options: of the run.
-        boundary_error_m: standard error of outlines.
+        model: of the outlines' errors.
+        most: about so many outlines, of tiles all over the series; all without it.
         progress: told how many outlines of how many are done.
     """
     done, total = 0, len(series.days)
@@ -124,11 +125,11 @@ def tracked_tiles(
         from rtsmap.tracks.uphill import ElevationModel  # noqa: PLC0415  (needs rasterio, and only here)
 
         dem = ElevationModel(options.dem)
-    for tile in tiles(series.bounds, _MARGIN * options.placement_error_m):
+    for tile in _some(tiles(series.bounds, _MARGIN * options.placement_error_m), most):
         observation = _observation(series, tile)
         outlines = combine(_outlines(series, tile), observation, options.min_part)
         uphill = dem.around(tile.crs, shapely.total_bounds(outlines.shapes)) if dem else None
-        yield track_tile(outlines, tile.crs, series.epochs, observation, options, boundary_error_m, uphill)
+        yield track_tile(outlines, tile.crs, series.epochs, observation, options, model, uphill)
         done += len(tile.rows)
         if progress is not None:
             progress(done, total)
@@ -169,10 +170,32 @@ def _observation(series: Series, tile: Tile) -> Observation:
     return Observation({scene: shapely.union_all(all_of) for scene, all_of in areas.items()}, years, series.known)
 
 
-def _boundary_error(series: Series, options: TrackOptions) -> float:
+def error_model(series: Series, options: TrackOptions) -> ErrorModel:
+    """The errors that the user states, or those that the series shows: those of a pixel, scaled by the residuals."""
     if options.boundary_error_m is not None:
-        return options.boundary_error_m
-    return series.gsd_m if np.isfinite(series.gsd_m) else _BOUNDARY_ERROR_M
+        return ErrorModel(options.boundary_error_m, options.correlation_m)
+    pixel = series.gsd_m if np.isfinite(series.gsd_m) else _BOUNDARY_ERROR_M
+    stated = ErrorModel(pixel, options.correlation_m)
+    chi2, freedom, perimeter = [], [], []
+    for tile in tracked_tiles(series, replace(options, dem=None), stated, most=_SAMPLE):
+        chi2.append(tile.rates.chi2)
+        freedom.append(tile.rates.n - 2.0)
+        perimeter.append(perimeters(tile.outlines.shapes, tile.spells, tile.lineage.n_tracks))
+    return measured(stated, joined(chi2), joined(freedom), joined(perimeter))
+
+
+def _some(all_tiles: Iterator[Tile], most: int | None) -> Iterator[Tile]:
+    """Tiles at random, always the same ones, until they hold that many outlines."""
+    if most is None:
+        yield from all_tiles
+        return
+    known = list(all_tiles)
+    order = np.random.default_rng(0).permutation(len(known))
+    count = 0
+    for number in order.tolist():
+        if count < most:
+            yield known[number]
+            count += len(known[number].rows)
 
 
 def _warn(summary: Summary) -> None:
@@ -188,25 +211,6 @@ def _warn(summary: Summary) -> None:
         _log.warning(
             "the layers come of %d models: part of the growth may be the difference between them", len(summary.models)
         )
-
-
-class _Residuals:
-    """How well the areas follow straight lines, over all tracks."""
-
-    def __init__(self) -> None:
-        self._ratios: list[np.ndarray] = []
-
-    def add(self, tile: Tracked) -> None:
-        """Tracks of three dates and more."""
-        rates = tile.rates
-        use = rates.n >= 3
-        self._ratios.append(rates.chi2[use] / (rates.n[use] - 2))
-
-    def boundary_error_m(self, used_m: float) -> float:
-        """The error with which the mean of chi2 by degrees of freedom would be 1, without the worst tenth."""
-        ratios = np.sort(np.concatenate([np.zeros(0), *self._ratios]))
-        ratios = ratios[np.isfinite(ratios)]
-        return used_m * float(np.sqrt(np.mean(ratios[: int(np.ceil(0.9 * len(ratios)))]))) if len(ratios) else np.nan
 
 
 class _Ratios:
@@ -230,16 +234,12 @@ class _Ratios:
         return tuple(float(np.median(one)) if len(one) else float("nan") for one in (changed, same))  # type: ignore[return-value]
 
 
-def _trend_values(rows: Mapping[str, object]) -> list[object]:
-    tracks = rows["tracks"]
-    return list(tracks["trend"].astype(object).where(tracks["trend"].notna(), None))  # type: ignore[index]
-
-
 def _provenance(paths: Sequence[Path], options: TrackOptions, summary: Summary, command: str) -> dict[str, object]:
     return {
         "command": command,
         "layers": [str(path) for path in paths],
-        "options": asdict(options) | {"boundary_error_m": summary.boundary_error_m},
+        "options": asdict(options),
+        "errors": asdict(summary.model),
         "epochs": summary.epochs,
         "observed_epochs": sorted(summary.known),
         "models": summary.models,

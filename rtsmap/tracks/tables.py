@@ -122,7 +122,9 @@ LAYERS = (
 BY_NAME = {kind.name: kind for kind in LAYERS}
 
 
-def table(name: str, columns: Mapping[str, Sequence[object]], shapes: Objects, plane: CRS, crs: CRS) -> gpd.GeoDataFrame:
+def table(
+    name: str, columns: Mapping[str, Sequence[object]], shapes: Objects, plane: CRS, crs: CRS
+) -> gpd.GeoDataFrame:
     """Rows of a layer, typed even when there are none.
 
     Args:
@@ -135,7 +137,7 @@ def table(name: str, columns: Mapping[str, Sequence[object]], shapes: Objects, p
     kind = BY_NAME[name]
     placed = in_output(shapes, plane, crs)
     if kind.geometry == "MultiPolygon":
-        placed = np.array([_multi(shape) for shape in placed], dtype=np.object_)
+        placed = _multi(placed)
     typed = {field: pd.Series(columns[field], dtype=dtype) for field, dtype in kind.fields.items()}
     return gpd.GeoDataFrame(typed, geometry=gpd.GeoSeries(list(placed), crs=crs), crs=crs)
 
@@ -168,5 +170,10 @@ def _polygons(shape: object) -> list[shapely.Polygon]:
     return [part for part in parts if isinstance(part, shapely.Polygon) and not part.is_empty]
 
 
-def _multi(shape: object) -> shapely.MultiPolygon:
-    return shape if isinstance(shape, shapely.MultiPolygon) else shapely.MultiPolygon(_polygons(shape))
+def _multi(shapes: Objects) -> Objects:
+    """Polygons as multipolygons of one part; others as they are."""
+    single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
+    result = shapes.copy()
+    if single.any():
+        result[single] = shapely.multipolygons(shapes[single], indices=np.arange(single.sum()))
+    return result
