@@ -35,6 +35,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
+        """Of the intervals that hold the truth."""
         return self.held / max(self.count, 1)
 
 
@@ -93,7 +94,7 @@ def coverage_of_series(seen: Seen, tiles: Sequence[Tracked]) -> Coverage:
     def area(name: str) -> tuple[str, float]:
         if name.startswith("false"):
             return name, float("nan")
-        year, number = name.split(",")[0].split("/")
+        year, number = name.split(",", maxsplit=1)[0].split("/")
         return number, seen.area[int(year), int(number)]
 
     return _coverage(pair for tile in tiles for pair in _rates(tile, area))

@@ -21,14 +21,17 @@ class LinkScore:
 
     @property
     def precision(self) -> float:
+        """Share of the links found that are right."""
         return self.right / max(self.found, 1)
 
     @property
     def recall(self) -> float:
+        """Share of the known links that were found."""
         return self.right / max(self.known, 1)
 
     @property
     def f1(self) -> float:
+        """Harmonic mean of both."""
         return 2 * self.right / max(self.found + self.known, 1)
 
 

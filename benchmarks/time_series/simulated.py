@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import pyogrio
-import shapely
 from shapely import Polygon, affinity
 
 from benchmarks.time_series.scores import LinkScore, links_by_name, score, tracked
@@ -61,6 +61,11 @@ class Seen:
             found |= {before} if before in self.found else self._found_before(before)
         return found
 
+    def before(self, node: Node) -> set[Node]:
+        """All that a slump was in earlier years."""
+        sources = self.ancestors[node]
+        return sources.union(*(self.before(source) for source in sources))
+
     def heirs(self) -> dict[Node, set[Node]]:
         """What became of each slump a year later."""
         heirs: dict[Node, set[Node]] = {node: set() for node in self.ancestors}
@@ -68,11 +73,6 @@ class Seen:
             for source in sources:
                 heirs[source].add(node)
         return heirs
-
-
-def place(region: str, seed: int, slumps: int = 120) -> Series:
-    """A simulated place of 20 x 10 km through six years."""
-    return make_series(SceneOptions(region, seed, size_km=(20, 10), slumps=slumps, density=1.0), YEARS)
 
 
 def write_layers(series: Series, folder: Path, noise: Noise, seed: int) -> Seen:
@@ -154,6 +154,10 @@ def _truth(seen: Seen, heirs: dict[Node, set[Node]], name: str) -> str:
     node = _node(name)
     if not seen.ancestors[node]:
         return "new"
+    if not seen.before(node) & seen.observed:
+        return "outside all scenes before"
+    if not seen.before(node) & seen.found:
+        return "missed in all scenes before"
     if len(seen.ancestors[node]) > 1:
         return "merged"
     return "split" if len(heirs[next(iter(seen.ancestors[node]))]) > 1 else "goes on"
@@ -186,8 +190,14 @@ def _name(node: Node) -> str:
 
 
 def _node(name: str) -> Node:
-    year, number = name.split(",")[0].split("/")
+    year, number = name.split(",", maxsplit=1)[0].split("/")
     return int(year), int(number)
+
+
+@cache
+def place(region: str, seed: int, slumps: int = 120) -> Series:
+    """A simulated place of 20 x 10 km through six years."""
+    return make_series(SceneOptions(region, seed, size_km=(20, 10), slumps=slumps, density=1.0), YEARS)
 
 
 def run(region: str, seed: int, noise: Noise, folder: Path) -> tuple[Seen, list[Tracked]]:
@@ -208,7 +218,3 @@ def table_of(counts: Counter[tuple[str, str]]) -> Iterator[str]:
 def overlaps(tiles: Sequence[Tracked]) -> np.ndarray:
     """IoU of one-to-one links."""
     return np.concatenate([tile.lineage.links.iou[tile.lineage.links.is_main] for tile in tiles])
-
-
-def area_of(shapes: Sequence[Polygon]) -> np.ndarray:
-    return np.asarray(shapely.area(np.array(shapes, dtype=np.object_)))

@@ -1,5 +1,6 @@
 """`rtsmap track`."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,10 @@ _SHARE = click.FloatRange(0, 1)
 @click.option("--plots", type=options.input_path, metavar="FOLDER", help="Plot the largest tracks there.")
 @click.option("--most-plots", type=click.IntRange(1), default=20, show_default=True, help="How many tracks to plot.")
 @click.option(
-    "--animation", type=options.output_path, metavar="GIF|WEBP", help="Picture of a site through the years, of --scenes."
+    "--animation",
+    type=options.output_path,
+    metavar="GIF|WEBP",
+    help="Picture of a site through the years, of --scenes.",
 )
 @click.option("--site", type=Place(), help="Middle of the animation.  [default: the slump that grows fastest]")
 @click.option("--site-km", type=_METRES, default=1.0, show_default=True, metavar="KM", help="Its width.")
@@ -169,7 +173,7 @@ def _told(summary: "Summary") -> "Iterator[str]":
     yield "events: " + ", ".join(f"{count} {kind}" for kind, count in sorted(summary.events.items()))
     yield f"boundary error {model.boundary_error_m:.1f} m for a slump 80 m across, {how}"
     changed, same = summary.between_models
-    if changed == changed:  # NaN where no track has outlines of two models
+    if not math.isnan(changed):  # as where no track has outlines of two models
         yield f"median ratio of areas {changed:.2f} where the model changes, {same:.2f} where it does not"
 
 

@@ -25,7 +25,12 @@ def check_animation(path: Path) -> None:
 
 
 def write_animation(
-    tracks: Path, path: Path, scenes: Sequence[Path], *, site: tuple[float, float] | None = None, width_m: float = 1000.0
+    tracks: Path,
+    path: Path,
+    scenes: Sequence[Path],
+    *,
+    site: tuple[float, float] | None = None,
+    width_m: float = 1000.0,
 ) -> int:
     """Write a frame for each scene that shows a site, with the outlines of its epoch.
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 
 from rtsmap.errors import InputError
 from rtsmap.preview import natural_colours
@@ -29,14 +30,16 @@ class Chip:
     Attributes:
         acquired: date.
         pixels: of the site.
-        to_picture: from longitude and latitude `(n, 2)` to (column, row) of these pixels.
+        scene_crs: CRS of the scene.
+        window: of the site in the scene's grid.
+        transform: of that grid.
     """
 
     acquired: datetime
     pixels: Pixels
-    scene_crs: object
+    scene_crs: CRS
     window: Window
-    transform: object
+    transform: Affine
 
     def picture(self, side: int, outlines: gpd.GeoSeries | None = None, text: str = "") -> Image.Image:
         """Natural colours, `side` px, with outlines and one line of text."""
@@ -57,7 +60,7 @@ class Chip:
         placed = outlines.to_crs(self.scene_crs)
         parts = shapely.get_parts(placed.to_numpy())
         rings = shapely.get_rings(parts[shapely.get_dimensions(parts) == 2])
-        a, _, c, _, e, f = tuple(self.transform)[:6]  # type: ignore[arg-type]
+        a, _, c, _, e, f = tuple(self.transform)[:6]
         scale = np.array([side / self.window.width, side / self.window.height])
         found = []
         for ring in rings:

@@ -115,10 +115,16 @@ class Series:
             kept = batch.take(np.isfinite(batch.days))
             west, south, east, north = shapely.bounds(kept.shapes).T
             longest = np.maximum(east - west, north - south) / _DENSE
-            self._add("observed", self._observed, number, Batch(
-                np.asarray(shapely.segmentize(kept.shapes, np.maximum(longest, 1.0)), dtype=np.object_),
-                kept.days, kept.columns,
-            ))
+            self._add(
+                "observed",
+                self._observed,
+                number,
+                Batch(
+                    np.asarray(shapely.segmentize(kept.shapes, np.maximum(longest, 1.0)), dtype=np.object_),
+                    kept.days,
+                    kept.columns,
+                ),
+            )
 
     def _add(self, table: str, columns: Columns, number: int, batch: Batch) -> None:
         if not len(batch.shapes):
@@ -204,7 +210,9 @@ def _numbers(batch: Batch, role: str) -> Floats:
     if role not in batch.columns:
         return np.full(len(batch.shapes), np.nan)
     values = batch.columns[role]
-    return np.asarray([float("nan") if missing else _number(value) for value, missing in zip(values, values.isna(), strict=True)])
+    return np.asarray(
+        [float("nan") if missing else _number(value) for value, missing in zip(values, values.isna(), strict=True)]
+    )
 
 
 def _number(value: object) -> float:

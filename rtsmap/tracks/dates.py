@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Moments = NDArray[np.datetime64]
 
 _START = date(1970, 1, 1)
 _YEARS = (1900, 2100)  # other numbers of four digits are no years of images
@@ -16,7 +18,7 @@ _YEARS = (1900, 2100)  # other numbers of four digits are no years of images
 _MIDDLE = (8, 1)
 
 
-def days_of(values: "pd.Series[object]") -> Floats:
+def days_of(values: "pd.Series[Any]") -> Floats:
     """Days since 1970-01-01 (UTC), NaN where a value is no date.
 
     Args:
@@ -39,7 +41,7 @@ def years_of(days: Floats) -> NDArray[np.int32]:
     return days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int32) + 1970
 
 
-def moments_of(days: Floats) -> NDArray[np.datetime64]:
+def moments_of(days: Floats) -> Moments:
     """Moments to the millisecond; NaT where there is no day."""
     known = np.isfinite(days)
     milliseconds = np.where(known, np.round(np.where(known, days, 0) * 86_400_000), 0).astype(np.int64)

@@ -31,9 +31,10 @@ def combine(outlines: Outlines, observation: Observation, min_part: float) -> Ou
     """
     years = np.unique(outlines.years)
     return Outlines.joined(
-        [outlines.take(outlines.years < 0), *(
-            _year(outlines.take(outlines.years == year), observation, min_part) for year in years
-        )]
+        [
+            outlines.take(outlines.years < 0),
+            *(_year(outlines.take(outlines.years == year), observation, min_part) for year in years),
+        ]
     )
 
 
@@ -44,8 +45,8 @@ def _year(outlines: Outlines, observation: Observation, min_part: float) -> Outl
     order = np.flatnonzero(~alone)
     order = order[np.argsort(group[order], kind="stable")]
     if len(order):
-        for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-            parts.append(_combined(outlines.take(rows), observation))
+        several = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+        parts += [_combined(outlines.take(rows), observation) for rows in several]
     return Outlines.joined(parts)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -52,13 +52,15 @@ def _plot(known: TrackFile, track_id: str, path: Path, scenes: Sequence[Path]) -
     row, outlines = _row(known, track_id), known.of(track_id)
     pictures = _chips(row, outlines, scenes) if scenes else []
     with drawing(path, (max(6.0, 1.8 * len(pictures)), 6.0 if pictures else 4.0)) as figure:
-        grid = figure.add_gridspec(2 if pictures else 1, max(len(pictures), 1), height_ratios=[2, 3] if pictures else None)
+        grid = figure.add_gridspec(
+            2 if pictures else 1, max(len(pictures), 1), height_ratios=[2, 3] if pictures else None
+        )
         for number, picture in enumerate(pictures):
             image = figure.add_subplot(grid[0, number])
             image.imshow(np.asarray(picture))
             image.set_axis_off()
         axes = figure.add_subplot(grid[-1, :])
-        _curve(axes, row, outlines)
+        _curve(axes, row, outlines, ticks=8)
         axes.set_ylabel("area, m²")
         axes.legend(loc="best", fontsize=8)
         axes.set_title(_title(row), fontsize=9)
@@ -76,39 +78,49 @@ def _sheet(known: TrackFile, chosen: Sequence[str], path: Path) -> None:
             one.set_title(f"{row['rate_m2_per_year']:.0f} m²/a  ({row['centroid_lon']:.3f}, {row['centroid_lat']:.3f})")
             one.title.set_fontsize(7)
             one.tick_params(labelsize=6)
-            one.xaxis.set_major_locator(_years(outlines=known.of(track_id)))
 
 
-def _curve(axes: "Axes", row: "pd.Series[Any]", outlines: "gpd.GeoDataFrame") -> None:
+def _curve(axes: "Axes", row: "pd.Series[Any]", outlines: "gpd.GeoDataFrame", ticks: int = 3) -> None:
     """Areas with their 95 % intervals, and the line of the rate where it was fitted."""
-    from matplotlib.dates import DateFormatter, date2num  # noqa: PLC0415  (comes with the extra [train])
+    from matplotlib import dates  # noqa: PLC0415  (comes with the extra [train])
 
-    when = date2num(outlines["acquired"].dt.tz_localize(None).to_numpy())
+    calendar: Any = dates  # its functions have no types
+
+    when = calendar.date2num(outlines["acquired"].dt.tz_localize(None).to_numpy())
     areas, errors = outlines["area_m2"].to_numpy(), outlines["area_error_m2"].to_numpy()
-    axes.errorbar(when, areas, yerr=_95 * errors, fmt="o", color="black", ecolor="#999999", capsize=2, markersize=4,
-                  label="outline, 95 % interval")
+    inside = ((outlines["acquired"] >= row["rate_from"]) & (outlines["acquired"] <= row["rate_to"])).to_numpy()
+    for chosen, fill, told in (
+        (inside, "black", "in the rate"),
+        (~inside, "white", "before or after a merge or split"),
+    ):
+        if chosen.any():
+            axes.errorbar(
+                when[chosen],
+                areas[chosen],
+                yerr=_95 * errors[chosen],
+                fmt="o",
+                color="black",
+                markerfacecolor=fill,
+                ecolor="#999999",
+                capsize=2,
+                markersize=4,
+                label=f"outline, {told}",
+            )
     colour = _COLOURS.get(str(row["trend"]), "#787878")
-    inside = (outlines["acquired"] >= row["rate_from"]) & (outlines["acquired"] <= row["rate_to"])
     if inside.sum() > 1:
-        years = (when - when[inside.to_numpy()].mean()) / 365.25
-        weight = 1 / errors[inside.to_numpy()] ** 2
-        middle = np.average(years[inside.to_numpy()], weights=weight)
-        mean = np.average(areas[inside.to_numpy()], weights=weight)
-        span = when[inside.to_numpy()][[0, -1]]
-        at = years[inside.to_numpy()][[0, -1]] - middle
+        years = (when - when[inside].mean()) / 365.25
+        weight = 1 / errors[inside] ** 2
+        middle = np.average(years[inside], weights=weight)
+        mean = np.average(areas[inside], weights=weight)
+        span = when[inside][[0, -1]]
+        at = years[inside][[0, -1]] - middle
         axes.plot(span, mean + at * row["rate_m2_per_year"], color=colour, label=str(row["trend"]))
         low, high = (mean + at * row[f"rate_{end}_m2_per_year"] for end in ("low", "high"))
         axes.fill_between(span, np.minimum(low, high), np.maximum(low, high), color=colour, alpha=0.15, linewidth=0)
-    axes.xaxis.set_major_formatter(DateFormatter("%Y"))
+    axes.xaxis.set_major_formatter(calendar.DateFormatter("%Y"))
+    axes.xaxis.set_major_locator(calendar.YearLocator(max(1, int(np.ptp(outlines["epoch"].to_numpy())) // ticks)))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-
-
-def _years(outlines: "gpd.GeoDataFrame") -> Any:
-    from matplotlib.dates import YearLocator  # noqa: PLC0415
-
-    span = int(outlines["epoch"].max() - outlines["epoch"].min())
-    return YearLocator(max(1, -(-span // 3)))
 
 
 def _chips(row: "pd.Series[Any]", outlines: "gpd.GeoDataFrame", scenes: Sequence[Path]) -> list[Any]:
@@ -125,11 +137,14 @@ def _row(known: TrackFile, track_id: str) -> "pd.Series[Any]":
     row = known.tracks[known.tracks["track_id"] == track_id].iloc[0].copy()
     for field in ("rate_from", "rate_to"):
         row[field] = pd.to_datetime(row[field], utc=True)
-    return row
+    return cast("pd.Series[Any]", row)
 
 
 def _title(row: "pd.Series[Any]") -> str:
-    rate = f"{row['rate_m2_per_year']:.0f} m²/a ({row['rate_low_m2_per_year']:.0f} to {row['rate_high_m2_per_year']:.0f})"
+    place = f"{row['track_id']}\n{row['centroid_lon']:.4f}, {row['centroid_lat']:.4f}"
+    rate = (
+        f"{row['rate_m2_per_year']:.0f} m²/a ({row['rate_low_m2_per_year']:.0f} to {row['rate_high_m2_per_year']:.0f})"
+    )
     retreat = row["retreat_m_per_year"]
-    told = f", headwall {retreat:.1f} m/a towards {row['retreat_azimuth_deg']:.0f}°" if pd.notna(retreat) else ""
-    return f"{row['track_id']}\n{row['centroid_lon']:.4f}, {row['centroid_lat']:.4f}: {rate}{told}"
+    told = f"\nheadwall {retreat:.1f} m/a towards {row['retreat_azimuth_deg']:.0f}°" if pd.notna(retreat) else ""
+    return f"{place}: {rate}{told}"

@@ -33,9 +33,7 @@ class Rates:
     chi2: Floats
 
 
-def fit_rates(
-    track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: Floats, model: ErrorModel
-) -> Rates:
+def fit_rates(track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: Floats, model: ErrorModel) -> Rates:
     """Weighted least squares of area against date, track by track.
 
     The standard error of the rate is that of the stated errors times the square root of a scale, (v + chi2) /
@@ -55,7 +53,7 @@ def fit_rates(
     area, weight = areas[used], 1 / errors[used] ** 2
 
     def total(values: Floats) -> Floats:
-        return np.bincount(group, values, minlength=n_tracks)
+        return np.bincount(group, values, minlength=n_tracks).astype(np.float64)
 
     n = np.bincount(group, minlength=n_tracks)
     weights = np.maximum(total(weight), 1e-300)

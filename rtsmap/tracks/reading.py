@@ -204,8 +204,9 @@ def _frames(layer: Layer, columns: list[str]) -> Iterator[pd.DataFrame]:
         for batch in pq.ParquetFile(layer.path).iter_batches(_BATCH, columns=[*columns, layer.geometry]):
             yield batch.to_pandas()
         return
-    with pyogrio.open_arrow(
-        layer.path, layer=layer.name, columns=columns, batch_size=_BATCH, use_pyarrow=True
-    ) as (_, reader):
+    with pyogrio.open_arrow(layer.path, layer=layer.name, columns=columns, batch_size=_BATCH, use_pyarrow=True) as (
+        _,
+        reader,
+    ):
         for batch in reader:
             yield batch.to_pandas()

@@ -1,6 +1,7 @@
 """From what is known of a tile to the rows of the output's layers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -43,7 +44,7 @@ def _tracks(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
     is_known = len(tile.observation.known) == len(tile.epochs)
     observed = _nullable(seen + counts[OBSERVED]) if is_known else [None] * n
     centroids = tile.centroids[last]
-    columns = {
+    columns: dict[str, Any] = {
         "track_id": tile.track_ids,
         "status": tile.status,
         "trend": tile.trends,
@@ -81,7 +82,7 @@ def _outlines(tile: Tracked, models: Sequence[str], crs: CRS) -> gpd.GeoDataFram
     start, end = tile.epoch_spans(outlines.years)
     kinds, merged, split, new, stable = _by_outline(tile)
     known = outlines.n_views > 0
-    columns = {
+    columns: dict[str, Any] = {
         "outline_id": ids,
         "track_id": [tile.track_ids[track] for track in tile.lineage.track.tolist()],
         "epoch": outlines.years,
@@ -112,7 +113,7 @@ def _events(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
     years = np.array([event.year for event in events], dtype=np.int64)
     start, end = tile.epoch_spans(years)
     shapes = tile.outlines.shapes[np.array([event.outline for event in events], dtype=np.int64)]
-    columns = {
+    columns: dict[str, Any] = {
         "track_id": [tile.track_ids[event.track] for event in events],
         "epoch": years,
         "valid_from": start,
@@ -132,7 +133,7 @@ def _growth(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
     earlier, later = earlier[rows], later[rows]
     years = (outlines.days[later] - outlines.days[earlier]) / DAYS_PER_YEAR
     gained = growth.gained_m2[rows]
-    columns = {
+    columns: dict[str, Any] = {
         "track_id": [tile.track_ids[track] for track in tile.lineage.track[later].tolist()],
         "epoch_from": outlines.years[earlier],
         "epoch_to": outlines.years[later],
@@ -147,9 +148,7 @@ def _growth(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
     return table("growth", columns, growth.shapes[rows], tile.plane, crs)
 
 
-def _retreat_fields(
-    tile: Tracked, growth: Growth, rows: Ints, outlines: Ints, years: Floats
-) -> dict[str, Sequence[object] | Floats]:
+def _retreat_fields(tile: Tracked, growth: Growth, rows: Ints, outlines: Ints, years: Floats) -> dict[str, Any]:
     told = ["dem" if by_dem else "growth" for by_dem in growth.by_dem[rows]]
     median = growth.median_m[rows]
     return {
@@ -225,5 +224,3 @@ def _ids(tile: Tracked, tracks: Ints) -> list[str | None]:
 
 def _nullable(counts: Ints) -> list[object]:
     return list(counts.tolist())
-
-

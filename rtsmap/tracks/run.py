@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rtsmap.tracks.epochs import combine
 from rtsmap.tracks.errors import ErrorModel, joined, measured, perimeters
 from rtsmap.tracks.observation import Observation
 from rtsmap.tracks.options import TrackOptions
-from rtsmap.tracks.outlines import Ints, Outlines
+from rtsmap.tracks.outlines import Floats, Ints, Outlines
 from rtsmap.tracks.reading import PLANE, reproject
 from rtsmap.tracks.rows import rows_of
 from rtsmap.tracks.tiles import Tile, tiles
@@ -81,9 +81,10 @@ def track_layers(
         OutputError: the file cannot be written.
     """
     options = options or TrackOptions()
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder, Series(
-        Path(folder)
-    ) as series:
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
+        Series(Path(folder)) as series,
+    ):
         series.read(paths, options)
         summary = Summary(series.epochs, error_model(series, options), series.undated, series.model_names, series.known)
         _warn(summary)
@@ -156,7 +157,8 @@ def _outlines(series: Series, tile: Tile) -> Outlines:
 def _observation(series: Series, tile: Tile) -> Observation:
     """What was observed in the bounds of a tile."""
     box = series.bounds[tile.rows]
-    west, south, east, north = *box[:, :2].min(axis=0), *box[:, 2:].max(axis=0)
+    west, south = box[:, :2].min(axis=0).tolist()
+    east, north = box[:, 2:].max(axis=0).tolist()
     others = series.observed_bounds
     near = (others[:, 0] <= east) & (others[:, 2] >= west) & (others[:, 1] <= north) & (others[:, 3] >= south)
     rows: Ints = np.flatnonzero(near)
@@ -176,10 +178,12 @@ def error_model(series: Series, options: TrackOptions) -> ErrorModel:
         return ErrorModel(options.boundary_error_m, options.correlation_m)
     pixel = series.gsd_m if np.isfinite(series.gsd_m) else _BOUNDARY_ERROR_M
     stated = ErrorModel(pixel, options.correlation_m)
-    chi2, freedom, perimeter = [], [], []
+    chi2: list[Floats] = []
+    freedom: list[Floats] = []
+    perimeter: list[Floats] = []
     for tile in tracked_tiles(series, replace(options, dem=None), stated, most=_SAMPLE):
         chi2.append(tile.rates.chi2)
-        freedom.append(tile.rates.n - 2.0)
+        freedom.append(tile.rates.n.astype(np.float64) - 2)
         perimeter.append(perimeters(tile.outlines.shapes, tile.spells, tile.lineage.n_tracks))
     return measured(stated, joined(chi2), joined(freedom), joined(perimeter))
 

@@ -1,13 +1,15 @@
 """The layers of the output: which fields, of which types. docs/tracks.md explains each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
 
 from rtsmap.tracks.outlines import Objects
 from rtsmap.tracks.reading import reproject
@@ -122,9 +124,7 @@ LAYERS = (
 BY_NAME = {kind.name: kind for kind in LAYERS}
 
 
-def table(
-    name: str, columns: Mapping[str, Sequence[object]], shapes: Objects, plane: CRS, crs: CRS
-) -> gpd.GeoDataFrame:
+def table(name: str, columns: Mapping[str, Any], shapes: Objects, plane: CRS, crs: CRS) -> gpd.GeoDataFrame:
     """Rows of a layer, typed even when there are none.
 
     Args:
@@ -153,7 +153,7 @@ def in_output(shapes: Objects, plane: CRS, crs: CRS) -> Objects:
     return placed
 
 
-def _cut(shape: object) -> object:
+def _cut(shape: BaseGeometry) -> BaseGeometry:
     """A polygon across the antimeridian as its parts on both sides."""
     unrolled = shapely.make_valid(
         shapely.transform(shape, lambda points: np.column_stack([points[:, 0] % 360, points[:, 1]]))
@@ -165,7 +165,7 @@ def _cut(shape: object) -> object:
     return shapely.MultiPolygon([*_polygons(east), *_polygons(west)])
 
 
-def _polygons(shape: object) -> list[shapely.Polygon]:
+def _polygons(shape: BaseGeometry) -> list[shapely.Polygon]:
     parts = shapely.get_parts(shapely.get_parts([shape]))
     return [part for part in parts if isinstance(part, shapely.Polygon) and not part.is_empty]
 

@@ -9,13 +9,13 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from rtsmap.tracks.dates import calendar_days, day_text, moments_of
+from rtsmap.tracks.dates import Moments, calendar_days, day_text, moments_of
 from rtsmap.tracks.errors import ErrorModel
 from rtsmap.tracks.events import Event, Series, events_of, jumps_of, series_of
 from rtsmap.tracks.lineage import NOT_OBSERVED, OBSERVED, UNKNOWN, Lineage, follow
 from rtsmap.tracks.observation import Observation
 from rtsmap.tracks.options import TrackOptions
-from rtsmap.tracks.outlines import Bools, Floats, Ints, Objects, Outlines, areas_of
+from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines, areas_of
 from rtsmap.tracks.rates import DAYS_PER_YEAR, Rates, fit_rates, longest_spells
 from rtsmap.tracks.reading import reproject
 from rtsmap.tracks.retreat import Growth, Uphill, measure
@@ -200,7 +200,7 @@ class Tracked:
                 looked[later[seen]] = OBSERVED
         return looked
 
-    def epoch_spans(self, years: Ints) -> tuple[Objects, Objects]:
+    def epoch_spans(self, years: Ints) -> tuple[Moments, Moments]:
         """From the first day of each epoch to that of the next one of the series, or for a year."""
         following = dict(zip(self.epochs, [*self.epochs[1:], self.epochs[-1] + 1], strict=True))
         ends = [following[year] for year in years.tolist()]
@@ -219,5 +219,3 @@ def track_tile(
     """Follow the slumps of a tile; arguments as of `Tracked`."""
     lineage = follow(outlines, epochs, observation, options)
     return Tracked(outlines, lineage, plane, epochs, observation, options, model, uphill)
-
-

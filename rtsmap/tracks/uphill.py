@@ -80,17 +80,20 @@ class ElevationModel:
         width, height = (max(3, int(np.ceil(side / _CELL_M))) for side in (east - west, north - south))
         window = from_bounds(west, north - height * _CELL_M, west + width * _CELL_M, north, _transform(west, north))
         try:
-            with open_raster(self._path) as dataset, WarpedVRT(
-                dataset,
-                crs=rasterio.CRS.from_wkt(plane.to_wkt()),
-                transform=_transform(west, north),
-                width=width,
-                height=height,
-                resampling=Resampling.average,
-                src_nodata=NODATA if dataset.nodata is None else dataset.nodata,
-                nodata=NODATA,
-                dtype="float32",
-            ) as warped:
+            with (
+                open_raster(self._path) as dataset,
+                WarpedVRT(
+                    dataset,
+                    crs=rasterio.CRS.from_wkt(plane.to_wkt()),
+                    transform=_transform(west, north),
+                    width=width,
+                    height=height,
+                    resampling=Resampling.average,
+                    src_nodata=NODATA if dataset.nodata is None else dataset.nodata,
+                    nodata=NODATA,
+                    dtype="float32",
+                ) as warped,
+            ):
                 heights = warped.read(1, window=window).astype(np.float64)
         except RasterioError as error:
             raise SceneError(f"{self._path}: cannot be read, it is truncated or damaged; fetch it again") from error
