@@ -216,3 +216,37 @@ def test_the_headwall_is_where_the_elevation_model_rises(pictured, tmp_path):
     assert row.retreat_by == "dem"
     assert row.retreat_azimuth_deg == pytest.approx(90, abs=3)
     assert row.retreat_median_m == pytest.approx(40, rel=0.03)
+
+
+def write_ground(path, ground, corner, moved):
+    """A scene of a random ground, whose georeference is off by so many metres."""
+    import rasterio
+    from affine import Affine
+
+    profile = {"driver": "GTiff", "count": 4, "dtype": "uint16", "height": 300, "width": 300, "crs": CRS}
+    grid = Affine(3, 0, X - 450 + moved[0], 0, -3, Y + 450 + moved[1])
+    with rasterio.open(path, "w", transform=grid, **profile) as file:
+        file.write(np.repeat(ground[None, corner : corner + 300, corner : corner + 300], 4, axis=0))
+        file.descriptions = ("blue", "green", "red", "nir")
+    return path
+
+
+def test_epochs_are_shifted_as_their_images_lie_beside_each_other(rtsmap, tmp_path):
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(np.random.default_rng(4).normal(size=(320, 320)), 2.0)
+    ground = (2000 + 500 * smooth / smooth.std()).clip(1, 9000).astype("uint16")
+    write_ground(tmp_path / "site_20190720.tif", ground, 10, (0, 0))
+    write_ground(tmp_path / "site_20200720.tif", ground, 10, (13.5, -9))  # the same ground, placed wrongly
+    maps = [
+        write_map(tmp_path / "2019.gpkg", "2019-07-20", [square(0, 0, 60)]),
+        write_map(tmp_path / "2020.gpkg", "2020-07-20", [square(13.5, -9, 60)]),
+    ]
+    scenes = [word for year in (2019, 2020) for word in ("--scenes", tmp_path / f"site_{year}0720.tif")]
+    code, out, err = rtsmap("track", *maps, "-o", tmp_path / "tracks.gpkg", *scenes, "--align")
+    assert code == 0, err
+    assert "13.5 m east, -9.0 m north of the first scene" in out
+    first, second = read(tmp_path / "tracks.gpkg", "outlines").sort_values("epoch").geometry
+    assert first.symmetric_difference(second).area < 0.02 * first.area
+    code, _, err = rtsmap("track", *maps, "-o", tmp_path / "t.gpkg", *scenes[:2], "--align")
+    assert (code, "--align needs two or more --scenes" in err) == (2, True)

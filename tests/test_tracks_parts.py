@@ -164,3 +164,19 @@ def test_outlines_that_may_be_linked_are_in_one_tile():
     for number, rows in enumerate(parts):
         tile_of[rows] = number
     assert (tile_of[near[0]] == tile_of[near[1]]).all()
+
+
+@pytest.mark.parametrize("moved", [(0.0, 0.0), (3.0, -5.0), (1.3, 0.6), (-0.5, 6.25)])
+def test_displacement_is_found_to_a_tenth_of_a_pixel(moved):
+    from scipy import ndimage
+
+    from rtsmap.tracks.alignment import displacement
+
+    rng = np.random.default_rng(3)
+    ground = ndimage.gaussian_filter(rng.normal(size=(200, 200)), 2.0)
+    other = ndimage.shift(ground, moved, order=3, mode="wrap")
+    noise = rng.normal(0, 0.2 * ground.std(), (2, 128, 128))
+    rows, columns, clearness = displacement(ground[36:164, 36:164] + noise[0], other[36:164, 36:164] + noise[1])
+    assert (rows, columns) == pytest.approx(moved, abs=0.1)
+    assert clearness > 10
+    assert displacement(noise[0], noise[1])[2] < 10

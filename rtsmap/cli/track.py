@@ -70,6 +70,7 @@ _SHARE = click.FloatRange(0, 1)
 @click.option(
     "--scenes", type=options.input_path, multiple=True, metavar="FILE", help="Scene for pictures; may be repeated."
 )
+@click.option("--align", is_flag=True, help="Shift each epoch onto the first one, as its --scenes lie beside it.")
 @click.option("--plots", type=options.input_path, metavar="FOLDER", help="Plot the largest tracks there.")
 @click.option("--most-plots", type=click.IntRange(1), default=20, show_default=True, help="How many tracks to plot.")
 @click.option(
@@ -97,6 +98,7 @@ def track(
     monotone: bool,
     dem: str | None,
     scenes: tuple[Path, ...],
+    align: bool,
     plots: Path | None,
     most_plots: int,
     animation: Path | None,
@@ -130,6 +132,8 @@ def track(
         raise click.UsageError(f"{output}: end the name in .gpkg; tracks are written as a GeoPackage.")
     if animation and not scenes:
         raise click.UsageError("--animation needs --scenes, which it is made of.")
+    if align and len(scenes) < 2:
+        raise click.UsageError("--align needs two or more --scenes, by which it shifts.")
     for path in (output, animation):
         if path is not None:
             check_writable(path, overwrite=overwrite)
@@ -147,6 +151,7 @@ def track(
         min_part=min_part,
         bridge=bridge,
         monotone=monotone,
+        align=scenes if align else (),
         dem=dem,
     )
     with tqdm(unit="outline", disable=None) as bar:
@@ -172,6 +177,9 @@ def _told(summary: "Summary") -> "Iterator[str]":
     yield ", ".join(f"{summary.trends[trend]} {trend or 'without a rate'}" for trend in _TRENDS)
     yield "events: " + ", ".join(f"{count} {kind}" for kind, count in sorted(summary.events.items()))
     yield f"boundary error {model.boundary_error_m:.1f} m for a slump 80 m across, {how}"
+    for shift in summary.shifts:
+        moved = f"{shift.east_m:.1f} m east, {shift.north_m:.1f} m north of the first scene"
+        yield f"{shift.scene}: {moved} (+- {shift.spread_m:.1f} m, {shift.windows} windows); moved back"
     changed, same = summary.between_models
     if not math.isnan(changed):  # as where no track has outlines of two models
         yield f"median ratio of areas {changed:.2f} where the model changes, {same:.2f} where it does not"

@@ -4,10 +4,10 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import shapely
@@ -17,7 +17,10 @@ from rtsmap.errors import InputError
 from rtsmap.tracks.dates import years_of
 from rtsmap.tracks.options import TrackOptions
 from rtsmap.tracks.outlines import Floats, Ints, Objects
-from rtsmap.tracks.reading import Batch, Layer, observed_layer, open_layer
+from rtsmap.tracks.reading import Batch, Layer, moved_by, observed_layer, open_layer
+
+if TYPE_CHECKING:
+    from rtsmap.tracks.alignment import Shift
 
 _DENSE = 64  # pieces in which the side of a footprint is reprojected, so that it bends
 _ROWS = 500  # of one question to the store
@@ -52,6 +55,7 @@ class Series:
         gsd_m: the largest of the layers, NaN where none says.
         model_names: of the models, in the order of their numbers.
         known: epochs of which the observed area is known.
+        shifts: of the scenes beside the first one; outlines and observed areas are moved back by them.
         undated: outlines that were left out because they have no date.
     """
 
@@ -68,6 +72,7 @@ class Series:
         self._without_observed: set[int] = set()
         self.crs: CRS | None = None
         self.gsd_m, self.undated = float("nan"), 0
+        self.shifts: list[Shift] = []
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +88,10 @@ class Series:
         Raises:
             InputError: a file cannot be read or has no dates, or all outlines are of one epoch.
         """
+        if options.align:
+            from rtsmap.tracks.alignment import scene_shifts  # noqa: PLC0415  (reads scenes, and only here)
+
+            self.shifts = scene_shifts(options.align)
         for number, path in enumerate(paths):
             layer = open_layer(path, options.layer, options.date_field)
             self.crs = self.crs or layer.crs
@@ -129,6 +138,7 @@ class Series:
     def _add(self, table: str, columns: Columns, number: int, batch: Batch) -> None:
         if not len(batch.shapes):
             return
+        batch = replace(batch, shapes=self._moved_back(batch))
         start = sum(len(days) for days in columns.days)
         names = _texts(batch, "name") or [f"{number + 1}/{start + row}" for row in range(len(batch.shapes))]
         scenes = _texts(batch, "scene") or [f"{day:.0f}" for day in batch.days]
@@ -142,6 +152,19 @@ class Series:
             self.gsd_m = float(np.nanmax([self.gsd_m, np.nanmax(_numbers(batch, "gsd"), initial=-np.inf)]))
         rows = zip(range(start, start + len(names)), names, shapely.to_wkb(batch.shapes), strict=True)
         self._file.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
+
+    def _moved_back(self, batch: Batch) -> Objects:
+        """Shapes as they would lie in the first epoch's image; of several scenes the last counts."""
+        if not self.shifts:
+            return batch.shapes
+        years, moved = years_of(batch.days), batch.shapes.copy()
+        points = shapely.get_coordinates(shapely.centroid(batch.shapes))
+        for shift in self.shifts:
+            west, south, east, north = shift.bounds
+            inside = (points >= (west, south)).all(axis=1) & (points <= (east, north)).all(axis=1)
+            rows = inside & (years == shift.year)
+            moved[rows] = moved_by(batch.shapes[rows], -shift.in_plane[0], -shift.in_plane[1])
+        return moved
 
     def _numbered(self, keys: Iterable[tuple[int, str]]) -> Ints:
         numbers = self._scene_numbers

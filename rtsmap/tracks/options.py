@@ -21,6 +21,7 @@ class TrackOptions:
         min_part: the same without buffer, from which on a further outline is a part of a merge or split.
         bridge: epochs in which a slump may be missed, though observed, and still be the same one.
         monotone: also give areas that never shrink, by isotonic regression.
+        align: scenes by which the epochs are shifted onto the first one.
         dem: elevation model for the headwall's direction.
     """
 
@@ -35,4 +36,5 @@ class TrackOptions:
     min_part: float = 0.5
     bridge: int = 2
     monotone: bool = False
+    align: tuple[Path, ...] = ()
     dem: str | None = None

@@ -163,6 +163,15 @@ def reproject(shapes: Objects, source: CRS, target: CRS) -> Objects:
     return np.asarray(shapely.transform(shapes, move), dtype=np.object_)
 
 
+def moved_by(shapes: Objects, x: float, y: float) -> Objects:
+    """The shapes elsewhere in their plane, by so many metres."""
+
+    def move(points: Floats) -> Floats:
+        return points + np.array([x, y])
+
+    return np.asarray(shapely.transform(shapes, move), dtype=np.object_)
+
+
 def _look(path: Path, name: str | None, wanted: str) -> tuple[str | None, Any, str, list[str]]:
     """Layer, CRS, geometry column and fields."""
     if path.suffix.lower() == ".parquet":

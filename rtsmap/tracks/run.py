@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -22,6 +23,9 @@ from rtsmap.tracks.rows import rows_of
 from rtsmap.tracks.tiles import Tile, tiles
 from rtsmap.tracks.tracking import Tracked, track_tile
 from rtsmap.tracks.writing import writing
+
+if TYPE_CHECKING:
+    from rtsmap.tracks.alignment import Shift
 
 #: Standard error of outlines where neither the user nor the layers say how large a pixel is: PlanetScope's.
 _BOUNDARY_ERROR_M = 3.0
@@ -44,6 +48,7 @@ class Summary:
         undated: outlines that were left out, without a date.
         models: names of the models.
         known: epochs of which the observed area is known.
+        shifts: of the scenes beside the first one.
         between_models: median ratio of areas where the model changed and where it did not; NaN where there are none.
     """
 
@@ -52,6 +57,7 @@ class Summary:
     undated: int
     models: list[str]
     known: frozenset[int]
+    shifts: "list[Shift]" = field(default_factory=list)
     n_outlines: int = 0
     n_tracks: int = 0
     events: Counter[str] = field(default_factory=Counter)
@@ -87,6 +93,7 @@ def track_layers(
     ):
         series.read(paths, options)
         summary = Summary(series.epochs, error_model(series, options), series.undated, series.model_names, series.known)
+        summary.shifts = series.shifts
         _warn(summary)
         ratios = _Ratios()
         assert series.crs is not None
@@ -247,5 +254,6 @@ def _provenance(paths: Sequence[Path], options: TrackOptions, summary: Summary, 
         "epochs": summary.epochs,
         "observed_epochs": sorted(summary.known),
         "models": summary.models,
+        "shifts": [asdict(shift) for shift in summary.shifts],
         "rtsmap_version": __version__,
     }
