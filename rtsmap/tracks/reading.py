@@ -167,7 +167,8 @@ def moved_by(shapes: Objects, x: float, y: float) -> Objects:
     """The shapes elsewhere in their plane, by so many metres."""
 
     def move(points: Floats) -> Floats:
-        return points + np.array([x, y])
+        moved: Floats = points + np.array([x, y])
+        return moved
 
     return np.asarray(shapely.transform(shapes, move), dtype=np.object_)
 
