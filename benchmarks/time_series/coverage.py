@@ -11,9 +11,9 @@ from shapely import Polygon, affinity
 
 from benchmarks.time_series.scores import tracked
 from benchmarks.time_series.simulated import YEARS, Seen, write_layer
-from rtsmap.simulate.growth import resized
-from rtsmap.simulate.labelling import drawn
-from rtsmap.simulate.library import load_library
+from rtsmap.simulate.product.labelling import drawn
+from rtsmap.simulate.series.growth import resized
+from rtsmap.simulate.slumps.library import load_library
 from rtsmap.tracks.options import TrackOptions
 from rtsmap.tracks.rates import DAYS_PER_YEAR
 from rtsmap.tracks.tracking import Tracked

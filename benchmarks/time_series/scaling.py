@@ -8,7 +8,7 @@ import numpy as np
 import pyogrio
 import shapely
 
-from rtsmap.machine import peak_memory_mb
+from rtsmap.runtime.machine import peak_memory_mb
 from rtsmap.tracks import TrackOptions, track_layers
 
 YEARS = tuple(range(2016, 2026))

@@ -12,11 +12,11 @@ import pyogrio
 from shapely import Polygon, affinity
 
 from benchmarks.time_series.scores import LinkScore, links_by_name, score, tracked
-from rtsmap.simulate.kinship import all_links
-from rtsmap.simulate.labelling import drawn
-from rtsmap.simulate.library import load_library
-from rtsmap.simulate.series import Series, make_series
-from rtsmap.simulate.world import SceneOptions
+from rtsmap.simulate.product.labelling import drawn
+from rtsmap.simulate.scene import SceneOptions
+from rtsmap.simulate.series.lineage import all_links
+from rtsmap.simulate.series.making import Series, make_series
+from rtsmap.simulate.slumps.library import load_library
 from rtsmap.tracks.tracking import Tracked
 
 YEARS = tuple(range(2016, 2022))

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from rtsmap.tracks import Summary
 
-_METRES = click.FloatRange(0, min_open=True)
-_SHARE = click.FloatRange(0, 1)
-
 
 @click.command()
 @click.argument("layers", nargs=-1, required=True, type=options.input_path, metavar="LAYER...")
@@ -30,19 +27,24 @@ _SHARE = click.FloatRange(0, 1)
     metavar="FILE",
     help="Polygons with dates that say what was observed, for layers that do not; may be repeated.",
 )
-@click.option("--min-score", type=_SHARE, default=0.0, show_default=True, help="Leave out outlines below.")
+@click.option("--min-score", type=options.share, default=0.0, show_default=True, help="Leave out outlines below.")
 @click.option(
-    "--placement-error", type=_METRES, default=6.0, show_default=True, metavar="M", help="Between two images, m."
+    "--placement-error",
+    type=options.positive,
+    default=6.0,
+    show_default=True,
+    metavar="M",
+    help="Between two images, m.",
 )
 @click.option(
     "--boundary-error",
-    type=_METRES,
+    type=options.positive,
     metavar="M",
     help="Standard error of an outline's position, m.  [default: measured on the tracks themselves]",
 )
 @click.option(
     "--correlation-length",
-    type=_METRES,
+    type=options.positive,
     default=30.0,
     show_default=True,
     metavar="M",
@@ -50,13 +52,17 @@ _SHARE = click.FloatRange(0, 1)
 )
 @click.option(
     "--min-overlap",
-    type=_SHARE,
+    type=options.share,
     default=0.3,
     show_default=True,
     help="Share of the smaller outline, widened by the placement error, that two outlines of one slump have in common.",
 )
 @click.option(
-    "--min-part", type=_SHARE, default=0.5, show_default=True, help="The same, not widened, for merges and splits."
+    "--min-part",
+    type=options.share,
+    default=0.5,
+    show_default=True,
+    help="The same, not widened, for merges and splits.",
 )
 @click.option(
     "--bridge",
@@ -71,7 +77,7 @@ _SHARE = click.FloatRange(0, 1)
     "--scenes", type=options.input_path, multiple=True, metavar="FILE", help="Scene for pictures; may be repeated."
 )
 @click.option("--align", is_flag=True, help="Shift each epoch onto the first one, as its --scenes lie beside it.")
-@click.option("--plots", type=options.input_path, metavar="FOLDER", help="Plot the largest tracks there.")
+@click.option("--plots", type=options.output_folder, metavar="FOLDER", help="Plot the largest tracks there.")
 @click.option("--most-plots", type=click.IntRange(1), default=20, show_default=True, help="How many tracks to plot.")
 @click.option(
     "--animation",
@@ -80,7 +86,7 @@ _SHARE = click.FloatRange(0, 1)
     help="Picture of a site through the years, of --scenes.",
 )
 @click.option("--site", type=Place(), help="Middle of the animation.  [default: the slump that grows fastest]")
-@click.option("--site-km", type=_METRES, default=1.0, show_default=True, metavar="KM", help="Its width.")
+@click.option("--site-km", type=options.positive, default=1.0, show_default=True, metavar="KM", help="Its width.")
 @options.overwrite
 def track(
     layers: tuple[Path, ...],
@@ -123,7 +129,7 @@ def track(
 
     from tqdm import tqdm
 
-    from rtsmap.files import check_writable
+    from rtsmap.files.outputs import check_outputs
     from rtsmap.tracks import TrackOptions, track_layers
     from rtsmap.tracks.animation import check_animation, write_animation
     from rtsmap.tracks.plotting import write_plots
@@ -134,9 +140,7 @@ def track(
         raise click.UsageError("--animation needs --scenes, which it is made of.")
     if align and len(scenes) < 2:
         raise click.UsageError("--align needs two or more --scenes, by which it shifts.")
-    for path in (output, animation):
-        if path is not None:
-            check_writable(path, overwrite=overwrite)
+    check_outputs(output, animation, overwrite=overwrite, inputs=[*layers, *observed, *scenes, dem])
     if animation:
         check_animation(animation)
     chosen = TrackOptions(

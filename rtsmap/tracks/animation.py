@@ -6,7 +6,7 @@ from pathlib import Path
 import geopandas as gpd
 
 from rtsmap.errors import InputError
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 from rtsmap.tracks.chips import Chip, chips
 from rtsmap.tracks.results import TrackFile, read_tracks
 

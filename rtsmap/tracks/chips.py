@@ -17,7 +17,7 @@ from rtsmap.errors import InputError
 from rtsmap.preview import natural_colours
 from rtsmap.records import Pixels, Window
 from rtsmap.scene import Scene, open_scene
-from rtsmap.scene.resample import pixel_size_m
+from rtsmap.scene.ground_distance import pixel_size_m
 
 _OUTLINE, _CASING = (255, 235, 20), (25, 25, 25)
 _WGS84 = "EPSG:4326"

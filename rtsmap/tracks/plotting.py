@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from rtsmap.drawing import drawing
+from rtsmap.figures import drawing
 from rtsmap.tracks.chips import chips
 from rtsmap.tracks.errors import ErrorModel
 from rtsmap.tracks.results import TrackFile, read_tracks

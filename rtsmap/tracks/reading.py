@@ -14,12 +14,14 @@ import shapely
 from pyproj import CRS, Transformer
 
 from rtsmap.errors import InputError
+from rtsmap.polygons import MAP_LAYER, polygon_layer
+from rtsmap.polygons.longitudes import full_circle, unwrapped
 from rtsmap.tracks.dates import days_of
 from rtsmap.tracks.outlines import Bools, Floats, Objects
 
 #: EASE-Grid 2.0 North: equal area, and a plane without a seam at the antimeridian.
 PLANE = CRS.from_epsg(6931)
-OUTLINES, OBSERVED = "thaw_slumps", "observed_area"
+OBSERVED = "observed_area"
 
 # Names of fields, lower case, the more telling ones first: rtsmap's own layers, AWI (Nitze, DARTS), Barth, ARTS.
 _NAMES = {
@@ -31,7 +33,6 @@ _NAMES = {
     "gsd": ("gsd_m", "sp_res_m", "basemapresolution"),
 }
 _BATCH = 50_000
-_SEAM_M = 0.01  # what is less apart at the antimeridian belongs together
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Layer:
         return Batch(to_plane(shapes[kept], self.crs), days, columns)
 
 
-def open_layer(path: Path, name: str | None, date_field: str | None = None, wanted: str = OUTLINES) -> Layer:
+def open_layer(path: Path, name: str | None, date_field: str | None = None, wanted: str = MAP_LAYER) -> Layer:
     """Look into a file: which layer, which fields.
 
     Args:
@@ -143,12 +144,9 @@ def to_plane(shapes: Objects, crs: CRS) -> Objects:
     shapes = shapely.force_2d(shapes)
     invalid = ~shapely.is_valid(shapes)
     shapes[invalid] = shapely.make_valid(shapes[invalid], method="structure", keep_collapsed=False)
-    moved = reproject(shapes, crs, PLANE)
     if crs.is_geographic:
-        west, _, east, _ = shapely.bounds(shapes).T
-        cut = (east - west > 180) & (shapely.get_num_geometries(shapes) > 1)
-        moved[cut] = shapely.buffer(shapely.buffer(moved[cut], _SEAM_M), -_SEAM_M)
-    return moved
+        shapes = unwrapped(shapes, full_circle(crs))
+    return reproject(shapes, crs, PLANE)
 
 
 def reproject(shapes: Objects, source: CRS, target: CRS) -> Objects:
@@ -181,25 +179,11 @@ def _look(path: Path, name: str | None, wanted: str) -> tuple[str | None, Any, s
         geometry = described["primary_column"]
         crs = described["columns"][geometry].get("crs", "OGC:CRS84")  # GeoParquet's default
         return None, crs, geometry, [field for field in schema.names if field != geometry]
-    layer = _layer_name(path, name, wanted)
+    layer = polygon_layer(path, name, usual=wanted)
     info = pyogrio.read_info(path, layer=layer)
+    if layer is None:  # a file of which no layer holds polygons
+        raise InputError(f"{path}: holds no polygons; give a layer of outlines")
     return layer, info["crs"], info["geometry_name"] or "wkb_geometry", [str(field) for field in info["fields"]]
-
-
-def _layer_name(path: Path, name: str | None, wanted: str) -> str:
-    kinds = {str(layer): kind for layer, kind in pyogrio.list_layers(path)}
-    if name is not None:
-        if name not in kinds:
-            raise InputError(f"{path}: has no layer {name}; it has {', '.join(kinds)}")
-        return name
-    of_polygons = [layer for layer, kind in kinds.items() if kind and ("Polygon" in kind or kind == "Unknown")]
-    if wanted in of_polygons:
-        return wanted
-    if len(of_polygons) != 1:
-        held = ", ".join(of_polygons)
-        what = f"has several layers of polygons, {held}; choose one with --layer" if held else "holds no polygons"
-        raise InputError(f"{path}: {what}")
-    return of_polygons[0]
 
 
 def _field(names: Iterable[str], fields: Sequence[str]) -> str | None:

@@ -40,7 +40,7 @@ def read_tracks(path: Path) -> TrackFile:
     Raises:
         InputError: the file cannot be read.
     """
-    tables = [read_polygons(path, layer=name) for name in ("tracks", "outlines", "growth")]
+    tables = [read_polygons(path, name) for name in ("tracks", "outlines", "growth")]
     for table in tables:
         for field in ("acquired", "first_seen", "valid_from"):
             if field in table:

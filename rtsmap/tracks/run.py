@@ -1,7 +1,6 @@
 """From layers to a file of tracks, tile by tile."""
 
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ import numpy as np
 import shapely
 
 from rtsmap import __version__
+from rtsmap.files.scratch import scratch_folder
 from rtsmap.tracks.collect import Series
 from rtsmap.tracks.epochs import combine
 from rtsmap.tracks.errors import ErrorModel, joined, measured, perimeters
@@ -87,10 +87,7 @@ def track_layers(
         OutputError: the file cannot be written.
     """
     options = options or TrackOptions()
-    with (
-        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
-        Series(Path(folder)) as series,
-    ):
+    with scratch_folder(output.absolute().parent) as folder, Series(folder) as series:
         series.read(paths, options)
         summary = Summary(series.epochs, error_model(series, options), series.undated, series.model_names, series.known)
         summary.shifts = series.shifts

@@ -12,7 +12,7 @@ import pyogrio
 import pyogrio.errors
 
 from rtsmap.errors import OutputError
-from rtsmap.files import replacing
+from rtsmap.files.writing import replacing
 from rtsmap.layer.geopackage import add_provenance, add_styles
 from rtsmap.tracks.tables import LAYERS, LayerKind
 
