@@ -1,5 +1,6 @@
 import json
 import sqlite3
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -219,6 +220,12 @@ def test_the_file_is_self_explaining(tmp_path):
         ).fetchone()
     database.close()
     assert set(styles) == {kind.name for kind in LAYERS}
+    for kind in LAYERS:
+        renderer = ElementTree.fromstring(styles[kind.name].partition("\n")[2]).find("renderer-v2")
+        assert renderer.get("attr") in kind.fields
+        symbols = {symbol.get("name"): symbol.get("type") for symbol in renderer.find("symbols")}
+        assert set(symbols) == {category.get("symbol") for category in renderer.find("categories")}
+        assert set(symbols.values()) == {"marker" if kind.geometry == "Point" else "fill"}
     for name in ("outlines", "events", "growth"):
         assert 'startField="valid_from"' in styles[name]
         assert 'endField="valid_to"' in styles[name]

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     help="Epochs in which a slump may be missed and still be the same; those not observed do not count.",
 )
 @click.option("--monotone", is_flag=True, help="Also give areas that never shrink (isotonic regression).")
-@options.dem
+@click.option("--dem", metavar="FILE", help="Elevation model, m, by which headwalls are told: they face uphill.")
 @click.option(
     "--scenes", type=options.input_path, multiple=True, metavar="FILE", help="Scene for pictures; may be repeated."
 )
