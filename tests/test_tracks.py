@@ -110,6 +110,8 @@ def test_merges_and_splits_name_their_relatives_as_arts_does(tmp_path):
     before, after = outlines[outlines.epoch == 2018], outlines[outlines.epoch == 2019].iloc[0]
     assert set(after.MergedRTS.split(",")) == set(before.outline_id)
     assert after.track_id == large.track_id
+    assert after.model == "a a1234567"
+    assert large.n_models == 1
     assert np.isnan(large.rate_m2_per_year)  # the area jumps, though nothing has grown
 
     (tmp_path / "parts").mkdir()

@@ -33,6 +33,7 @@ def write_map(
         "slump_id": [f"{day}/{number}" for number in range(len(outlines))],
         "score": scores or [0.8] * len(outlines),
     }
+    columns["model_sha256"] = [f"{model}123456789"] * len(outlines)
     slumps = geopandas.GeoDataFrame(columns, geometry=geopandas.GeoSeries(outlines, crs=crs), crs=crs).assign(**common)
     append = path.exists()
     pyogrio.write_dataframe(slumps, path, layer="thaw_slumps", driver="GPKG", geometry_type="Unknown", append=append)

@@ -142,7 +142,7 @@ class Series:
         start = sum(len(days) for days in columns.days)
         names = _texts(batch, "name") or [f"{number + 1}/{start + row}" for row in range(len(batch.shapes))]
         scenes = _texts(batch, "scene") or [f"{day:.0f}" for day in batch.days]
-        models = _texts(batch, "model") or [""] * len(batch.shapes)
+        models = _models(batch) if table == "outlines" else [""] * len(batch.shapes)
         columns.bounds.append(shapely.bounds(batch.shapes))
         columns.days.append(batch.days)
         columns.scores.append(_numbers(batch, "score"))
@@ -227,6 +227,13 @@ def _texts(batch: Batch, role: str) -> list[str] | None:
         return None
     values = batch.columns[role]
     return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+
+
+def _models(batch: Batch) -> list[str]:
+    """Name of each outline's model, with the beginning of its weights' checksum: two may have one name."""
+    count = len(batch.shapes)
+    names, weights = _texts(batch, "model") or [""] * count, _texts(batch, "weights") or [""] * count
+    return [f"{name} {checksum[:8]}".strip() for name, checksum in zip(names, weights, strict=True)]
 
 
 def _numbers(batch: Batch, role: str) -> Floats:

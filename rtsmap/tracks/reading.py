@@ -29,7 +29,8 @@ _NAMES = {
     "name": ("slump_id", "uid", "id"),
     "scene": ("scene_id", "image_id", "image_ids", "basemapid"),
     "score": ("score",),
-    "model": ("model_sha256", "model"),
+    "model": ("model",),
+    "weights": ("model_sha256",),
     "gsd": ("gsd_m", "sp_res_m", "basemapresolution"),
 }
 _BATCH = 50_000
@@ -42,7 +43,7 @@ class Batch:
     Attributes:
         shapes: valid polygons in `PLANE`.
         days: since 1970-01-01 UTC; NaN where there is no date.
-        columns: texts or numbers by role: name, scene, score, model, gsd; missing roles are not in it.
+        columns: texts or numbers by role: name, scene, score, model, weights, gsd; missing roles are not in it.
     """
 
     shapes: Objects
