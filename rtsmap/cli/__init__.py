@@ -16,7 +16,7 @@ from rtsmap.interrupts import heeding_signals, say_interrupted
 from rtsmap.runtime.failures import explained, story
 
 #: Command to module; the order is that of `rtsmap --help`.
-COMMANDS = ("demo", "predict", "models", "export", "simulate", "doctor", "dataset", "train", "evaluate")
+COMMANDS = ("demo", "predict", "track", "models", "export", "simulate", "doctor", "dataset", "train", "evaluate")
 
 
 @click.group(

@@ -114,8 +114,24 @@ def add_style(path: Path, layer: str, identifier: str) -> None:
         layer: its layer, which is called like the style.
         identifier: name of the style for users.
     """
+    add_styles(path, {layer: identifier})
+
+
+def add_styles(path: Path, layers: Mapping[str, str]) -> None:
+    """The same for several layers.
+
+    Args:
+        path: of a file that has no styles yet.
+        layers: names of the styles for users, by layer.
+    """
     with closing(sqlite3.connect(path)) as database, database:
-        _add_styles(database, _now(), {layer: identifier})
+        _add_styles(database, _now(), layers)
+
+
+def add_provenance(path: Path, provenance: str) -> None:
+    """Give a GeoPackage the JSON text that says how it was made."""
+    with closing(sqlite3.connect(path)) as database, database:
+        _add_provenance(database, provenance, _now())
 
 
 def _add_styles(database: sqlite3.Connection, now: str, layers: Mapping[str, str]) -> None:

@@ -1,0 +1,28 @@
+"""Links between the outlines of Barth et al. 2023 against overlaps of 0.2 of the smaller outline and more."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import geopandas
+import pandas as pd
+
+from benchmarks.time_series.scores import LinkScore, links_by_name, score, tracked
+
+
+def compare(folder: Path) -> Iterator[tuple[str, LinkScore]]:
+    """Each site and all of them: only links between one year of a site and its next count, as only these are known."""
+    outlines = folder / "barth2023_rts_timeseries.gpkg"
+    known = pd.read_csv(folder / "barth2023_links.csv")
+    years = geopandas.read_file(outlines, ignore_geometry=True).set_index("uid")[["site", "year"]]
+    steps = set(zip(known.site, known.year_from, known.year_to, strict=True))
+    found = {
+        (first, second)
+        for tile in tracked([outlines])
+        for first, second in links_by_name(tile)
+        if (years.site[first], years.year[first], years.year[second]) in steps
+    }
+    right = set(zip(known.uid_from, known.uid_to, strict=True))
+    for site in sorted(known.site.unique()):
+        mine, theirs = ({pair for pair in pairs if years.site[pair[0]] == site} for pairs in (found, right))
+        yield site, score(mine, theirs)
+    yield "all", score(found, right)

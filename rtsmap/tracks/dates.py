@@ -1,0 +1,82 @@
+"""Dates of outlines, as published layers write them."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Moments = NDArray[np.datetime64]
+
+_START = date(1970, 1, 1)
+_YEARS = (1900, 2100)  # other numbers of four digits are no years of images
+#: A year alone stands for this day, the middle of the months in which slumps are mapped. Chosen.
+_MIDDLE = (8, 1)
+
+
+def days_of(values: "pd.Series[Any]") -> Floats:
+    """Days since 1970-01-01 (UTC), NaN where a value is no date.
+
+    Args:
+        values: moments, days (`2019-07-30`, `20190730`), years (`2019`), or several days with commas between them
+            (the mean of the first and the last counts).
+
+    Returns:
+        `(n,)`.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        moments = pd.to_datetime(values, utc=True).dt.tz_localize(None)
+        return np.asarray((moments - pd.Timestamp(_START)) / pd.Timedelta(days=1), dtype=np.float64)
+    codes, distinct = pd.factorize(values)
+    known = np.array([*(_days(value) for value in distinct), np.nan], dtype=np.float64)
+    return known[codes]  # the code -1 of a missing value takes the last one
+
+
+def years_of(days: Floats) -> NDArray[np.int32]:
+    """Calendar year of each day."""
+    return days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int32) + 1970
+
+
+def moments_of(days: Floats) -> Moments:
+    """Moments to the millisecond; NaT where there is no day."""
+    known = np.isfinite(days)
+    milliseconds = np.where(known, np.round(np.where(known, days, 0) * 86_400_000), 0).astype(np.int64)
+    return np.where(known, milliseconds.astype("datetime64[ms]"), np.datetime64("NaT", "ms"))
+
+
+def day_text(days: float) -> str:
+    """`YYYY-MM-DD`."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(days))).strftime("%Y-%m-%d")
+
+
+def _days(value: object) -> float:
+    parts = [part.strip() for part in re.split("[,/;]", str(value)) if part.strip()]
+    days = [_day(part) for part in parts]
+    return (min(days) + max(days)) / 2 if days else float("nan")
+
+
+def _day(text: str) -> float:
+    """One day or year; NaN for anything else, such as the 202-00-722 of published labels."""
+    if re.fullmatch(r"\d{4}(\.0)?", text):
+        return _days_of_year(int(text[:4]))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return float("nan")
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    days = (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1)
+    return days if _YEARS[0] <= moment.year <= _YEARS[1] else float("nan")
+
+
+def _days_of_year(year: int) -> float:
+    known = _YEARS[0] <= year <= _YEARS[1]
+    return float((date(year, *_MIDDLE) - _START).days) if known else float("nan")
+
+
+def calendar_days(years: Sequence[int]) -> Floats:
+    """The first day of each year."""
+    return np.array([(date(year, 1, 1) - _START).days for year in years], dtype=np.float64)

@@ -1,0 +1,212 @@
+"""What happened to each slump, and when."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtsmap.tracks.lineage import NOT_OBSERVED, OBSERVED, Lineage
+from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines
+
+#: Kinds of events, in the order in which docs/tracks.md explains them.
+KINDS = (
+    "first_seen",
+    "new",
+    "growing",
+    "stable",
+    "shrinking",
+    "merged",
+    "split",
+    "missed",
+    "not_observed",
+    "lost",
+    "stabilised",
+)
+#: A slump is stabilised when it was observed and not found in this many epochs, until the end.
+STABILISED_AFTER = 2
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened to a track.
+
+    Attributes:
+        track: its number.
+        year: the epoch.
+        kind: one of `KINDS`.
+        outline: the outline of that epoch; of a track that was not found, its last one before.
+        is_found: whether the outline is of that epoch.
+        related: numbers of other tracks: parents of a merge, parts of a split, what it merged into.
+        change_m2: change of area since the outline before, NaN where there is none.
+        change_error_m2: standard error of it.
+    """
+
+    track: int
+    year: int
+    kind: str
+    outline: int
+    is_found: bool = True
+    related: tuple[int, ...] = ()
+    change_m2: float = float("nan")
+    change_error_m2: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Series:
+    """The outlines of all tracks in order.
+
+    Attributes:
+        order: outlines by track and date.
+        previous: of each outline, the one before it in its track, or -1.
+        first: of each track, its first outline.
+        last: of each track, its last outline.
+    """
+
+    order: Ints
+    previous: Ints
+    first: Ints
+    last: Ints
+
+
+def series_of(outlines: Outlines, lineage: Lineage) -> Series:
+    """Put the outlines of each track in order."""
+    order = np.lexsort((outlines.days, outlines.years, lineage.track))
+    ordered = lineage.track[order]
+    begins = np.concatenate([[True], np.diff(ordered) != 0])[: len(order)]
+    previous = np.full(len(order), -1, dtype=np.int64)
+    previous[order[1:]] = np.where(begins[1:], -1, order[:-1])
+    ends = np.concatenate([begins[1:], [True]])[: len(order)]
+    return Series(order, previous, order[begins], order[ends])
+
+
+def events_of(
+    outlines: Outlines,
+    lineage: Lineage,
+    series: Series,
+    areas: Floats,
+    errors: Floats,
+    was_looked_at: Ints,
+    significant: float,
+) -> list[Event]:
+    """All events, in the order of tracks and epochs.
+
+    Args:
+        outlines: of one place.
+        lineage: of their tracks.
+        series: their order.
+        areas: m2.
+        errors: standard errors of them.
+        was_looked_at: of each track, 1 if its place was observed in an epoch before it was first found, 0 if not,
+            -1 if that is not known, or there is no such epoch: 0.
+        significant: standard errors beyond which a change of area counts.
+    """
+    events = [
+        *_beginnings(outlines, lineage, series, was_looked_at),
+        *_changes(outlines, lineage, series, areas, errors, significant),
+        *_kinships(outlines, lineage, series),
+        *_absences(outlines, lineage, series),
+    ]
+    rank = {kind: number for number, kind in enumerate(KINDS)}
+    return sorted(events, key=lambda event: (event.track, event.year, rank[event.kind]))
+
+
+def _beginnings(outlines: Outlines, lineage: Lineage, series: Series, was_looked_at: Ints) -> Iterator[Event]:
+    """How each track begins, but for the parts of a split."""
+    for track, first in enumerate(series.first.tolist()):
+        if lineage.split_from[track] < 0:
+            kind = "first_seen" if was_looked_at[track] == 0 else "new"
+            yield Event(track, int(outlines.years[first]), kind, first)
+
+
+def _changes(
+    outlines: Outlines, lineage: Lineage, series: Series, areas: Floats, errors: Floats, significant: float
+) -> Iterator[Event]:
+    """Growth and shrinkage beyond the uncertainty of both outlines; not across a merge or a split, where areas jump."""
+    jumps = jumps_of(lineage, len(outlines))
+    later = np.flatnonzero((series.previous >= 0) & ~jumps)
+    earlier = series.previous[later]
+    change, error = areas[later] - areas[earlier], np.hypot(errors[later], errors[earlier])
+    sign = np.where(np.abs(change) > significant * error, np.sign(change), 0).astype(np.int64)
+    kinds = {1: "growing", 0: "stable", -1: "shrinking"}
+    for row, outline in enumerate(later.tolist()):
+        track, year = int(lineage.track[outline]), int(outlines.years[outline])
+        measures = float(change[row]), float(error[row])
+        yield Event(track, year, kinds[int(sign[row])], outline, True, (), *measures)
+
+
+def jumps_of(lineage: Lineage, count: int) -> Bools:
+    """Whether each outline came of a merge or a split: its area says nothing of growth."""
+    links = lineage.links
+    sources = np.bincount(links.later, minlength=count)
+    parts = np.bincount(links.earlier, minlength=count)
+    jumps = sources > 1
+    jumps[links.later[parts[links.earlier] > 1]] = True
+    return jumps
+
+
+def _kinships(outlines: Outlines, lineage: Lineage, series: Series) -> Iterator[Event]:
+    """Merges and splits, told of every track that takes part."""
+    links, track = lineage.links, lineage.track
+    further = np.flatnonzero(~links.is_main)
+    merges: dict[int, set[int]] = {}
+    splits: dict[tuple[int, int], set[int]] = {}
+    for row in further.tolist():
+        earlier, later = int(links.earlier[row]), int(links.later[row])
+        parent, child = int(track[earlier]), int(track[later])
+        is_part = lineage.split_from[child] == parent and series.first[child] == later
+        if is_part:
+            splits.setdefault((parent, int(outlines.years[later])), set()).add(child)
+            yield Event(child, int(outlines.years[later]), "split", later, True, (parent,))
+        else:
+            merges.setdefault(later, set()).add(parent)
+            if lineage.merged_into[parent] == child:
+                yield Event(parent, int(outlines.years[later]), "merged", earlier, False, (child,))
+    for later, parents in merges.items():
+        yield Event(int(track[later]), int(outlines.years[later]), "merged", later, True, tuple(sorted(parents)))
+    own = {(int(track[outline]), int(outlines.years[outline])): outline for outline in range(len(outlines))}
+    for (parent, year), children in splits.items():
+        found = own.get((parent, year))
+        outline = int(series.last[parent]) if found is None else found
+        yield Event(parent, year, "split", outline, found is not None, tuple(sorted(children)))
+
+
+def _absences(outlines: Outlines, lineage: Lineage, series: Series) -> Iterator[Event]:
+    """Epochs in which a track was not found: missed, not observed, lost, stabilised."""
+    last_year = outlines.years[series.last]
+    gone: dict[int, int] = {}
+    before = _latest_before(outlines, lineage, series)
+    for absence in lineage.absences:
+        for track, seen in zip(absence.tracks.tolist(), absence.seen.tolist(), strict=True):
+            outline = before(track, absence.year)
+            if seen == NOT_OBSERVED:
+                yield Event(track, absence.year, "not_observed", outline, False)
+            elif seen == OBSERVED and absence.year < last_year[track]:
+                yield Event(track, absence.year, "missed", outline, False)
+            elif seen == OBSERVED and lineage.merged_into[track] < 0:
+                gone[track] = gone.get(track, 0) + 1
+                if gone[track] == 1:
+                    yield Event(track, absence.year, "lost", outline, False)
+                elif gone[track] == STABILISED_AFTER:
+                    yield Event(track, absence.year, "stabilised", outline, False)
+
+
+def _latest_before(outlines: Outlines, lineage: Lineage, series: Series) -> Callable[[int, int], int]:
+    """A function that gives the latest outline of a track before an epoch."""
+    ordered = lineage.track[series.order]
+    start = np.searchsorted(ordered, np.arange(lineage.n_tracks + 1))
+    years = outlines.years[series.order]
+
+    def latest(track: int, year: int) -> int:
+        low, high = int(start[track]), int(start[track + 1])
+        return int(series.order[max(low, low + int(np.searchsorted(years[low:high], year)) - 1)])
+
+    return latest
+
+
+def related_by_kind(events: Sequence[Event], kind: str) -> dict[int, set[int]]:
+    """The related tracks of each track's events of one kind."""
+    related: dict[int, set[int]] = {}
+    for event in events:
+        if event.kind == kind and event.is_found:
+            related.setdefault(event.track, set()).update(event.related)
+    return related
