@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from shapely import Point, box
 
-from rtsmap.simulate.slumps.occupancy import Occupied
+from rtsmap.simulate.slumps.occupancy import Occupancy
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def discs():
 
 
 def test_it_answers_as_a_comparison_with_every_outline_would(discs):
-    taken, asked = Occupied(discs[:150]), discs[150:]
+    taken, asked = Occupancy(discs[:150]), discs[150:]
     expected = [not any(disc.intersects(other) for other in discs[:150]) for disc in asked]
     assert [taken.is_free(disc) for disc in asked] == expected
     assert 0 < sum(expected) < len(expected)
 
 
 def test_what_is_added_is_taken_and_what_touches_it_as_well():
-    taken = Occupied()
+    taken = Occupancy()
     assert taken.is_free(box(0, 0, 1200, 10))
     taken.add(box(0, 0, 1200, 10))
     assert not taken.is_free(box(1190, 10, 1300, 700))

@@ -16,7 +16,7 @@ from rtsmap.simulate.series.growth import GAP_M, merged, resized, split
 from rtsmap.simulate.series.year import State, Year, possible
 from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.library import Library
-from rtsmap.simulate.slumps.occupancy import Occupied
+from rtsmap.simulate.slumps.occupancy import Occupancy
 from rtsmap.simulate.slumps.placement import LEAST_AREA_M2, WIDER, Ground, beside, draw_area, draw_brightness
 from rtsmap.simulate.statistics import quantile
 from rtsmap.simulate.terrain.regions import Region
@@ -125,7 +125,7 @@ def _share_of_ratios(rng: np.random.Generator, *, is_healing: bool) -> float:
 
 def _appear(year: Year, region: Region, library: Library, home: Polygon) -> None:
     """New slumps near those that were there."""
-    standing, taken = list(year.done), Occupied(slump.outline for slump in year.done)
+    standing, taken = list(year.done), Occupancy(slump.outline for slump in year.done)
     for _ in range(year.number_of(statistics.APPEARED) if standing else 0):
         area = max(draw_area(year.rng, region, home) * np.exp(statistics.NEW_LOG_AREA), LEAST_AREA_M2)
         outline = library.draw(year.rng, area)

@@ -8,7 +8,7 @@ from shapely import Polygon
 _CELL_M = 500.0  # most slumps lie in one cell, the largest in some ten
 
 
-class Occupied:
+class Occupancy:
     """Outlines by the cells that they reach into: a tree would have to be built anew for each that is added."""
 
     def __init__(self, outlines: Iterable[Polygon] = ()) -> None:

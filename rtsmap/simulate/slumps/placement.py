@@ -11,7 +11,7 @@ from shapely import Polygon, affinity, get_coordinates, prepare
 from rtsmap.records import FloatArray
 from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.library import Library
-from rtsmap.simulate.slumps.occupancy import Occupied
+from rtsmap.simulate.slumps.occupancy import Occupancy
 from rtsmap.simulate.statistics import EMPTY_IMAGES, IMAGE_KM2, LABELS_PER_IMAGE, NEAREST_GAP, quantile
 from rtsmap.simulate.terrain.landscape import STREAM_CATCHMENT_M2, Landscape
 from rtsmap.simulate.terrain.regions import Region
@@ -105,7 +105,7 @@ def place_slumps(
     """Slumps that don't overlap, inside the footprint and out of the lakes, with the measured gaps between them."""
     inside = footprint.buffer(-25)
     prepare(inside)
-    apt, taken = _apt_points(ground, inside), Occupied()
+    apt, taken = _apt_points(ground, inside), Occupancy()
     placed: list[Feature] = []
     # The largest first: later there would be no bank left that holds them, and the smallest fit anywhere.
     areas = sorted((draw_area(rng, region, footprint) for _ in range(count if len(apt.places) else 0)), reverse=True)
