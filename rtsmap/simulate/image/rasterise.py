@@ -9,7 +9,7 @@ from shapely import Polygon
 from rtsmap.records import BoolArray
 
 
-def inside(outline: Polygon, size: tuple[int, int], place: Affine) -> BoolArray:
+def rasterise(outline: Polygon, size: tuple[int, int], place: Affine) -> BoolArray:
     """Pixels whose centres lie in an outline.
 
     On its way along a row of centres a point is inside after every odd crossing of the outline, holes included.

@@ -20,7 +20,7 @@ from rtsmap.simulate.acquisition import Frame
 from rtsmap.simulate.image import clouds as skies
 from rtsmap.simulate.image.background import MESO_M, GroundPainter, Meso, Window12
 from rtsmap.simulate.image.patches import MARGIN_M, Patch, PatchPainter, clip_to
-from rtsmap.simulate.image.rasterise import inside
+from rtsmap.simulate.image.rasterise import rasterise
 from rtsmap.simulate.image.shapes import light_from
 from rtsmap.simulate.image.stream_rendering import GRAVEL, paint_lines, stream_water
 from rtsmap.simulate.slumps.features import Scenery
@@ -103,7 +103,7 @@ class Painter:
     def _seen(self, place: Affine) -> BoolArray:
         if self.frame.footprint.contains(_around(place, 0)):
             return np.ones((TILE_PX, TILE_PX), dtype=np.bool_)
-        return inside(self.frame.footprint, (TILE_PX, TILE_PX), place)
+        return rasterise(self.frame.footprint, (TILE_PX, TILE_PX), place)
 
     def _beach(self, bands: FloatArray, meso: Meso, shore: FloatArray, down: FloatArray, across: FloatArray) -> None:
         """Sand and gravel along some shores, as wide as the waves reach."""

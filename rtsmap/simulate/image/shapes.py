@@ -14,7 +14,7 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.records import FloatArray
-from rtsmap.simulate.image.rasterise import inside
+from rtsmap.simulate.image.rasterise import rasterise
 from rtsmap.simulate.slumps.features import Feature
 
 _RASTERIZING = Lock()
@@ -69,7 +69,7 @@ def shape_of(feature: Feature, window: tuple[int, int, int, int], transform: Aff
     row, column, height, width = window
     gsd = transform.a
     place = transform @ Affine.translation(column, row)
-    within = inside(feature.outline, (height, width), place)
+    within = rasterise(feature.outline, (height, width), place)
     if not within.any():
         within[height // 2, width // 2] = True  # smaller than a pixel
     depth = ndimage.distance_transform_edt(within) - ndimage.distance_transform_edt(~within)
