@@ -122,7 +122,7 @@ def outline_rows(measured: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     rng = np.random.default_rng(0)
     noise = [overlap(outline, drawn(rng, outline)) for outline in every]
     share = [
-        sum(o.area for o in scene) / world.frame.footprint.area * 100
+        sum(o.area for o in scene) / world.acquisition.footprint.area * 100
         for scene, world in zip(scenes, laid_out, strict=True)
         if scene
     ]
@@ -161,7 +161,7 @@ def outline_rows(measured: dict[str, Any]) -> list[tuple[str, Any, Any]]:
 
 def painted(world: World) -> tuple[np.ndarray, np.ndarray]:
     """All digital numbers and the UDM2 of a scene."""
-    grid = world.frame.grid
+    grid = world.acquisition.grid
     numbers = np.zeros((4, grid.height, grid.width), np.uint16)
     udm2 = np.zeros((8, grid.height, grid.width), np.uint8)
     for row in range(0, grid.height, TILE_PX):
@@ -279,7 +279,7 @@ def simulated_sample(
         values = coarse(painted(world)[0])
         rng = np.random.default_rng(seed)
         outlines = [redraw(rng, feature.outline) for feature in world.scenery.slumps]
-        transform = world.frame.grid.transform @ rasterio.Affine.scale(3)
+        transform = world.acquisition.grid.transform @ rasterio.Affine.scale(3)
         mask = rasterio.features.rasterize(outlines, values.shape[1:], transform=transform) > 0 if outlines else None
         if mask is not None:
             sample.add(values, mask & (values[0] > 0), 9)
@@ -337,7 +337,7 @@ def band_pairs(sample: Sample) -> np.ndarray:
 
 
 def labels_of(world: World) -> geopandas.GeoDataFrame:
-    return geopandas.GeoDataFrame(geometry=[f.outline for f in world.scenery.slumps], crs=world.frame.grid.crs)
+    return geopandas.GeoDataFrame(geometry=[f.outline for f in world.scenery.slumps], crs=world.acquisition.grid.crs)
 
 
 def patches_above(score: np.ndarray, seen: np.ndarray, threshold: float, world: World) -> geopandas.GeoDataFrame:
@@ -345,12 +345,12 @@ def patches_above(score: np.ndarray, seen: np.ndarray, threshold: float, world: 
     above = ndimage.binary_opening((score > threshold) & seen)
     numbers, count = ndimage.label(above)
     size = np.bincount(numbers.ravel(), minlength=count + 1)
-    numbers[(size * world.frame.gsd_m**2 < MIN_AREA_M2)[numbers]] = 0
-    transform = world.frame.grid.transform
+    numbers[(size * world.acquisition.gsd_m**2 < MIN_AREA_M2)[numbers]] = 0
+    transform = world.acquisition.grid.transform
     found = list(rasterio.features.shapes(numbers.astype(np.int32), mask=numbers > 0, transform=transform))
     mean = np.asarray(ndimage.mean(score, numbers, [int(value) for _, value in found])) if found else np.empty(0)
     polygons = [shapely.geometry.shape(shape) for shape, _ in found]
-    return geopandas.GeoDataFrame({"score": mean}, geometry=polygons, crs=world.frame.grid.crs)
+    return geopandas.GeoDataFrame({"score": mean}, geometry=polygons, crs=world.acquisition.grid.crs)
 
 
 def best_precision(score: np.ndarray, seen: np.ndarray, world: World, thresholds: int = 9) -> float:
@@ -419,7 +419,9 @@ def trick_scores(
     images = [painted(world)[0] * np.float32(1e-4) for world in scenes]
     seen = [image[0] > 0 for image in images]
     truth = [
-        rasterio.features.rasterize([f.outline for f in w.scenery.slumps], s.shape, transform=w.frame.grid.transform)
+        rasterio.features.rasterize(
+            [f.outline for f in w.scenery.slumps], s.shape, transform=w.acquisition.grid.transform
+        )
         > 0
         for w, s in zip(scenes, seen, strict=True)
     ]
@@ -480,7 +482,7 @@ def pictures(data: Path, folder: Path, size_m: float = 2500) -> None:
         world = make_world(SceneOptions(region=region, seed=5, pixels=(2048, 2048), clouds=0, slumps=20))
         values = painted(world)[0] * np.float32(1e-4)
         middle = sorted(world.scenery.slumps, key=lambda slump: slump.outline.area)[-3].outline.centroid
-        columns, rows = ~world.frame.grid.transform * np.array(middle.coords).T
+        columns, rows = ~world.acquisition.grid.transform * np.array(middle.coords).T
         simulated = crop_of(values, int(rows[0]), int(columns[0]), round(size_m / 3))
         tiles = [
             rgb(real_crop(data, region, size_m, 0), white),

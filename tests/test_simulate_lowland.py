@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rtsmap.simulate.acquisition import make_frame
+from rtsmap.simulate.acquisition import make_acquisition
 from rtsmap.simulate.image.clouds import Sky
 from rtsmap.simulate.image.polygon_nets import make_net, paint_net
 from rtsmap.simulate.image.renderer import _lattice
@@ -64,7 +64,7 @@ def test_tiles_of_lowland_meet_without_a_seam(lowland, monkeypatch):
 
 
 def test_a_coast_has_a_sea_and_land_beyond_the_shore_where_a_spit_lies():
-    grid = make_frame(
+    grid = make_acquisition(
         np.random.default_rng(0), lon=-175, lat=67, day=None, gsd_m=3, size_km=None, pixels=(900, 900), bands=4
     ).grid
     spits = 0
@@ -78,7 +78,7 @@ def test_a_coast_has_a_sea_and_land_beyond_the_shore_where_a_spit_lies():
 
 
 def test_basins_are_dry_but_for_what_is_left_in_their_middle():
-    grid = make_frame(
+    grid = make_acquisition(
         np.random.default_rng(0), lon=70, lat=70, day=None, gsd_m=3, size_km=None, pixels=(900, 900), bands=4
     ).grid
     forms = make_forms(np.random.default_rng(2), grid, REGIONS["west-siberia"], lowland=True, coast=False)
@@ -103,9 +103,9 @@ def test_a_net_has_cells_of_the_wanted_size_and_repeats_without_a_seam():
 
 
 def test_thin_cloud_brightens_and_its_shadow_darkens_without_a_flag_in_most_places(plain):
-    frame = plain.frame
-    clear, thin = (Sky(np.random.default_rng(5), frame, 0.0, share) for share in (0.0, 0.5))
-    window = _lattice(frame.grid.transform)[0]
+    acquisition = plain.acquisition
+    clear, thin = (Sky(np.random.default_rng(5), acquisition, 0.0, share) for share in (0.0, 0.5))
+    window = _lattice(acquisition.grid.transform)[0]
     assert clear.over(window) is None
     over = thin.over(window)
     assert over.haze.max() > 0.05

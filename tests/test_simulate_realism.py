@@ -12,7 +12,7 @@ from benchmarks.simulation_realism import (
     simulated_sample,
     trick_scores,
 )
-from rtsmap.simulate.acquisition import make_frame
+from rtsmap.simulate.acquisition import make_acquisition
 from rtsmap.simulate.product.labelling import drawn
 from rtsmap.simulate.slumps.library import LIBRARY, load_library
 from rtsmap.simulate.slumps.placement import number_of_slumps, place_slumps, survey
@@ -24,19 +24,21 @@ from rtsmap.simulate.terrain.regions import REGIONS
 
 @pytest.fixture(scope="module")
 def outlines():
-    """Slumps of several frames in one landscape, as lists by frame."""
+    """Slumps of several acquisitions in one landscape, as lists by acquisition."""
     region = REGIONS["lena"]
-    frame = make_frame(
+    acquisition = make_acquisition(
         np.random.default_rng(0), lon=124.5, lat=72, day=None, gsd_m=3, size_km=(20, 10), pixels=None, bands=4
     )
-    ground = survey(make_landscape(np.random.default_rng(0), frame.grid, region))
+    ground = survey(make_landscape(np.random.default_rng(0), acquisition.grid, region))
     library = load_library()
-    frames = []
+    acquisitions = []
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        count = max(number_of_slumps(rng, frame.footprint.area / 1e6, 1.0), 12)
-        frames.append([f.outline for f in place_slumps(rng, ground, region, library, frame.footprint, count)])
-    return frames
+        count = max(number_of_slumps(rng, acquisition.footprint.area / 1e6, 1.0), 12)
+        acquisitions.append(
+            [f.outline for f in place_slumps(rng, ground, region, library, acquisition.footprint, count)]
+        )
+    return acquisitions
 
 
 def test_the_library_is_small_and_shaped_as_real_outlines_are():
@@ -51,7 +53,7 @@ def test_the_library_is_small_and_shaped_as_real_outlines_are():
 
 
 def test_slumps_have_the_measured_sizes_and_shapes(outlines):
-    shape = shape_measures([outline for frame in outlines for outline in frame])
+    shape = shape_measures([outline for acquisition in outlines for outline in acquisition])
     logarithm = np.log(shape["area"])
     assert logarithm.mean() == pytest.approx(9.37, abs=0.2)
     assert logarithm.std() == pytest.approx(1.15, abs=0.2)
@@ -62,11 +64,11 @@ def test_slumps_have_the_measured_sizes_and_shapes(outlines):
 
 def test_the_banks_hold_all_slumps_that_are_drawn_and_the_larger_are_barer():
     region = REGIONS["lena"]
-    frame = make_frame(
+    acquisition = make_acquisition(
         np.random.default_rng(0), lon=124.5, lat=72, day=None, gsd_m=3, size_km=(14, 8), pixels=None, bands=4
     )
-    ground = survey(make_landscape(np.random.default_rng(0), frame.grid, region))
-    slumps = place_slumps(np.random.default_rng(0), ground, region, load_library(), frame.footprint, 120)
+    ground = survey(make_landscape(np.random.default_rng(0), acquisition.grid, region))
+    slumps = place_slumps(np.random.default_rng(0), ground, region, load_library(), acquisition.footprint, 120)
     assert len(slumps) >= 118
     slumps.sort(key=lambda slump: slump.outline.area)
     vigour = [slump.vigour for slump in slumps]
@@ -83,7 +85,7 @@ def test_texture_has_the_deviation_and_the_correlation_of_its_region():
 
 
 def test_slumps_lie_as_close_together_as_measured(outlines):
-    gap = np.concatenate([gaps(frame) for frame in outlines])
+    gap = np.concatenate([gaps(acquisition) for acquisition in outlines])
     assert np.mean(gap < 3) == pytest.approx(0.216, abs=0.1)
     assert 12 < np.median(gap) < 70  # 33 m measured
 

@@ -42,13 +42,13 @@ def product(world, tmp_path_factory):
 def test_a_simulated_scene_opens_as_a_planetscope_product(world, product):
     with open_scene(str(product.image.parent)) as scene:
         info, pixels = scene.info, scene.read(scene.grid.window)
-    assert (info.scene_id, info.product) == (world.frame.item_id, "PSScene AnalyticMS_SR")
-    assert info.acquired == world.frame.acquired
+    assert (info.scene_id, info.product) == (world.acquisition.item_id, "PSScene AnalyticMS_SR")
+    assert info.acquired == world.acquisition.acquired
     assert info.acquired.date() == date(2021, 7, 2)
     assert (info.instrument, info.gsd_m) == ("PS2", pytest.approx(3, rel=0.01))
     assert (info.sun_azimuth_deg, info.sun_elevation_deg) == (
-        world.frame.sun_azimuth_deg,
-        world.frame.sun_elevation_deg,
+        world.acquisition.sun_azimuth_deg,
+        world.acquisition.sun_elevation_deg,
     )
     assert 0 < info.cloud_fraction < 0.6
     assert pixels.valid.mean() == pytest.approx(1 - NODATA_SHARE, abs=0.02)
@@ -86,7 +86,7 @@ def test_most_of_the_clouds_are_flagged_but_not_all(product):
 
 
 def test_the_metadata_say_the_same_in_json_and_in_xml(world, product):
-    folder, item = product.image.parent, world.frame.item_id
+    folder, item = product.image.parent, world.acquisition.item_id
     properties = json.loads((folder / f"{item}_metadata.json").read_text())["properties"]
     (folder / f"{item}_metadata.json").rename(folder / "aside.json")
     try:
@@ -171,7 +171,7 @@ def test_another_sky_leaves_ground_and_slumps_as_they_are(world):
 
 def test_another_seed_is_another_place():
     first, second = (make_world(replace(OPTIONS, pixels=(200, 200), seed=seed)) for seed in (1, 2))
-    assert first.frame.item_id != second.frame.item_id
+    assert first.acquisition.item_id != second.acquisition.item_id
     assert not np.allclose(first.land.height, second.land.height)
 
 

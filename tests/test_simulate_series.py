@@ -15,7 +15,7 @@ from shapely import Polygon, box
 
 from rtsmap.cli import main, rtsmap
 from rtsmap.errors import InputError
-from rtsmap.simulate.acquisition import make_frame
+from rtsmap.simulate.acquisition import make_acquisition
 from rtsmap.simulate.scene import SceneOptions
 from rtsmap.simulate.series.dynamics import first_state, next_state
 from rtsmap.simulate.series.growth import merged, resized, split
@@ -62,10 +62,10 @@ def links(folder):
 @pytest.fixture(scope="module")
 def tundra():
     """A landscape of 20 x 10 km on the Lena, and its footprint."""
-    frame = make_frame(
+    acquisition = make_acquisition(
         np.random.default_rng(0), lon=124.5, lat=72, day=None, gsd_m=3, size_km=(20, 10), pixels=None, bands=4
     )
-    return survey(make_landscape(np.random.default_rng(0), frame.grid, REGIONS["lena"])), frame.footprint
+    return survey(make_landscape(np.random.default_rng(0), acquisition.grid, REGIONS["lena"])), acquisition.footprint
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_a_year_is_the_same_whatever_others_are_shown(place):
     fewer = make_series(OPTIONS, (YEARS[0], YEARS[2]))
     first, last = (one.epochs[-1].state.slumps for one in (place, fewer))
     assert [slump.outline.wkb for slump in first] == [slump.outline.wkb for slump in last]
-    assert fewer.frames[YEARS[2]] == place.frames[YEARS[2]]
+    assert fewer.acquisitions[YEARS[2]] == place.acquisitions[YEARS[2]]
 
 
 def test_every_year_is_a_product_and_footprints_shift(folder, place):
@@ -134,8 +134,8 @@ def test_ground_and_lakes_stay_while_the_season_changes(place):
 
 
 def ground_at(world):
-    """The pixels of one tile of the world around the middle of the place, whatever the frame."""
-    grid = world.frame.grid
+    """The pixels of one tile of the world around the middle of the place, whatever the acquisition."""
+    grid = world.acquisition.grid
     numbers = world.painter.tile(0, 0).numbers
     column, row = (round(value) for value in ~grid.transform @ middle_of(world))
     return numbers[:, row - 90 : row + 90, column - 90 : column + 90].astype(float)

@@ -13,7 +13,7 @@ from shapely.affinity import translate
 from rtsmap.errors import InputError
 from rtsmap.records import Grid
 
-#: Share of the bounding box that a rotated PlanetScope frame leaves empty (39 and 41 % in two real products).
+#: Share of the bounding box that a rotated PlanetScope acquisition leaves empty (39 and 41 % in two real products).
 NODATA_SHARE = 0.40
 #: The sensor overpass, hours of local solar time (PlanetScope descends between 9:30 and 11:30).
 LOCAL_HOUR = 10.6
@@ -23,7 +23,7 @@ SMALLEST_PX = 64
 
 
 @dataclass(frozen=True)
-class Frame:
+class Acquisition:
     """One acquisition.
 
     Attributes:
@@ -44,7 +44,7 @@ class Frame:
     sun_elevation_deg: float
 
 
-def make_frame(
+def make_acquisition(
     rng: np.random.Generator,
     *,
     lon: float,
@@ -55,8 +55,8 @@ def make_frame(
     pixels: tuple[int, int] | None,
     bands: int,
     upright: bool = False,
-) -> Frame:
-    """Lay a frame around a place.
+) -> Acquisition:
+    """Lay a acquisition around a place.
 
     Args:
         rng: of what is not given: the day (July or August), the seconds, the satellite, the view angle.
@@ -87,7 +87,7 @@ def make_frame(
     moment = _overpass(day, lon, rng)
     satellite = f"24{rng.integers(16, 192):02x}" if bands == 8 else f"10{rng.integers(16, 120):02x}"
     azimuth, elevation = sun_position(moment, lon, lat)
-    return Frame(
+    return Acquisition(
         item_id=f"{moment:%Y%m%d_%H%M%S}_{rng.integers(100):02d}_{satellite}",
         grid=grid,
         gsd_m=gsd_m,
@@ -101,12 +101,12 @@ def make_frame(
     )
 
 
-def shifted(frame: Frame, columns: int, rows: int) -> Frame:
+def shifted(acquisition: Acquisition, columns: int, rows: int) -> Acquisition:
     """The same acquisition, looking some pixels farther east (`columns`) and south (`rows`)."""
-    grid = frame.grid
+    grid = acquisition.grid
     moved = replace(grid, transform=grid.transform @ Affine.translation(columns, rows))
-    east, south = columns * frame.gsd_m, rows * frame.gsd_m
-    return replace(frame, grid=moved, footprint=translate(frame.footprint, east, -south))
+    east, south = columns * acquisition.gsd_m, rows * acquisition.gsd_m
+    return replace(acquisition, grid=moved, footprint=translate(acquisition.footprint, east, -south))
 
 
 def _utm(lon: float, lat: float) -> CRS:

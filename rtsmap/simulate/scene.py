@@ -8,7 +8,7 @@ import numpy as np
 from shapely import Polygon
 
 from rtsmap.errors import InputError
-from rtsmap.simulate.acquisition import Frame, make_frame
+from rtsmap.simulate.acquisition import Acquisition, make_acquisition
 from rtsmap.simulate.image.background import MESO_M, GroundPainter
 from rtsmap.simulate.image.clouds import Sky, draw_cover
 from rtsmap.simulate.image.lowland import Lowland
@@ -71,7 +71,7 @@ class World:
 
     options: SceneOptions
     region: Region
-    frame: Frame
+    acquisition: Acquisition
     land: Landscape
     scenery: Scenery
     painter: Painter
@@ -84,7 +84,7 @@ _FEW, _MOST_PER_KM2 = 200, 50
 #: Slumps of lowland lie no farther from the water, m.
 SHORE_M = 45.0
 #: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
-PARTS = ("frame", "land", "slumps", "others", "paint", "sky", "succession", "look", "lowland", "vary")
+PARTS = ("acquisition", "land", "slumps", "others", "paint", "sky", "succession", "look", "lowland", "vary")
 
 
 def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
@@ -99,26 +99,30 @@ def make_world(options: SceneOptions) -> World:
     Raises:
         InputError: an unknown region, or a place or size out of range.
     """
-    frame = frame_of(options, stream(options, "frame"))
+    acquisition = acquisition_of(options, stream(options, "acquisition"))
     rng, light = stream(options, "lowland"), stream(options, "vary")
-    region = region_of(options, rng, light, frame)
+    region = region_of(options, rng, light, acquisition)
     forms = None
     if options.lowland or options.coast:
-        forms = make_forms(rng, frame.grid, region, lowland=options.lowland, coast=options.coast)
-    land = make_landscape(stream(options, "land"), frame.grid, region, forms)
+        forms = make_forms(rng, acquisition.grid, region, lowland=options.lowland, coast=options.coast)
+    land = make_landscape(stream(options, "land"), acquisition.grid, region, forms)
     ground = survey(land, SHORE_M) if options.lowland else survey(land)
-    scenery = make_scenery(options, ground, frame.footprint, late_snow(frame), region)
+    scenery = make_scenery(options, ground, acquisition.footprint, late_snow(acquisition), region)
     lowland = None
     if forms is not None:
-        sizes = {"gsd_m": frame.gsd_m, "spacing_m": MESO_M}
+        sizes = {"gsd_m": acquisition.gsd_m, "spacing_m": MESO_M}
         lowland = Lowland(rng, forms, land.lake, region, **sizes, flat=options.lowland)
-    painted = GroundPainter(stream(options, "paint"), land, region, frame, lowland)
+    painted = GroundPainter(stream(options, "paint"), land, region, acquisition, lowland)
     seen = varied_light(light, options.vary) if options.vary else ()
-    painter = Painter(frame, region, painted, scenery, sky_of(options, stream(options, "sky"), frame), *seen)
-    return World(options, region, frame, land, scenery, painter)
+    painter = Painter(
+        acquisition, region, painted, scenery, sky_of(options, stream(options, "sky"), acquisition), *seen
+    )
+    return World(options, region, acquisition, land, scenery, painter)
 
 
-def region_of(options: SceneOptions, lowland: np.random.Generator, vary: np.random.Generator, frame: Frame) -> Region:
+def region_of(
+    options: SceneOptions, lowland: np.random.Generator, vary: np.random.Generator, acquisition: Acquisition
+) -> Region:
     """The region as the options change it.
 
     Raises:
@@ -126,11 +130,11 @@ def region_of(options: SceneOptions, lowland: np.random.Generator, vary: np.rand
     """
     region = region_named(options.region)
     if options.vary:
-        region = varied_region(vary, region, frame.acquired.date(), options.vary)
+        region = varied_region(vary, region, acquisition.acquired.date(), options.vary)
     return lowland_region(lowland, region) if options.lowland else region
 
 
-def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
+def acquisition_of(options: SceneOptions, rng: np.random.Generator) -> Acquisition:
     """The acquisition that the options ask for.
 
     Raises:
@@ -140,7 +144,7 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
         raise InputError("--size-km and --pixels both say how large the scene is; give one of them")
     region = region_named(options.region)
     lon, lat = options.at or (region.lon, region.lat)
-    frame = make_frame(
+    acquisition = make_acquisition(
         rng,
         lon=lon,
         lat=lat,
@@ -151,14 +155,14 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
         bands=options.bands,
         upright=options.upright,
     )
-    check_number(options.slumps or 0, frame.footprint)
-    return frame
+    check_number(options.slumps or 0, acquisition.footprint)
+    return acquisition
 
 
-def sky_of(options: SceneOptions, rng: np.random.Generator, frame: Frame) -> Sky:
-    """Clouds over a frame: as many as wanted, or drawn."""
+def sky_of(options: SceneOptions, rng: np.random.Generator, acquisition: Acquisition) -> Sky:
+    """Clouds over a acquisition: as many as wanted, or drawn."""
     drawn = draw_cover(rng)
-    return Sky(rng, frame, drawn if options.clouds is None else options.clouds, options.thin_clouds)
+    return Sky(rng, acquisition, drawn if options.clouds is None else options.clouds, options.thin_clouds)
 
 
 def make_scenery(
@@ -199,7 +203,7 @@ def check_number(slumps: int, footprint: Polygon) -> None:
         raise InputError(f"{slumps} slumps are more than this ground holds; ask for {most} at most, or a lower density")
 
 
-def late_snow(frame: Frame) -> float:
+def late_snow(acquisition: Acquisition) -> float:
     """Snow patches by the day: 1 in the middle of July, doubled three weeks before, halved three weeks later."""
-    days = frame.acquired.timetuple().tm_yday - 196
+    days = acquisition.acquired.timetuple().tm_yday - 196
     return float(2.0 ** (-days / 21))

@@ -64,7 +64,7 @@ def scene(
     )
     world = make_world(chosen)
     written = _write(world, output, overwrite=overwrite)
-    grid = world.frame.grid
+    grid = world.acquisition.grid
     click.echo(
         f"{written.image}: {grid.width} x {grid.height} pixels, {written.n_slumps} slumps, "
         f"{written.clear_fraction:.0%} clear; truth: {written.truth}"
@@ -76,7 +76,7 @@ def _write(world: "World", folder: Path, *, overwrite: bool) -> "Written":
 
     from rtsmap.simulate.product.writing import write_product
 
-    with tqdm(unit="tile", disable=None, desc=world.frame.item_id) as bar:
+    with tqdm(unit="tile", disable=None, desc=world.acquisition.item_id) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

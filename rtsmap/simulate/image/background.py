@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rtsmap.records import FloatArray
-from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.lowland import Lowland
 from rtsmap.simulate.statistics import TEXTURE_SCALES, WATER, texture_modes
 from rtsmap.simulate.terrain.landscape import Landscape
@@ -72,7 +72,7 @@ class GroundPainter:
         rng: np.random.Generator,
         land: Landscape,
         region: Region,
-        frame: Frame,
+        acquisition: Acquisition,
         lowland: Lowland | None = None,
     ) -> None:
         self.land, self.region, self.lowland = land, region, lowland
@@ -82,9 +82,9 @@ class GroundPainter:
         )
         #: At the scene's pixels: the texture that the lattice cannot hold, and a rounded field for patches and edges.
         fine = below(spectrum, _FINER_THAN_M)
-        self.fine: Tile = make_tile(rng, fine, fields=2, size=1000, spacing_m=frame.gsd_m, unit=False)
-        self.patches: Tile = make_tile(rng, fractal(2.6, 90), fields=2, size=900, spacing_m=frame.gsd_m)
-        self.grain: Tile = make_tile(rng, np.ones_like, fields=4, size=700, spacing_m=frame.gsd_m)
+        self.fine: Tile = make_tile(rng, fine, fields=2, size=1000, spacing_m=acquisition.gsd_m, unit=False)
+        self.patches: Tile = make_tile(rng, fractal(2.6, 90), fields=2, size=900, spacing_m=acquisition.gsd_m)
+        self.grain: Tile = make_tile(rng, np.ones_like, fields=4, size=700, spacing_m=acquisition.gsd_m)
         self.ponds = make_tile(rng, bell(30), fields=1, size=800, spacing_m=MESO_M)
         self.zones = make_tile(rng, fractal(3.0, 3000), fields=2, size=1000, spacing_m=MESO_M)
         self.modes = texture_modes(region.deviation, region.pairs, _MODES)
@@ -92,7 +92,7 @@ class GroundPainter:
         if lowland is not None:
             self._plan = np.concatenate([self._plan, lowland.plan])
         self._wet = _wetness(land)
-        azimuth, elevation = np.radians(frame.sun_azimuth_deg), np.radians(max(frame.sun_elevation_deg, 10))
+        azimuth, elevation = np.radians(acquisition.sun_azimuth_deg), np.radians(max(acquisition.sun_elevation_deg, 10))
         self._light = np.array([np.sin(azimuth), np.cos(azimuth)]) / np.tan(elevation)
         lush, tundra, scar = (np.array(s, dtype=np.float32) for s in (region.lush, region.tundra, region.scar))
         #: Difference of reflectance from common to lush tundra, by which plants vary from pixel to pixel.

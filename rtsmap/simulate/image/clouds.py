@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rtsmap.records import BoolArray, FloatArray
-from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.background import MESO_M, Window12
 from rtsmap.simulate.terrain.noise import bell, blend, fractal, make_tile, smoothstep
 
@@ -43,20 +43,20 @@ class Overcast:
 class Sky:
     """The sky of one scene; a function of place alone."""
 
-    def __init__(self, rng: np.random.Generator, frame: Frame, cover: float, thin: float = 0.0) -> None:
+    def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float, thin: float = 0.0) -> None:
         self.cover = cover
         self._tiles = [
             make_tile(rng, fractal(3.3, 4000), fields=1, size=size, spacing_m=MESO_M) for size in (1024, 868)
         ]
         self._misses = make_tile(rng, bell(180), fields=2, size=640, spacing_m=MESO_M)
         self._level = 0.0
-        self._level = self._level_for(frame, min(max(cover, 1e-6), 0.95))
+        self._level = self._level_for(acquisition, min(max(cover, 1e-6), 0.95))
         # Low clouds of the Arctic summer lie at 300 to 1500 m.
-        reach = rng.uniform(300, 1500) / np.tan(np.radians(max(frame.sun_elevation_deg, 10)))
-        azimuth = np.radians(frame.sun_azimuth_deg)
+        reach = rng.uniform(300, 1500) / np.tan(np.radians(max(acquisition.sun_elevation_deg, 10)))
+        azimuth = np.radians(acquisition.sun_azimuth_deg)
         # The cloud that shades a place stands towards the sun from it.
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
-        self._veil = Veil(rng, frame, thin) if thin > 0 else None
+        self._veil = Veil(rng, acquisition, thin) if thin > 0 else None
 
     def over(self, window: Window12) -> Overcast | None:
         """The sky over a window; None where it is clear."""
@@ -81,9 +81,9 @@ class Sky:
             flagged[:, inner[0], inner[1]],
         )
 
-    def _level_for(self, frame: Frame, cover: float) -> float:
+    def _level_for(self, acquisition: Acquisition, cover: float) -> float:
         """What the field exceeds on this share of the footprint, sampled every 96 m or, in small scenes, closer."""
-        left, bottom, right, top = frame.footprint.bounds
+        left, bottom, right, top = acquisition.footprint.bounds
         step = max(1, min(8, int((right - left) / MESO_M / 40)))
         rows = np.arange(int(-top / MESO_M), int(-bottom / MESO_M) + 1, step)
         columns = np.arange(int(left / MESO_M), int(right / MESO_M) + 1, step)
@@ -92,7 +92,7 @@ class Sky:
         for tile in self._tiles:
             size = tile.values.shape[-1]
             total += tile.values[0][(rows % size)[:, None], columns % size]
-        inside = shapely.contains_xy(frame.footprint, x, y)
+        inside = shapely.contains_xy(acquisition.footprint, x, y)
         return float(np.quantile(total[inside] / np.float32(np.sqrt(2)), 1 - cover))
 
     def _excess(self, window: Window12) -> FloatArray:
@@ -117,15 +117,15 @@ class Sky:
 class Veil:
     """Thin high cloud in streaks, and its faint shadow some kilometres away; the mask flags only its thickest part."""
 
-    def __init__(self, rng: np.random.Generator, frame: Frame, cover: float) -> None:
+    def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float) -> None:
         self._tiles = [
             make_tile(rng, fractal(2.9, longest), fields=1, size=size, spacing_m=MESO_M)
             for size, longest in ((1024, 3000), (900, 700))
         ]
         self._level = NormalDist().inv_cdf(1 - min(cover, 0.95))
         self._dense = float(rng.uniform(0.25, 0.8))
-        reach = rng.uniform(900, 3500) / np.tan(np.radians(max(frame.sun_elevation_deg, 10)))
-        azimuth = np.radians(frame.sun_azimuth_deg)
+        reach = rng.uniform(900, 3500) / np.tan(np.radians(max(acquisition.sun_elevation_deg, 10)))
+        azimuth = np.radians(acquisition.sun_azimuth_deg)
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
 
     def over(self, window: Window12, clouds: Overcast | None) -> Overcast:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from rtsmap.records import BoolArray, FloatArray
-from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image import clouds as skies
 from rtsmap.simulate.image.background import MESO_M, GroundPainter, Meso, Window12
 from rtsmap.simulate.image.patches import MARGIN_M, Patch, PatchPainter, clip_to
@@ -52,7 +52,7 @@ class Painter:
 
     def __init__(
         self,
-        frame: Frame,
+        acquisition: Acquisition,
         region: Region,
         ground: GroundPainter,
         scenery: Scenery,
@@ -60,20 +60,20 @@ class Painter:
         gain: Sequence[float] = (1, 1, 1, 1),
         path: Sequence[float] = (0, 0, 0, 0),
     ) -> None:
-        self.frame, self.ground, self.scenery, self.sky = frame, ground, scenery, sky
+        self.acquisition, self.ground, self.scenery, self.sky = acquisition, ground, scenery, sky
         self._scale = (1e4 * np.array(gain, dtype=np.float32))[:, None, None]
         self._path = np.array(path, dtype=np.float32)[:, None, None]
-        light = light_from(frame.sun_azimuth_deg, frame.sun_elevation_deg)
+        light = light_from(acquisition.sun_azimuth_deg, acquisition.sun_elevation_deg)
         #: How much of the two fine fields and of the mosaic of plants each band takes.
         self._texture = np.column_stack([region.rough * ground.modes[:, :2], 0.4 * ground.to_lush]).astype(np.float32)
-        self._mosaic = Tile(smoothstep(ground.patches.values[:1], -0.4, 0.9) - 0.5, frame.gsd_m)
-        self._maker = PatchPainter(frame.grid.transform, region, light, ground.fine, ground.patches)
+        self._mosaic = Tile(smoothstep(ground.patches.values[:1], -0.4, 0.9) - 0.5, acquisition.gsd_m)
+        self._maker = PatchPainter(acquisition.grid.transform, region, light, ground.fine, ground.patches)
         self._patches: OrderedDict[int, Patch] = OrderedDict()
         self._lock = Lock()
 
     def tile(self, row: int, column: int) -> Painted:
         """The tile whose first pixel is `(row, column)` of the grid."""
-        gsd, grid = self.frame.gsd_m, self.frame.grid
+        gsd, grid = self.acquisition.gsd_m, self.acquisition.grid
         place = grid.transform @ Affine.translation(column, row)
         valid = self._seen(place)
         if not valid.any():
@@ -101,9 +101,9 @@ class Painter:
         return Painted(_digital(bands, valid, self._scale), udm2)
 
     def _seen(self, place: Affine) -> BoolArray:
-        if self.frame.footprint.contains(_around(place, 0)):
+        if self.acquisition.footprint.contains(_around(place, 0)):
             return np.ones((TILE_PX, TILE_PX), dtype=np.bool_)
-        return rasterise(self.frame.footprint, (TILE_PX, TILE_PX), place)
+        return rasterise(self.acquisition.footprint, (TILE_PX, TILE_PX), place)
 
     def _beach(self, bands: FloatArray, meso: Meso, shore: FloatArray, down: FloatArray, across: FloatArray) -> None:
         """Sand and gravel along some shores, as wide as the waves reach."""

@@ -50,14 +50,16 @@ def write_truth(path: Path, world: World) -> int:
     _write(path, "labels", world, [drawn(rng, outline) for outline in slumps], {"id": ids})
     _write(path, "lookalikes", world, [feature.outline for feature in others], {"kind": kinds})
     options = json.dumps(vars(world.options), default=str)
-    _write(path, "footprint", world, [world.frame.footprint], {"options": [options], "rtsmap_version": [__version__]})
+    _write(
+        path, "footprint", world, [world.acquisition.footprint], {"options": [options], "rtsmap_version": [__version__]}
+    )
     check_rows(path, {"rts": len(slumps), "labels": len(slumps), "lookalikes": len(others), "footprint": 1})
     return len(slumps)
 
 
 def seen_slumps(world: World) -> list[Feature]:
     """The slumps in the footprint; those at its edge are cut by it, and left out where hardly anything is seen."""
-    footprint, seen = world.frame.footprint, []
+    footprint, seen = world.acquisition.footprint, []
     for slump in world.scenery.slumps:
         part = slump.outline if footprint.contains(slump.outline) else largest(slump.outline.intersection(footprint))
         if part is not None and part.area >= LEAST_AREA_M2:
@@ -69,15 +71,15 @@ def _write(
     path: Path, layer: str, world: World, outlines: list[Polygon], fields: Mapping[str, Sequence[object]]
 ) -> None:
     """Add a layer; columns have their types even where there is no row."""
-    crs = world.frame.grid.crs
+    crs = world.acquisition.grid.crs
     areas = geodesic_m2(geopandas.GeoSeries(outlines, crs=crs)).round(1)
     count = len(outlines)
     columns: dict[str, pd.Series] = {
         name: pd.Series(list(values), dtype=_TYPES[name]) for name, values in fields.items()
     }
     columns["area_m2"] = pd.Series(areas, dtype="float64")
-    columns["scene_id"] = pd.Series([world.frame.item_id] * count, dtype="str")
-    columns["date"] = pd.Series([f"{world.frame.acquired:%Y-%m-%d}"] * count, dtype="str")
+    columns["scene_id"] = pd.Series([world.acquisition.item_id] * count, dtype="str")
+    columns["date"] = pd.Series([f"{world.acquisition.acquired:%Y-%m-%d}"] * count, dtype="str")
     pyogrio.write_dataframe(
         geopandas.GeoDataFrame(columns, geometry=outlines, crs=crs),
         path,

@@ -16,7 +16,7 @@ from rtsmap.errors import OutputError
 from rtsmap.files.outputs import check_outputs
 from rtsmap.files.writing import replacing_together
 from rtsmap.layer import plain_errors
-from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.renderer import TILE_PX, Painted
 from rtsmap.simulate.product import metadata, truth
 from rtsmap.simulate.scene import World
@@ -52,9 +52,9 @@ class Written:
     clear_fraction: float
 
 
-def paths(folder: Path, frame: Frame, bands: int) -> dict[str, Path]:
+def paths(folder: Path, acquisition: Acquisition, bands: int) -> dict[str, Path]:
     """The files of a product by what they hold, the image last: where it is, the others are too."""
-    item, eight = frame.item_id, "_8b" if bands == 8 else ""
+    item, eight = acquisition.item_id, "_8b" if bands == 8 else ""
     return {
         "udm2": folder / f"{item}_3B_udm2.tif",
         "json": folder / f"{item}_metadata.json",
@@ -85,7 +85,7 @@ def write_product(
         InputError: a file exists, or the folder cannot be written.
         OutputError: the disk is full.
     """
-    files = paths(folder, world.frame, world.options.bands)
+    files = paths(folder, world.acquisition, world.options.bands)
     check_outputs(*files.values(), overwrite=overwrite)
     with plain_errors(folder), replacing_together(list(files.values()), overwrite=overwrite) as temporary:
         return write_files(world, files, dict(zip(files, temporary, strict=True)), workers, progress)
@@ -115,8 +115,8 @@ def write_files(
     except rasterio.errors.RasterioError as error:
         raise OutputError(f"{files['image']}: cannot be written ({error.__cause__ or error})") from error
     shares = {name: float(counts[band] / max(counts[-1], 1)) for name, band in _CLASSES.items()}
-    metadata.write_json(temporary["json"], world.frame, shares)
-    metadata.write_xml(temporary["xml"], world.frame, world.options.bands, shares)
+    metadata.write_json(temporary["json"], world.acquisition, shares)
+    metadata.write_xml(temporary["xml"], world.acquisition, world.options.bands, shares)
     n_slumps = truth.write_truth(temporary["truth"], world)
     return Written(files["image"], files["truth"], n_slumps, shares["clear"])
 
@@ -147,7 +147,7 @@ def _write_rasters(
 
 
 def _places(world: World) -> list[tuple[int, int]]:
-    grid = world.frame.grid
+    grid = world.acquisition.grid
     return [(row, column) for row in range(0, grid.height, TILE_PX) for column in range(0, grid.width, TILE_PX)]
 
 
@@ -162,7 +162,7 @@ def _painted(world: World, places: list[tuple[int, int]], workers: int) -> Itera
 
 
 def _create(path: Path, world: World, count: int, dtype: str) -> Any:
-    grid = world.frame.grid
+    grid = world.acquisition.grid
     return rasterio.open(
         path,
         "w",

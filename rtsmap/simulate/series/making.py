@@ -13,10 +13,10 @@ from affine import Affine
 from shapely import Polygon
 
 from rtsmap.errors import InputError
-from rtsmap.simulate.acquisition import Frame, shifted
+from rtsmap.simulate.acquisition import Acquisition, shifted
 from rtsmap.simulate.image.background import GroundPainter
 from rtsmap.simulate.image.renderer import Painter
-from rtsmap.simulate.scene import SceneOptions, World, frame_of, late_snow, make_scenery, sky_of, stream
+from rtsmap.simulate.scene import SceneOptions, World, acquisition_of, late_snow, make_scenery, sky_of, stream
 from rtsmap.simulate.series.dynamics import first_state, next_state
 from rtsmap.simulate.series.lineage import Epoch, epochs
 from rtsmap.simulate.series.phenology import calibration, in_season, scenery_of
@@ -40,7 +40,7 @@ class Series:
     Attributes:
         options: of all scenes; `day` is not used.
         home: all ground that a footprint may show; slumps live here.
-        frames: what is seen, by year.
+        acquisitions: what is seen, by year.
         base: what lies on the ground in the first year.
         most_snow: how much of it is snow.
         epochs: the slumps of each year that is shown.
@@ -48,7 +48,7 @@ class Series:
 
     options: SceneOptions
     home: Polygon
-    frames: Mapping[int, Frame]
+    acquisitions: Mapping[int, Acquisition]
     land: Landscape
     base: Scenery
     most_snow: float
@@ -56,16 +56,18 @@ class Series:
 
     def world(self, epoch: Epoch) -> World:
         """One year's scene: the same ground under another sun, sky and season."""
-        options, frame = self.options, self.frames[epoch.year]
+        options, acquisition = self.options, self.acquisitions[epoch.year]
         rng = stream(options, "look", epoch.year)
-        region = in_season(rng, region_named(options.region), frame.acquired.date())
-        scenery = scenery_of(rng, self.base, epoch.state, frame, self.most_snow)
-        ground = GroundPainter(stream(options, "paint"), self.land, region, frame)
-        ground.grain = make_tile(rng, np.ones_like, fields=4, size=700, spacing_m=frame.gsd_m)  # noise of this year
-        sky = sky_of(options, stream(options, "sky", epoch.year), frame)
-        painter = Painter(frame, region, ground, scenery, sky, calibration(rng))
-        day = frame.acquired.date()
-        return World(replace(options, day=day), region, frame, self.land, scenery, painter, (epoch.year,))
+        region = in_season(rng, region_named(options.region), acquisition.acquired.date())
+        scenery = scenery_of(rng, self.base, epoch.state, acquisition, self.most_snow)
+        ground = GroundPainter(stream(options, "paint"), self.land, region, acquisition)
+        ground.grain = make_tile(
+            rng, np.ones_like, fields=4, size=700, spacing_m=acquisition.gsd_m
+        )  # noise of this year
+        sky = sky_of(options, stream(options, "sky", epoch.year), acquisition)
+        painter = Painter(acquisition, region, ground, scenery, sky, calibration(rng))
+        day = acquisition.acquired.date()
+        return World(replace(options, day=day), region, acquisition, self.land, scenery, painter, (epoch.year,))
 
 
 def make_series(options: SceneOptions, years: Sequence[int]) -> Series:
@@ -82,15 +84,15 @@ def make_series(options: SceneOptions, years: Sequence[int]) -> Series:
     """
     _check(years)
     region = region_named(options.region)
-    middle = frame_of(replace(options, day=date(years[0], 7, 1)), stream(options, "frame"))
+    middle = acquisition_of(replace(options, day=date(years[0], 7, 1)), stream(options, "acquisition"))
     home, wide = _surroundings(middle)
     land = make_landscape(stream(options, "land"), wide.grid, region)
     ground = survey(land)
     most_snow = late_snow(middle)
     base = make_scenery(options, ground, home, most_snow)
     passing = _states(options, base, ground, home, range(years[0], years[-1] + 1))
-    frames = {year: _frame(options, year) for year in years}
-    return Series(options, home, frames, land, base, most_snow, epochs(passing, years))
+    acquisitions = {year: _acquisition_in(options, year) for year in years}
+    return Series(options, home, acquisitions, land, base, most_snow, epochs(passing, years))
 
 
 def _check(years: Sequence[int]) -> None:
@@ -113,17 +115,17 @@ def _states(
         yield year, state
 
 
-def _frame(options: SceneOptions, year: int) -> Frame:
+def _acquisition_in(options: SceneOptions, year: int) -> Acquisition:
     """One year's acquisition: a day of July or August, and a footprint a little beside that of other years."""
-    rng = stream(options, "frame", year)
+    rng = stream(options, "acquisition", year)
     day = date(year, 7, 1) + timedelta(days=int(rng.integers(62)))
-    frame = frame_of(replace(options, day=day), rng)
+    acquisition = acquisition_of(replace(options, day=day), rng)
     shares = np.clip(rng.normal(0, _SHIFT, 2), -_FARTHEST, _FARTHEST)
-    return shifted(frame, int(shares[0] * frame.grid.width), int(shares[1] * frame.grid.height))
+    return shifted(acquisition, int(shares[0] * acquisition.grid.width), int(shares[1] * acquisition.grid.height))
 
 
-def _surroundings(middle: Frame) -> tuple[Polygon, Frame]:
-    """All ground that a shifted footprint may show, and a frame whose raster holds it."""
+def _surroundings(middle: Acquisition) -> tuple[Polygon, Acquisition]:
+    """All ground that a shifted footprint may show, and a acquisition whose raster holds it."""
     columns, rows = (math.ceil(_FARTHEST * side) for side in (middle.grid.width, middle.grid.height))
     corners = [shifted(middle, x, y).footprint for x in (-columns, columns) for y in (-rows, rows)]
     home = shapely.union_all(corners).convex_hull

@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 from shapely import Polygon, STRtree, affinity
 
-from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.patches import MARGIN_M
 from rtsmap.simulate.scene import late_snow
 from rtsmap.simulate.series.growth import largest
@@ -43,22 +43,26 @@ def calibration(rng: np.random.Generator) -> list[float]:
     return [float(gain) for gain in np.exp(rng.normal(0, _GAIN_DEVIATION, 4))]
 
 
-def scenery_of(rng: np.random.Generator, base: Scenery, state: State, frame: Frame, most_snow: float) -> Scenery:
+def scenery_of(
+    rng: np.random.Generator, base: Scenery, state: State, acquisition: Acquisition, most_snow: float
+) -> Scenery:
     """What lies on the ground in one year.
 
     Args:
         rng: of that year.
         base: of the first year; streams, tracks and look-alikes stay, bars move a little, snow melts by the day.
         state: the slumps, and the scars that they left.
-        frame: what is seen.
+        acquisition: what is seen.
         most_snow: `late_snow` of the base.
     """
     others = [feature for feature in base.features if feature.kind != "slump"]
     snow = sorted((f for f in others if f.kind == "snow"), key=lambda feature: -feature.outline.area)
-    melted = snow[round(len(snow) * min(late_snow(frame) / most_snow, 1)) :]
+    melted = snow[round(len(snow) * min(late_snow(acquisition) / most_snow, 1)) :]
     lying = [_drifted(rng, feature) for feature in others if not any(feature is gone for gone in melted)]
     features = [*_clear_of([*lying, *state.scars], state.slumps), *state.slumps]
-    near = STRtree([feature.outline for feature in features]).query(frame.footprint.buffer(MARGIN_M), "intersects")
+    near = STRtree([feature.outline for feature in features]).query(
+        acquisition.footprint.buffer(MARGIN_M), "intersects"
+    )
     return Scenery(in_order([features[index] for index in np.sort(near)]), base.streams, base.roads)
 
 

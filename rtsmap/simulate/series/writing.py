@@ -51,7 +51,9 @@ def write_series(
         InputError: a file exists, or the folder cannot be written.
         OutputError: the disk is full.
     """
-    products = {year: paths(folder, frame, series.options.bands) for year, frame in series.frames.items()}
+    products = {
+        year: paths(folder, acquisition, series.options.bands) for year, acquisition in series.acquisitions.items()
+    }
     files = [*(path for product in products.values() for path in product.values()), folder / SERIES_TRUTH]
     check_outputs(*files, overwrite=overwrite)
     with plain_errors(folder), replacing_together(files, overwrite=overwrite) as temporary:
@@ -74,12 +76,12 @@ def write_truth(path: Path, series: Series) -> None:
     links = _links(all_links(series.epochs))
     _write(path, "links", links)
     _write(path, "footprints", _footprints(series), geometry_type="Polygon")
-    check_rows(path, {"slumps": len(slumps), "links": len(links), "footprints": len(series.frames)})
+    check_rows(path, {"slumps": len(slumps), "links": len(links), "footprints": len(series.acquisitions)})
 
 
 def _slumps(series: Series, epoch: Epoch) -> geopandas.GeoDataFrame:
-    slumps, frame = epoch.state.slumps, series.frames[epoch.year]
-    outlines = geopandas.GeoSeries([slump.outline for slump in slumps], crs=frame.grid.crs)
+    slumps, acquisition = epoch.state.slumps, series.acquisitions[epoch.year]
+    outlines = geopandas.GeoSeries([slump.outline for slump in slumps], crs=acquisition.grid.crs)
     numbers = [slump.number for slump in slumps]
     columns = {
         "slump_id": pd.Series(numbers, dtype="int64"),
@@ -87,10 +89,10 @@ def _slumps(series: Series, epoch: Epoch) -> geopandas.GeoDataFrame:
         "area_m2": pd.Series(geodesic_m2(outlines).round(1), dtype="float64"),
         "vigour": pd.Series([round(slump.vigour, 3) for slump in slumps], dtype="float64"),
         "healing": pd.Series([number in epoch.state.healing for number in numbers], dtype="bool"),
-        "seen": (outlines.intersection(frame.footprint).area / outlines.area).round(3).astype("float64"),
-        "scene_id": pd.Series([frame.item_id] * len(slumps), dtype="str"),
+        "seen": (outlines.intersection(acquisition.footprint).area / outlines.area).round(3).astype("float64"),
+        "scene_id": pd.Series([acquisition.item_id] * len(slumps), dtype="str"),
     }
-    return geopandas.GeoDataFrame(columns, geometry=outlines, crs=frame.grid.crs)
+    return geopandas.GeoDataFrame(columns, geometry=outlines, crs=acquisition.grid.crs)
 
 
 def _links(links: list[Link]) -> pd.DataFrame:
@@ -100,16 +102,16 @@ def _links(links: list[Link]) -> pd.DataFrame:
 
 
 def _footprints(series: Series) -> geopandas.GeoDataFrame:
-    frames = list(series.frames.items())
+    acquisitions = list(series.acquisitions.items())
     columns = {
-        "year": pd.Series([year for year, _ in frames], dtype="int32"),
-        "scene_id": [frame.item_id for _, frame in frames],
-        "date": [f"{frame.acquired:%Y-%m-%d}" for _, frame in frames],
+        "year": pd.Series([year for year, _ in acquisitions], dtype="int32"),
+        "scene_id": [acquisition.item_id for _, acquisition in acquisitions],
+        "date": [f"{acquisition.acquired:%Y-%m-%d}" for _, acquisition in acquisitions],
         "options": json.dumps(vars(series.options), default=str),
         "rtsmap_version": __version__,
     }
-    outlines = [frame.footprint for _, frame in frames]
-    return geopandas.GeoDataFrame(columns, geometry=outlines, crs=frames[0][1].grid.crs)
+    outlines = [acquisition.footprint for _, acquisition in acquisitions]
+    return geopandas.GeoDataFrame(columns, geometry=outlines, crs=acquisitions[0][1].grid.crs)
 
 
 def _write(path: Path, layer: str, table: pd.DataFrame, geometry_type: str | None = None) -> None:

@@ -25,7 +25,7 @@ class Region:
         turbid: how bright its lakes are, 0 (brown, clear) .. 1 (full of silt).
         bare: share of the ground that is bare without being a slump (hilltops, blow-outs, bars).
         snow: late snow patches for each km2, in the middle of July.
-        roads: tracks for each 10 km of the frame's side.
+        roads: tracks for each 10 km of the acquisition's side.
         rough: factor of the texture finer than 34 m, fitted to the NDVI's autocorrelation where measured.
         active: how much of its slumps is bare: 1 as in most regions, more where fewer plants are back. Fitted to the
             NDVI inside outlines.

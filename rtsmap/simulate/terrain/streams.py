@@ -65,7 +65,7 @@ def stream_beds(lines: list[NDArray[np.float64]], sizes: list[float]) -> list[Ba
 
 
 def roads(rng: np.random.Generator, region: Region, footprint: Polygon) -> list[BaseGeometry]:
-    """Tracks of vehicles across the frame, 4 to 9 m wide."""
+    """Tracks of vehicles across the acquisition, 4 to 9 m wide."""
     left, bottom, right, top = footprint.bounds
     side = max(right - left, top - bottom)
     tracks: list[BaseGeometry] = []
