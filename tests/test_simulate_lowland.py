@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from rtsmap.simulate.acquisition import make_acquisition
-from rtsmap.simulate.image.clouds import Sky
+from rtsmap.simulate.image.clouds import CloudField
 from rtsmap.simulate.image.polygon_nets import make_net, paint_net
 from rtsmap.simulate.image.renderer import _lattice
 from rtsmap.simulate.image.waters import draw_waters
@@ -104,7 +104,7 @@ def test_a_net_has_cells_of_the_wanted_size_and_repeats_without_a_seam():
 
 def test_thin_cloud_brightens_and_its_shadow_darkens_without_a_flag_in_most_places(plain):
     acquisition = plain.acquisition
-    clear, thin = (Sky(np.random.default_rng(5), acquisition, 0.0, share) for share in (0.0, 0.5))
+    clear, thin = (CloudField(np.random.default_rng(5), acquisition, 0.0, share) for share in (0.0, 0.5))
     window = _lattice(acquisition.grid.transform)[0]
     assert clear.over(window) is None
     over = thin.over(window)

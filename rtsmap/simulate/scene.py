@@ -10,7 +10,7 @@ from shapely import Polygon
 from rtsmap.errors import InputError
 from rtsmap.simulate.acquisition import Acquisition, make_acquisition
 from rtsmap.simulate.image.background import MESO_M, GroundPainter
-from rtsmap.simulate.image.clouds import Sky, draw_cover
+from rtsmap.simulate.image.clouds import CloudField, draw_cover
 from rtsmap.simulate.image.lowland import Lowland
 from rtsmap.simulate.image.renderer import Painter
 from rtsmap.simulate.slumps import lookalikes
@@ -84,7 +84,7 @@ _FEW, _MOST_PER_KM2 = 200, 50
 #: Slumps of lowland lie no farther from the water, m.
 SHORE_M = 45.0
 #: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
-PARTS = ("acquisition", "land", "slumps", "others", "paint", "sky", "succession", "look", "lowland", "vary")
+PARTS = ("acquisition", "land", "slumps", "others", "paint", "clouds", "succession", "look", "lowland", "vary")
 
 
 def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
@@ -115,7 +115,7 @@ def make_world(options: SceneOptions) -> World:
     painted = GroundPainter(stream(options, "paint"), land, region, acquisition, lowland)
     seen = varied_light(light, options.vary) if options.vary else ()
     painter = Painter(
-        acquisition, region, painted, scenery, sky_of(options, stream(options, "sky"), acquisition), *seen
+        acquisition, region, painted, scenery, clouds_of(options, stream(options, "clouds"), acquisition), *seen
     )
     return World(options, region, acquisition, land, scenery, painter)
 
@@ -159,10 +159,10 @@ def acquisition_of(options: SceneOptions, rng: np.random.Generator) -> Acquisiti
     return acquisition
 
 
-def sky_of(options: SceneOptions, rng: np.random.Generator, acquisition: Acquisition) -> Sky:
+def clouds_of(options: SceneOptions, rng: np.random.Generator, acquisition: Acquisition) -> CloudField:
     """Clouds over a acquisition: as many as wanted, or drawn."""
     drawn = draw_cover(rng)
-    return Sky(rng, acquisition, drawn if options.clouds is None else options.clouds, options.thin_clouds)
+    return CloudField(rng, acquisition, drawn if options.clouds is None else options.clouds, options.thin_clouds)
 
 
 def make_scenery(

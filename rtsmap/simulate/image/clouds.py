@@ -24,8 +24,8 @@ _MISSED_CLOUD, _MISSED_SHADOW = 0.08, 0.3
 
 
 @dataclass(frozen=True)
-class Overcast:
-    """Sky over a window of the 12 m lattice, arrays `(rows, columns)`.
+class CloudLayers:
+    """CloudField over a window of the 12 m lattice, arrays `(rows, columns)`.
 
     Attributes:
         cloud: opacity, 0..1.
@@ -40,7 +40,7 @@ class Overcast:
     flagged: FloatArray
 
 
-class Sky:
+class CloudField:
     """The sky of one scene; a function of place alone."""
 
     def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float, thin: float = 0.0) -> None:
@@ -56,14 +56,14 @@ class Sky:
         azimuth = np.radians(acquisition.sun_azimuth_deg)
         # The cloud that shades a place stands towards the sun from it.
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
-        self._veil = Veil(rng, acquisition, thin) if thin > 0 else None
+        self._thin_clouds = ThinClouds(rng, acquisition, thin) if thin > 0 else None
 
-    def over(self, window: Window12) -> Overcast | None:
+    def over(self, window: Window12) -> CloudLayers | None:
         """The sky over a window; None where it is clear."""
         clouds = self._clouds(window)
-        return clouds if self._veil is None else self._veil.over(window, clouds)
+        return clouds if self._thin_clouds is None else self._thin_clouds.over(window, clouds)
 
-    def _clouds(self, window: Window12) -> Overcast | None:
+    def _clouds(self, window: Window12) -> CloudLayers | None:
         if self.cover <= 0:
             return None
         pad = 6  # for the mask's smoothing
@@ -74,7 +74,7 @@ class Sky:
             return None
         inner = np.s_[pad : pad + window.height, pad : pad + window.width]
         flagged = self._mask(wide, here, there)
-        return Overcast(
+        return CloudLayers(
             smoothstep(here[inner], 0.0, 0.45),
             0.55 * smoothstep(here[inner], -0.5, 0.2),
             0.62 * smoothstep(there[inner], -0.1, 0.35),
@@ -114,7 +114,7 @@ class Sky:
         return np.stack([is_cloud, is_haze, is_shadow]).astype(np.float32)
 
 
-class Veil:
+class ThinClouds:
     """Thin high cloud in streaks, and its faint shadow some kilometres away; the mask flags only its thickest part."""
 
     def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float) -> None:
@@ -128,7 +128,7 @@ class Veil:
         azimuth = np.radians(acquisition.sun_azimuth_deg)
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
 
-    def over(self, window: Window12, clouds: Overcast | None) -> Overcast:
+    def over(self, window: Window12, clouds: CloudLayers | None) -> CloudLayers:
         """The sky over a window: thin cloud with what there is of thick."""
         here = self._excess(window)
         there = self._excess(_moved(window, self._offset))
@@ -136,11 +136,11 @@ class Veil:
         shadow = 0.6 * self._dense * smoothstep(there, 0.1, 1.2)
         none = np.zeros_like(haze)
         if clouds is None:
-            clouds = Overcast(none, none, none, np.zeros((3, *none.shape), dtype=np.float32))
+            clouds = CloudLayers(none, none, none, np.zeros((3, *none.shape), dtype=np.float32))
         flagged = clouds.flagged.copy()
         flagged[1] = np.maximum(flagged[1], (haze > 0.4) & (flagged[0] == 0))
         flagged[2] *= flagged[1] == 0
-        return Overcast(
+        return CloudLayers(
             clouds.cloud, 1 - (1 - clouds.haze) * (1 - haze), 1 - (1 - clouds.shadow) * (1 - shadow), flagged
         )
 
@@ -159,7 +159,7 @@ def draw_cover(rng: np.random.Generator) -> float:
     return 0.0 if rng.random() < CLEAR_SCENES else float(rng.beta(1.2, 6) * 0.6)
 
 
-def darken_and_veil(bands: FloatArray, cloud: FloatArray, haze: FloatArray, shadow: FloatArray) -> None:
+def apply_clouds(bands: FloatArray, cloud: FloatArray, haze: FloatArray, shadow: FloatArray) -> None:
     """Make of bands `(4, rows, columns)` of the ground what is seen through the sky, in place."""
     bands *= 1 - shadow
     blend(bands, _HAZE, haze)
@@ -172,7 +172,7 @@ def classes(valid: BoolArray, snow: FloatArray, flagged: FloatArray | None, conf
     Args:
         valid: where the sensor saw anything.
         snow: cover with snow, 0..1; small patches are seen only in part.
-        flagged: cloud, haze and shadow, of `Overcast`; None under a clear sky.
+        flagged: cloud, haze and shadow, of `CloudLayers`; None under a clear sky.
         confusion: a unit field that makes the confidence uneven.
     """
     bands = np.zeros((8, *valid.shape), dtype=np.uint8)

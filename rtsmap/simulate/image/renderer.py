@@ -17,7 +17,7 @@ from shapely import Polygon
 
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.simulate.acquisition import Acquisition
-from rtsmap.simulate.image import clouds as skies
+from rtsmap.simulate.image import clouds
 from rtsmap.simulate.image.background import MESO_M, GroundPainter, Meso, Window12
 from rtsmap.simulate.image.patches import MARGIN_M, Patch, PatchPainter, clip_to
 from rtsmap.simulate.image.rasterise import rasterise
@@ -56,7 +56,7 @@ class Painter:
         region: Region,
         ground: GroundPainter,
         scenery: Scenery,
-        sky: skies.Sky,
+        sky: clouds.CloudField,
         gain: Sequence[float] = (1, 1, 1, 1),
         path: Sequence[float] = (0, 0, 0, 0),
     ) -> None:
@@ -93,11 +93,11 @@ class Painter:
         snow = self._features(bands, row, column, place)
         self._water(bands, meso, shore, down, across, fine, extra)
         grain = self.ground.grain.read(*extent)
-        flagged = self._veil(bands, window, down, across)
+        flagged = self._thin_clouds(bands, window, down, across)
         bands += grain * _SENSOR_NOISE[:, None, None]
         if self._path.any():
             bands += self._path
-        udm2 = skies.classes(valid, snow, flagged, grain[0])
+        udm2 = clouds.classes(valid, snow, flagged, grain[0])
         return Painted(_digital(bands, valid, self._scale), udm2)
 
     def _seen(self, place: Affine) -> BoolArray:
@@ -175,15 +175,15 @@ class Painter:
         paint_lines(bands, roads, place, GRAVEL, dry)
         paint_lines(bands, streams, place, stream_water(self.ground.region), dry, all_touched=True)
 
-    def _veil(self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray) -> FloatArray | None:
-        overcast = self.sky.over(window)
-        if overcast is None:
+    def _thin_clouds(
+        self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray
+    ) -> FloatArray | None:
+        layers = self.sky.over(window)
+        if layers is None:
             return None
-        cloud, haze, shadow = (
-            between(down, field, across) for field in (overcast.cloud, overcast.haze, overcast.shadow)
-        )
-        skies.darken_and_veil(bands, cloud, haze, shadow)
-        return between(down, overcast.flagged, across)
+        cloud, haze, shadow = (between(down, field, across) for field in (layers.cloud, layers.haze, layers.shadow))
+        clouds.apply_clouds(bands, cloud, haze, shadow)
+        return between(down, layers.flagged, across)
 
 
 def _around(place: Affine, margin: float) -> Polygon:

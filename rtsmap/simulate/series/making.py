@@ -16,7 +16,7 @@ from rtsmap.errors import InputError
 from rtsmap.simulate.acquisition import Acquisition, shifted
 from rtsmap.simulate.image.background import GroundPainter
 from rtsmap.simulate.image.renderer import Painter
-from rtsmap.simulate.scene import SceneOptions, World, acquisition_of, late_snow, make_scenery, sky_of, stream
+from rtsmap.simulate.scene import SceneOptions, World, acquisition_of, clouds_of, late_snow, make_scenery, stream
 from rtsmap.simulate.series.dynamics import first_state, next_state
 from rtsmap.simulate.series.lineage import Epoch, epochs
 from rtsmap.simulate.series.phenology import calibration, in_season, scenery_of
@@ -64,7 +64,7 @@ class Series:
         ground.grain = make_tile(
             rng, np.ones_like, fields=4, size=700, spacing_m=acquisition.gsd_m
         )  # noise of this year
-        sky = sky_of(options, stream(options, "sky", epoch.year), acquisition)
+        sky = clouds_of(options, stream(options, "clouds", epoch.year), acquisition)
         painter = Painter(acquisition, region, ground, scenery, sky, calibration(rng))
         day = acquisition.acquired.date()
         return World(replace(options, day=day), region, acquisition, self.land, scenery, painter, (epoch.year,))
