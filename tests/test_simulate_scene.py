@@ -131,7 +131,7 @@ def test_windows_of_any_size_show_the_same_pixels(world, product):
 
 
 def test_tiles_meet_without_a_seam(world, monkeypatch):
-    """Ground, features and sky are functions of place: tiles of another size differ by rounding only."""
+    """Ground, features and clouds are functions of place: tiles of another size differ by rounding only."""
     whole = world.painter.tile(0, 0)
     monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 256)
     for row, column in ((0, 0), (0, 256), (256, 0), (256, 256)):
@@ -162,7 +162,7 @@ def test_tiles_beside_the_footprint_are_empty_and_flagged_so(tmp_path):
         assert valid.mean() == pytest.approx(1 - NODATA_SHARE, abs=0.02)
 
 
-def test_another_sky_leaves_ground_and_slumps_as_they_are(world):
+def test_other_clouds_leave_ground_and_slumps_as_they_are(world):
     clear = make_world(replace(OPTIONS, clouds=0))
     assert [f.outline.wkb for f in clear.scenery.slumps] == [f.outline.wkb for f in world.scenery.slumps]
     tile = clear.painter.tile(0, 0)

@@ -1,4 +1,4 @@
-"""One simulated place: landscape, scenery and sky from a seed, and the painter that shows them."""
+"""One simulated place: landscape, scenery and clouds from a seed, and the painter that shows them."""
 
 import zlib
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ _FEW, _MOST_PER_KM2 = 200, 50
 
 #: Slumps of lowland lie no farther from the water, m.
 SHORE_M = 45.0
-#: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
+#: Each part of a scene has its own stream of random numbers: other clouds leaves ground and slumps as they are.
 PARTS = ("acquisition", "land", "slumps", "others", "paint", "clouds", "succession", "look", "lowland", "vary")
 
 

@@ -90,7 +90,7 @@ _SCENE = (
     click.option("--bands", type=click.Choice(["4", "8"]), default="4", show_default=True, help="8: as of SuperDoves."),
     click.option("--at", type=Place(), help="Middle of the scene.  [default: a place in the region]"),
     click.option("--clouds", type=options.Real(0, 0.9), metavar="SHARE", help="Under clouds.  [default: drawn]"),
-    click.option("--no-clouds", is_flag=True, help="A clear sky."),
+    click.option("--no-clouds", is_flag=True, help="No clouds."),
     click.option(
         "--slumps", type=click.IntRange(0), metavar="N", help="How many.  [default: drawn, as often as mapped]"
     ),

@@ -41,7 +41,7 @@ class CloudLayers:
 
 
 class CloudField:
-    """The sky of one scene; a function of place alone."""
+    """The clouds of one scene; a function of place alone."""
 
     def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float, thin: float = 0.0) -> None:
         self.cover = cover
@@ -59,7 +59,7 @@ class CloudField:
         self._thin_clouds = ThinClouds(rng, acquisition, thin) if thin > 0 else None
 
     def over(self, window: Window12) -> CloudLayers | None:
-        """The sky over a window; None where it is clear."""
+        """The clouds over a window; None where it is clear."""
         clouds = self._clouds(window)
         return clouds if self._thin_clouds is None else self._thin_clouds.over(window, clouds)
 
@@ -129,7 +129,7 @@ class ThinClouds:
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
 
     def over(self, window: Window12, clouds: CloudLayers | None) -> CloudLayers:
-        """The sky over a window: thin cloud with what there is of thick."""
+        """The clouds over a window: thin cloud with what there is of thick."""
         here = self._excess(window)
         there = self._excess(_moved(window, self._offset))
         haze = self._dense * smoothstep(here, 0.0, 1.3)
@@ -160,19 +160,21 @@ def draw_cover(rng: np.random.Generator) -> float:
 
 
 def apply_clouds(bands: FloatArray, cloud: FloatArray, haze: FloatArray, shadow: FloatArray) -> None:
-    """Make of bands `(4, rows, columns)` of the ground what is seen through the sky, in place."""
+    """Make of bands `(4, rows, columns)` of the ground what is seen through the clouds, in place."""
     bands *= 1 - shadow
     blend(bands, _HAZE, haze)
     blend(bands, _REFLECTANCE, cloud)
 
 
-def classes(valid: BoolArray, snow: FloatArray, flagged: FloatArray | None, confusion: FloatArray) -> NDArray[np.uint8]:
+def udm2_classes(
+    valid: BoolArray, snow: FloatArray, flagged: FloatArray | None, confusion: FloatArray
+) -> NDArray[np.uint8]:
     """The eight bands of a UDM2; classes 1 to 6 exclude one another.
 
     Args:
         valid: where the sensor saw anything.
         snow: cover with snow, 0..1; small patches are seen only in part.
-        flagged: cloud, haze and shadow, of `CloudLayers`; None under a clear sky.
+        flagged: cloud, haze and shadow, of `CloudLayers`; None where there is no cloud.
         confusion: a unit field that makes the confidence uneven.
     """
     bands = np.zeros((8, *valid.shape), dtype=np.uint8)

@@ -1,6 +1,6 @@
 """The painter: pixels of a simulated scene, tile by tile.
 
-Ground, features and sky are functions of place, and a tile is always painted whole, so that every window of a scene
+Ground, features and clouds are functions of place, and a tile is always painted whole, so that every window of a scene
 has the same numbers, whatever the order or the size of the windows.
 """
 
@@ -17,8 +17,8 @@ from shapely import Polygon
 
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.simulate.acquisition import Acquisition
-from rtsmap.simulate.image import clouds
 from rtsmap.simulate.image.background import MESO_M, GroundPainter, Meso, Window12
+from rtsmap.simulate.image.clouds import CloudField, apply_clouds, udm2_classes
 from rtsmap.simulate.image.patches import MARGIN_M, Patch, PatchPainter, clip_to
 from rtsmap.simulate.image.rasterise import rasterise
 from rtsmap.simulate.image.shapes import light_from
@@ -56,11 +56,11 @@ class Painter:
         region: Region,
         ground: GroundPainter,
         scenery: Scenery,
-        sky: clouds.CloudField,
+        clouds: CloudField,
         gain: Sequence[float] = (1, 1, 1, 1),
         path: Sequence[float] = (0, 0, 0, 0),
     ) -> None:
-        self.acquisition, self.ground, self.scenery, self.sky = acquisition, ground, scenery, sky
+        self.acquisition, self.ground, self.scenery, self.clouds = acquisition, ground, scenery, clouds
         self._scale = (1e4 * np.array(gain, dtype=np.float32))[:, None, None]
         self._path = np.array(path, dtype=np.float32)[:, None, None]
         light = light_from(acquisition.sun_azimuth_deg, acquisition.sun_elevation_deg)
@@ -93,11 +93,11 @@ class Painter:
         snow = self._features(bands, row, column, place)
         self._water(bands, meso, shore, down, across, fine, extra)
         grain = self.ground.grain.read(*extent)
-        flagged = self._thin_clouds(bands, window, down, across)
+        flagged = self._add_clouds(bands, window, down, across)
         bands += grain * _SENSOR_NOISE[:, None, None]
         if self._path.any():
             bands += self._path
-        udm2 = clouds.classes(valid, snow, flagged, grain[0])
+        udm2 = udm2_classes(valid, snow, flagged, grain[0])
         return Painted(_digital(bands, valid, self._scale), udm2)
 
     def _seen(self, place: Affine) -> BoolArray:
@@ -175,14 +175,14 @@ class Painter:
         paint_lines(bands, roads, place, GRAVEL, dry)
         paint_lines(bands, streams, place, stream_water(self.ground.region), dry, all_touched=True)
 
-    def _thin_clouds(
+    def _add_clouds(
         self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray
     ) -> FloatArray | None:
-        layers = self.sky.over(window)
+        layers = self.clouds.over(window)
         if layers is None:
             return None
         cloud, haze, shadow = (between(down, field, across) for field in (layers.cloud, layers.haze, layers.shadow))
-        clouds.apply_clouds(bands, cloud, haze, shadow)
+        apply_clouds(bands, cloud, haze, shadow)
         return between(down, layers.flagged, across)
 
 

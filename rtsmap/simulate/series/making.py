@@ -55,7 +55,7 @@ class Series:
     epochs: Sequence[Epoch]
 
     def world(self, epoch: Epoch) -> World:
-        """One year's scene: the same ground under another sun, sky and season."""
+        """One year's scene: the same ground under another sun, clouds and phenology."""
         options, acquisition = self.options, self.acquisitions[epoch.year]
         rng = stream(options, "look", epoch.year)
         region = in_season(rng, region_named(options.region), acquisition.acquired.date())
@@ -64,8 +64,8 @@ class Series:
         ground.grain = make_tile(
             rng, np.ones_like, fields=4, size=700, spacing_m=acquisition.gsd_m
         )  # noise of this year
-        sky = clouds_of(options, stream(options, "clouds", epoch.year), acquisition)
-        painter = Painter(acquisition, region, ground, scenery, sky, calibration(rng))
+        clouds = clouds_of(options, stream(options, "clouds", epoch.year), acquisition)
+        painter = Painter(acquisition, region, ground, scenery, clouds, calibration(rng))
         day = acquisition.acquired.date()
         return World(replace(options, day=day), region, acquisition, self.land, scenery, painter, (epoch.year,))
 
