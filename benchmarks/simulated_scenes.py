@@ -28,7 +28,7 @@ from rtsmap.bands import BANDS
 from rtsmap.files.writing import replacing
 from rtsmap.records import BoolArray
 from rtsmap.simulate.product.writing import write_product
-from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.scene import SceneOptions, make_scene
 from rtsmap.simulate.terrain.regions import REGIONS
 
 COARSE_M = 10.0
@@ -81,7 +81,7 @@ def write_scene(number: int, folder: Path) -> None:
     if row.exists():
         return
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        written = write_product(make_world(options), Path(place), workers=1)
+        written = write_product(make_scene(options), Path(place), workers=1)
         picture = _read(written.image)
         slumps = geopandas.read_file(written.truth, layer="rts")
         searched = geopandas.read_file(written.truth, layer="footprint").geometry.iloc[0]

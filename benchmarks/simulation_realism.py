@@ -28,7 +28,7 @@ from rtsmap.simulate.acquisition import NODATA_SHARE
 from rtsmap.simulate.image.renderer import TILE_PX
 from rtsmap.simulate.product.labelling import drawn
 from rtsmap.simulate.product.writing import write_product
-from rtsmap.simulate.scene import SceneOptions, World, make_world
+from rtsmap.simulate.scene import SceneOptions, SimulatedScene, make_scene
 from rtsmap.simulate.terrain.regions import REGIONS
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "open"
@@ -75,10 +75,10 @@ def text(values: Any) -> str:
     return " / ".join(f"{value:.3g}" for value in np.atleast_1d(np.asarray(values, dtype=float)))
 
 
-def worlds(scenes: int = 4, size_km: tuple[float, float] = (14, 8)) -> list[World]:
+def layouts(scenes: int = 4, size_km: tuple[float, float] = (14, 8)) -> list[SimulatedScene]:
     """Scenes of every region, laid out and not painted."""
     return [
-        make_world(SceneOptions(region=region, seed=seed, size_km=size_km, clouds=0))
+        make_scene(SceneOptions(region=region, seed=seed, size_km=size_km, clouds=0))
         for region in REGIONS
         for seed in range(100, 100 + scenes)
     ]
@@ -114,16 +114,16 @@ def overlap(first: shapely.Polygon, second: shapely.Polygon) -> float:
 
 def outline_rows(measured: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """Size, shape, gaps, numbers and label noise."""
-    laid_out = worlds()
-    scenes = [[feature.outline for feature in world.scenery.slumps] for world in laid_out]
+    laid_out = layouts()
+    scenes = [[feature.outline for feature in simulated.scenery.slumps] for simulated in laid_out]
     every = [outline for scene in scenes for outline in scene]
     shape = shape_measures(every)
     gap = np.concatenate([gaps(scene) for scene in scenes])
     rng = np.random.default_rng(0)
     noise = [overlap(outline, drawn(rng, outline)) for outline in every]
     share = [
-        sum(o.area for o in scene) / world.acquisition.footprint.area * 100
-        for scene, world in zip(scenes, laid_out, strict=True)
+        sum(o.area for o in scene) / simulated.acquisition.footprint.area * 100
+        for scene, simulated in zip(scenes, laid_out, strict=True)
         if scene
     ]
     real_area, real_shape, real_density = measured["area_m2"], measured["shape"], measured["density"]
@@ -139,8 +139,8 @@ def outline_rows(measured: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     for region, name in (("banks-island", "Banks_Island"), ("taimyr", "Taimyr"), ("west-siberia", "Gydan")):
         outlines = [
             np.log(o.area)
-            for scene, world in zip(scenes, laid_out, strict=True)
-            if world.options.region == region
+            for scene, simulated in zip(scenes, laid_out, strict=True)
+            if simulated.options.region == region
             for o in scene
         ]
         values = (np.mean(outlines), np.std(outlines)) if outlines else "-"
@@ -159,14 +159,14 @@ def outline_rows(measured: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     ]
 
 
-def painted(world: World) -> tuple[np.ndarray, np.ndarray]:
+def painted(simulated: SimulatedScene) -> tuple[np.ndarray, np.ndarray]:
     """All digital numbers and the UDM2 of a scene."""
-    grid = world.acquisition.grid
+    grid = simulated.acquisition.grid
     numbers = np.zeros((4, grid.height, grid.width), np.uint16)
     udm2 = np.zeros((8, grid.height, grid.width), np.uint8)
     for row in range(0, grid.height, TILE_PX):
         for column in range(0, grid.width, TILE_PX):
-            tile = world.painter.tile(row, column)
+            tile = simulated.painter.tile(row, column)
             window = np.s_[:, row : row + TILE_PX, column : column + TILE_PX]
             height, width = numbers[window].shape[1:]
             numbers[window], udm2[window] = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
@@ -275,11 +275,11 @@ def simulated_sample(
     slumps = round(share * seen_m2 / np.exp(mean + deviation**2 / 2))
     sample = Sample()
     for seed in seeds:
-        world = make_world(SceneOptions(region, seed, day=day, pixels=(pixels, pixels), clouds=0, slumps=slumps))
-        values = coarse(painted(world)[0])
+        simulated = make_scene(SceneOptions(region, seed, day=day, pixels=(pixels, pixels), clouds=0, slumps=slumps))
+        values = coarse(painted(simulated)[0])
         rng = np.random.default_rng(seed)
-        outlines = [redraw(rng, feature.outline) for feature in world.scenery.slumps]
-        transform = world.acquisition.grid.transform @ rasterio.Affine.scale(3)
+        outlines = [redraw(rng, feature.outline) for feature in simulated.scenery.slumps]
+        transform = simulated.acquisition.grid.transform @ rasterio.Affine.scale(3)
         mask = rasterio.features.rasterize(outlines, values.shape[1:], transform=transform) > 0 if outlines else None
         if mask is not None:
             sample.add(values, mask & (values[0] > 0), 9)
@@ -336,30 +336,34 @@ def band_pairs(sample: Sample) -> np.ndarray:
 # The rules that should fail ------------------------------------------------------------------------------------------
 
 
-def labels_of(world: World) -> geopandas.GeoDataFrame:
-    return geopandas.GeoDataFrame(geometry=[f.outline for f in world.scenery.slumps], crs=world.acquisition.grid.crs)
+def labels_of(simulated: SimulatedScene) -> geopandas.GeoDataFrame:
+    return geopandas.GeoDataFrame(
+        geometry=[f.outline for f in simulated.scenery.slumps], crs=simulated.acquisition.grid.crs
+    )
 
 
-def patches_above(score: np.ndarray, seen: np.ndarray, threshold: float, world: World) -> geopandas.GeoDataFrame:
+def patches_above(
+    score: np.ndarray, seen: np.ndarray, threshold: float, simulated: SimulatedScene
+) -> geopandas.GeoDataFrame:
     """Connected patches of a score above a threshold, as large as slumps are, with their mean score."""
     above = ndimage.binary_opening((score > threshold) & seen)
     numbers, count = ndimage.label(above)
     size = np.bincount(numbers.ravel(), minlength=count + 1)
-    numbers[(size * world.acquisition.gsd_m**2 < MIN_AREA_M2)[numbers]] = 0
-    transform = world.acquisition.grid.transform
+    numbers[(size * simulated.acquisition.gsd_m**2 < MIN_AREA_M2)[numbers]] = 0
+    transform = simulated.acquisition.grid.transform
     found = list(rasterio.features.shapes(numbers.astype(np.int32), mask=numbers > 0, transform=transform))
     mean = np.asarray(ndimage.mean(score, numbers, [int(value) for _, value in found])) if found else np.empty(0)
     polygons = [shapely.geometry.shape(shape) for shape, _ in found]
-    return geopandas.GeoDataFrame({"score": mean}, geometry=polygons, crs=world.acquisition.grid.crs)
+    return geopandas.GeoDataFrame({"score": mean}, geometry=polygons, crs=simulated.acquisition.grid.crs)
 
 
-def best_precision(score: np.ndarray, seen: np.ndarray, world: World, thresholds: int = 9) -> float:
+def best_precision(score: np.ndarray, seen: np.ndarray, simulated: SimulatedScene, thresholds: int = 9) -> float:
     """AP50 of a rule at the best of its thresholds, which favours it."""
-    labels, best = labels_of(world), 0.0
+    labels, best = labels_of(simulated), 0.0
     # Smooth, as anyone would who wants patches rather than pixels.
     score = ndimage.uniform_filter(score, 5)
     for share in np.linspace(0.80, 0.997, thresholds):
-        found = patches_above(score, seen, float(np.quantile(score[seen], share)), world)
+        found = patches_above(score, seen, float(np.quantile(score[seen], share)), simulated)
         if len(found):
             best = max(best, score_map(found, labels, resamples=0).average_precision)
     return best
@@ -413,10 +417,10 @@ def trick_scores(
 ) -> dict[str, float]:
     """AP50 (0..1) of the rules, and the areas under the curve of pixel rules trained on another scene."""
     scenes = [
-        make_world(SceneOptions(region=region, seed=seed, pixels=(pixels, pixels), clouds=0, slumps=slumps))
+        make_scene(SceneOptions(region=region, seed=seed, pixels=(pixels, pixels), clouds=0, slumps=slumps))
         for seed in seeds
     ]
-    images = [painted(world)[0] * np.float32(1e-4) for world in scenes]
+    images = [painted(simulated)[0] * np.float32(1e-4) for simulated in scenes]
     seen = [image[0] > 0 for image in images]
     truth = [
         rasterio.features.rasterize(
@@ -479,10 +483,10 @@ def pictures(data: Path, folder: Path, size_m: float = 2500) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for region in ("taimyr", "chukotka", "west-siberia"):
         white = 0.14 if region == "west-siberia" else 0.19
-        world = make_world(SceneOptions(region=region, seed=5, pixels=(2048, 2048), clouds=0, slumps=20))
-        values = painted(world)[0] * np.float32(1e-4)
-        middle = sorted(world.scenery.slumps, key=lambda slump: slump.outline.area)[-3].outline.centroid
-        columns, rows = ~world.acquisition.grid.transform * np.array(middle.coords).T
+        simulated = make_scene(SceneOptions(region=region, seed=5, pixels=(2048, 2048), clouds=0, slumps=20))
+        values = painted(simulated)[0] * np.float32(1e-4)
+        middle = sorted(simulated.scenery.slumps, key=lambda slump: slump.outline.area)[-3].outline.centroid
+        columns, rows = ~simulated.acquisition.grid.transform * np.array(middle.coords).T
         simulated = crop_of(values, int(rows[0]), int(columns[0]), round(size_m / 3))
         tiles = [
             rgb(real_crop(data, region, size_m, 0), white),

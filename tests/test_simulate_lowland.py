@@ -12,7 +12,7 @@ from rtsmap.simulate.image.clouds import CloudField
 from rtsmap.simulate.image.polygon_nets import make_net, paint_net
 from rtsmap.simulate.image.renderer import _lattice
 from rtsmap.simulate.image.waters import draw_waters
-from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_world
+from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_scene
 from rtsmap.simulate.slumps.placement import survey
 from rtsmap.simulate.terrain.forms import make_forms
 from rtsmap.simulate.terrain.regions import REGIONS
@@ -26,16 +26,16 @@ LOWLAND = replace(PLAIN, lowland=True, slumps=8)
 
 @pytest.fixture(scope="module")
 def plain():
-    return make_world(PLAIN)
+    return make_scene(PLAIN)
 
 
 @pytest.fixture(scope="module")
 def lowland():
-    return make_world(LOWLAND)
+    return make_scene(LOWLAND)
 
 
-def tile(world):
-    numbers = world.painter.tile(0, 0).numbers[:, :400, :400]
+def tile(simulated):
+    numbers = simulated.painter.tile(0, 0).numbers[:, :400, :400]
     return numbers, numbers[0] > 0
 
 

@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_series_and_another_another(place):
     outlines = [[slump.outline.wkb for epoch in one.epochs for slump in epoch.state.slumps] for one in (place, again)]
     assert outlines[0] == outlines[1]
     assert all_links(place.epochs) == all_links(again.epochs)
-    tiles = [one.world(one.epochs[1]).painter.tile(0, 0).numbers for one in (place, again)]
+    tiles = [one.scene(one.epochs[1]).painter.tile(0, 0).numbers for one in (place, again)]
     assert np.array_equal(*tiles)
     assert not np.array_equal(other.land.height.shape, place.land.height.shape)
 
@@ -123,8 +123,8 @@ def test_every_year_is_a_product_and_footprints_shift(folder, place):
 
 def test_ground_and_lakes_stay_while_the_season_changes(place):
     """The difference between two years is the same everywhere but for the sun on the slopes and the sensor's noise."""
-    worlds = [place.world(epoch) for epoch in place.epochs[:2]]
-    first, second = (ground_at(world) for world in worlds)
+    scenes = [place.scene(epoch) for epoch in place.epochs[:2]]
+    first, second = (ground_at(simulated) for simulated in scenes)
     both = (first.min(axis=0) > 0) & (second.min(axis=0) > 0)
     infrared = np.corrcoef(first[3][both], second[3][both])[0, 1]
     assert infrared > 0.8
@@ -133,30 +133,30 @@ def test_ground_and_lakes_stay_while_the_season_changes(place):
     assert (water[0] ^ water[1]).sum() <= 0.2 * max(water[0].sum(), 100)
 
 
-def ground_at(world):
-    """The pixels of one tile of the world around the middle of the place, whatever the acquisition."""
-    grid = world.acquisition.grid
-    numbers = world.painter.tile(0, 0).numbers
-    column, row = (round(value) for value in ~grid.transform @ middle_of(world))
+def ground_at(simulated):
+    """The pixels of one tile of the simulated around the middle of the place, whatever the acquisition."""
+    grid = simulated.acquisition.grid
+    numbers = simulated.painter.tile(0, 0).numbers
+    column, row = (round(value) for value in ~grid.transform @ middle_of(simulated))
     return numbers[:, row - 90 : row + 90, column - 90 : column + 90].astype(float)
 
 
-def middle_of(world):
-    land = world.land
+def middle_of(simulated):
+    land = simulated.land
     rows, columns = land.height.shape
-    x, y = land.world(np.array([rows // 2]), np.array([columns // 2]))[0]
+    x, y = land.coordinates(np.array([rows // 2]), np.array([columns // 2]))[0]
     return round(x / 3) * 3, round(y / 3) * 3
 
 
 def test_look_alikes_stay_where_they_are(place):
-    first, second = ([f for f in place.world(epoch).scenery.features if f.kind == "bare"] for epoch in place.epochs[:2])
+    first, second = ([f for f in place.scene(epoch).scenery.features if f.kind == "bare"] for epoch in place.epochs[:2])
     kept = {feature.outline.wkb for feature in first} & {feature.outline.wkb for feature in second}
     assert len(kept) > 0.5 * len(first) > 0
 
 
 def test_no_look_alike_lies_on_a_slump(place):
     for epoch in place.epochs:
-        features = place.world(epoch).scenery.features
+        features = place.scene(epoch).scenery.features
         taken = shapely.union_all([feature.outline for feature in features if feature.kind == "slump"])
         others = [feature.outline for feature in features if feature.kind not in ("slump", "snow")]
         assert max(shapely.area(shapely.intersection(others, taken))) < 1

@@ -66,7 +66,7 @@ class SceneOptions:
 
 
 @dataclass(frozen=True)
-class World:
+class SimulatedScene:
     """A place at one moment; `drawing` tells apart who drew the labels of one year and of another."""
 
     options: SceneOptions
@@ -93,7 +93,7 @@ def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
     return np.random.default_rng([options.seed, PARTS.index(part), *year, region])
 
 
-def make_world(options: SceneOptions) -> World:
+def make_scene(options: SceneOptions) -> SimulatedScene:
     """Lay out a place; painting comes later, tile by tile.
 
     Raises:
@@ -117,7 +117,7 @@ def make_world(options: SceneOptions) -> World:
     painter = Painter(
         acquisition, region, painted, scenery, clouds_of(options, stream(options, "clouds"), acquisition), *seen
     )
-    return World(options, region, acquisition, land, scenery, painter)
+    return SimulatedScene(options, region, acquisition, land, scenery, painter)
 
 
 def region_of(

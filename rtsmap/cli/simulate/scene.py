@@ -12,7 +12,7 @@ from rtsmap.cli.simulate.options import Day, scene_options
 
 if TYPE_CHECKING:
     from rtsmap.simulate.product.writing import Written
-    from rtsmap.simulate.scene import SceneOptions, World
+    from rtsmap.simulate.scene import SceneOptions, SimulatedScene
 
 
 @click.command()
@@ -57,29 +57,29 @@ def scene(
       rtsmap simulate scene -o coast --region chukotka --lowland --coast --thin-clouds 0.2 --vary 1
       rtsmap predict small/*_SR.tif -o slumps.gpkg
     """
-    from rtsmap.simulate.scene import make_world
+    from rtsmap.simulate.scene import make_scene
 
     chosen = replace(
         settings, day=day, lowland=lowland, coast=coast, thin_clouds=thin_clouds, vary=vary, upright=upright
     )
-    world = make_world(chosen)
-    written = _write(world, output, overwrite=overwrite)
-    grid = world.acquisition.grid
+    scene = make_scene(chosen)
+    written = _write(scene, output, overwrite=overwrite)
+    grid = scene.acquisition.grid
     click.echo(
         f"{written.image}: {grid.width} x {grid.height} pixels, {written.n_slumps} slumps, "
         f"{written.clear_fraction:.0%} clear; truth: {written.truth}"
     )
 
 
-def _write(world: "World", folder: Path, *, overwrite: bool) -> "Written":
+def _write(scene: "SimulatedScene", folder: Path, *, overwrite: bool) -> "Written":
     from tqdm import tqdm
 
     from rtsmap.simulate.product.writing import write_product
 
-    with tqdm(unit="tile", disable=None, desc=world.acquisition.item_id) as bar:
+    with tqdm(unit="tile", disable=None, desc=scene.acquisition.item_id) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        return write_product(world, folder, overwrite=overwrite, progress=progress)
+        return write_product(scene, folder, overwrite=overwrite, progress=progress)

@@ -61,7 +61,7 @@ class PatchPainter:
         window = self.window(feature)
         shape = shape_of(feature, window, self.transform, self.light)
         gsd = self.transform.a
-        # Noise by the place in the world, as all noise here: a slump's texture stays when the acquisition moves.
+        # Noise by place on the map, as all noise here: a slump's texture stays when the acquisition moves.
         row, column = window[0] - round(self.transform.f / gsd), window[1] + round(self.transform.c / gsd)
         noise = np.concatenate(
             [

@@ -15,7 +15,7 @@ from rtsmap import __version__
 from rtsmap.layer.geopackage import check_rows
 from rtsmap.polygons import geodesic_m2
 from rtsmap.simulate.product.labelling import drawn
-from rtsmap.simulate.scene import World
+from rtsmap.simulate.scene import SimulatedScene
 from rtsmap.simulate.series.growth import largest
 from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.lookalikes import LOOKALIKES
@@ -30,7 +30,7 @@ _LAYERS = {
 }
 
 
-def write_truth(path: Path, world: World) -> int:
+def write_truth(path: Path, scene: SimulatedScene) -> int:
     """Write `<id>_truth.gpkg`: layers rts, labels, lookalikes and footprint, in the scene's CRS; empty ones are typed.
 
     Fields: id (that of the slump, in rts and labels), area_m2 (geodesic), scene_id, date; vigour of slumps (0 hardly
@@ -39,28 +39,28 @@ def write_truth(path: Path, world: World) -> int:
     Returns:
         Number of slumps.
     """
-    rng = np.random.default_rng([world.options.seed, 7, *world.drawing])
-    seen = seen_slumps(world)
+    rng = np.random.default_rng([scene.options.seed, 7, *scene.drawing])
+    seen = seen_slumps(scene)
     slumps = [feature.outline for feature in seen]
-    others = [feature for feature in world.scenery.features if feature.kind in LOOKALIKES]
+    others = [feature for feature in scene.scenery.features if feature.kind in LOOKALIKES]
     ids = [feature.number or place for place, feature in enumerate(seen, start=1)]
     vigour = [round(feature.vigour, 3) for feature in seen]
     kinds = [feature.kind for feature in others]
-    _write(path, "rts", world, slumps, {"id": ids, "vigour": vigour})
-    _write(path, "labels", world, [drawn(rng, outline) for outline in slumps], {"id": ids})
-    _write(path, "lookalikes", world, [feature.outline for feature in others], {"kind": kinds})
-    options = json.dumps(vars(world.options), default=str)
+    _write(path, "rts", scene, slumps, {"id": ids, "vigour": vigour})
+    _write(path, "labels", scene, [drawn(rng, outline) for outline in slumps], {"id": ids})
+    _write(path, "lookalikes", scene, [feature.outline for feature in others], {"kind": kinds})
+    options = json.dumps(vars(scene.options), default=str)
     _write(
-        path, "footprint", world, [world.acquisition.footprint], {"options": [options], "rtsmap_version": [__version__]}
+        path, "footprint", scene, [scene.acquisition.footprint], {"options": [options], "rtsmap_version": [__version__]}
     )
     check_rows(path, {"rts": len(slumps), "labels": len(slumps), "lookalikes": len(others), "footprint": 1})
     return len(slumps)
 
 
-def seen_slumps(world: World) -> list[Feature]:
+def seen_slumps(scene: SimulatedScene) -> list[Feature]:
     """The slumps in the footprint; those at its edge are cut by it, and left out where hardly anything is seen."""
-    footprint, seen = world.acquisition.footprint, []
-    for slump in world.scenery.slumps:
+    footprint, seen = scene.acquisition.footprint, []
+    for slump in scene.scenery.slumps:
         part = slump.outline if footprint.contains(slump.outline) else largest(slump.outline.intersection(footprint))
         if part is not None and part.area >= LEAST_AREA_M2:
             seen.append(replace(slump, outline=part))
@@ -68,18 +68,18 @@ def seen_slumps(world: World) -> list[Feature]:
 
 
 def _write(
-    path: Path, layer: str, world: World, outlines: list[Polygon], fields: Mapping[str, Sequence[object]]
+    path: Path, layer: str, scene: SimulatedScene, outlines: list[Polygon], fields: Mapping[str, Sequence[object]]
 ) -> None:
     """Add a layer; columns have their types even where there is no row."""
-    crs = world.acquisition.grid.crs
+    crs = scene.acquisition.grid.crs
     areas = geodesic_m2(geopandas.GeoSeries(outlines, crs=crs)).round(1)
     count = len(outlines)
     columns: dict[str, pd.Series] = {
         name: pd.Series(list(values), dtype=_TYPES[name]) for name, values in fields.items()
     }
     columns["area_m2"] = pd.Series(areas, dtype="float64")
-    columns["scene_id"] = pd.Series([world.acquisition.item_id] * count, dtype="str")
-    columns["date"] = pd.Series([f"{world.acquisition.acquired:%Y-%m-%d}"] * count, dtype="str")
+    columns["scene_id"] = pd.Series([scene.acquisition.item_id] * count, dtype="str")
+    columns["date"] = pd.Series([f"{scene.acquisition.acquired:%Y-%m-%d}"] * count, dtype="str")
     pyogrio.write_dataframe(
         geopandas.GeoDataFrame(columns, geometry=outlines, crs=crs),
         path,

@@ -19,7 +19,7 @@ from rtsmap.layer import plain_errors
 from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.renderer import TILE_PX, Painted
 from rtsmap.simulate.product import metadata, truth
-from rtsmap.simulate.scene import World
+from rtsmap.simulate.scene import SimulatedScene
 
 #: Classes of the UDM2 by their bands, as the metadata name them.
 _CLASSES = {"clear": 0, "snow": 1, "shadow": 2, "light_haze": 3, "cloud": 5}
@@ -65,7 +65,7 @@ def paths(folder: Path, acquisition: Acquisition, bands: int) -> dict[str, Path]
 
 
 def write_product(
-    world: World,
+    scene: SimulatedScene,
     folder: Path,
     *,
     overwrite: bool = False,
@@ -75,7 +75,7 @@ def write_product(
     """Write image, UDM2, metadata and truth, all of them whole or none.
 
     Args:
-        world: to be shown.
+        scene: to be shown.
         folder: made if missing.
         overwrite: what is there.
         workers: threads that paint; the files don't depend on their number.
@@ -85,14 +85,14 @@ def write_product(
         InputError: a file exists, or the folder cannot be written.
         OutputError: the disk is full.
     """
-    files = paths(folder, world.acquisition, world.options.bands)
+    files = paths(folder, scene.acquisition, scene.options.bands)
     check_outputs(*files.values(), overwrite=overwrite)
     with plain_errors(folder), replacing_together(list(files.values()), overwrite=overwrite) as temporary:
-        return write_files(world, files, dict(zip(files, temporary, strict=True)), workers, progress)
+        return write_files(scene, files, dict(zip(files, temporary, strict=True)), workers, progress)
 
 
 def write_files(
-    world: World,
+    scene: SimulatedScene,
     files: Mapping[str, Path],
     temporary: Mapping[str, Path],
     workers: int = 2,
@@ -101,7 +101,7 @@ def write_files(
     """Write the files of a product under temporary names.
 
     Args:
-        world: to be shown.
+        scene: to be shown.
         files: of `paths`.
         temporary: their names for the time being.
         workers: see `write_product`.
@@ -111,32 +111,32 @@ def write_files(
         OutputError: the disk is full.
     """
     try:
-        counts = _write_rasters(world, temporary["image"], temporary["udm2"], workers, progress)
+        counts = _write_rasters(scene, temporary["image"], temporary["udm2"], workers, progress)
     except rasterio.errors.RasterioError as error:
         raise OutputError(f"{files['image']}: cannot be written ({error.__cause__ or error})") from error
     shares = {name: float(counts[band] / max(counts[-1], 1)) for name, band in _CLASSES.items()}
-    metadata.write_json(temporary["json"], world.acquisition, shares)
-    metadata.write_xml(temporary["xml"], world.acquisition, world.options.bands, shares)
-    n_slumps = truth.write_truth(temporary["truth"], world)
+    metadata.write_json(temporary["json"], scene.acquisition, shares)
+    metadata.write_xml(temporary["xml"], scene.acquisition, scene.options.bands, shares)
+    n_slumps = truth.write_truth(temporary["truth"], scene)
     return Written(files["image"], files["truth"], n_slumps, shares["clear"])
 
 
 def _write_rasters(
-    world: World, image: Path, udm2: Path, workers: int, progress: Callable[[int, int], None] | None
+    scene: SimulatedScene, image: Path, udm2: Path, workers: int, progress: Callable[[int, int], None] | None
 ) -> NDArray[np.int64]:
     """Pixels of each UDM2 class, and at the end of all valid ones."""
     counts = np.zeros(7, dtype=np.int64)
-    places = _places(world)
+    places = _places(scene)
     with ExitStack() as stack:
-        picture = stack.enter_context(_create(image, world, world.options.bands, "uint16"))
-        mask = stack.enter_context(_create(udm2, world, 8, "uint8"))
-        for done, ((row, column), tile) in enumerate(_painted(world, places, workers), start=1):
+        picture = stack.enter_context(_create(image, scene, scene.options.bands, "uint16"))
+        mask = stack.enter_context(_create(udm2, scene, 8, "uint8"))
+        for done, ((row, column), tile) in enumerate(_painted(scene, places, workers), start=1):
             height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
             window = Window(column, row, width, height)
             numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
             # Blocks that are never written become 0 when the file is closed, at a small part of the time.
             if numbers.any():
-                picture.write(numbers if world.options.bands == 4 else eight_bands(numbers), window=window)
+                picture.write(numbers if scene.options.bands == 4 else eight_bands(numbers), window=window)
             filled = np.flatnonzero(classes.any(axis=(1, 2)))
             mask.write(classes[filled], list(filled + 1), window=window)
             counts[:6] += np.count_nonzero(classes[:6], axis=(1, 2))
@@ -146,23 +146,25 @@ def _write_rasters(
     return counts
 
 
-def _places(world: World) -> list[tuple[int, int]]:
-    grid = world.acquisition.grid
+def _places(scene: SimulatedScene) -> list[tuple[int, int]]:
+    grid = scene.acquisition.grid
     return [(row, column) for row in range(0, grid.height, TILE_PX) for column in range(0, grid.width, TILE_PX)]
 
 
-def _painted(world: World, places: list[tuple[int, int]], workers: int) -> Iterator[tuple[tuple[int, int], Painted]]:
+def _painted(
+    scene: SimulatedScene, places: list[tuple[int, int]], workers: int
+) -> Iterator[tuple[tuple[int, int], Painted]]:
     """Tiles in order, a few of them painted ahead."""
     with ThreadPoolExecutor(workers) as pool:
         ahead: list[Future[Painted]] = []
         for index, place in enumerate(places):
             while len(ahead) + index < len(places) and len(ahead) < 2 * workers:
-                ahead.append(pool.submit(world.painter.tile, *places[index + len(ahead)]))
+                ahead.append(pool.submit(scene.painter.tile, *places[index + len(ahead)]))
             yield place, ahead.pop(0).result()
 
 
-def _create(path: Path, world: World, count: int, dtype: str) -> Any:
-    grid = world.acquisition.grid
+def _create(path: Path, scene: SimulatedScene, count: int, dtype: str) -> Any:
+    grid = scene.acquisition.grid
     return rasterio.open(
         path,
         "w",

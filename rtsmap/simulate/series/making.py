@@ -16,7 +16,15 @@ from rtsmap.errors import InputError
 from rtsmap.simulate.acquisition import Acquisition, shifted
 from rtsmap.simulate.image.background import GroundPainter
 from rtsmap.simulate.image.renderer import Painter
-from rtsmap.simulate.scene import SceneOptions, World, acquisition_of, clouds_of, late_snow, make_scenery, stream
+from rtsmap.simulate.scene import (
+    SceneOptions,
+    SimulatedScene,
+    acquisition_of,
+    clouds_of,
+    late_snow,
+    make_scenery,
+    stream,
+)
 from rtsmap.simulate.series.dynamics import first_state, next_state
 from rtsmap.simulate.series.lineage import Epoch, epochs
 from rtsmap.simulate.series.phenology import calibration, in_season, scenery_of
@@ -54,7 +62,7 @@ class Series:
     most_snow: float
     epochs: Sequence[Epoch]
 
-    def world(self, epoch: Epoch) -> World:
+    def scene(self, epoch: Epoch) -> SimulatedScene:
         """One year's scene: the same ground under another sun, clouds and phenology."""
         options, acquisition = self.options, self.acquisitions[epoch.year]
         rng = stream(options, "look", epoch.year)
@@ -67,7 +75,9 @@ class Series:
         clouds = clouds_of(options, stream(options, "clouds", epoch.year), acquisition)
         painter = Painter(acquisition, region, ground, scenery, clouds, calibration(rng))
         day = acquisition.acquired.date()
-        return World(replace(options, day=day), region, acquisition, self.land, scenery, painter, (epoch.year,))
+        return SimulatedScene(
+            replace(options, day=day), region, acquisition, self.land, scenery, painter, (epoch.year,)
+        )
 
 
 def make_series(options: SceneOptions, years: Sequence[int]) -> Series:

@@ -61,7 +61,7 @@ def write_series(
         for epoch in series.epochs:
             product = products[epoch.year]
             names = {kind: place[path] for kind, path in product.items()}
-            yield epoch.year, write_files(series.world(epoch), product, names, workers, progress)
+            yield epoch.year, write_files(series.scene(epoch), product, names, workers, progress)
         write_truth(temporary[-1], series)
 
 

@@ -48,7 +48,7 @@ def place_lookalikes(
         library: of outlines, the same as those of slumps.
         footprint: what the sensor sees.
         slumps: placed already.
-        streams: lines `(n, 2)` in world coordinates.
+        streams: lines `(n, 2)` in map coordinates.
         late_snow: 1 in the middle of July, 0 in August, above 1 in June.
     """
     km2 = footprint.area / 1e6
@@ -141,8 +141,8 @@ def bluffs(rng: np.random.Generator, land: Landscape, footprint: Polygon) -> lis
     """Narrow bare banks along the shores, which wave and ice keep open."""
     rows, columns = land.shore.shape
     lines = contourpy.contour_generator(
-        land.world(np.zeros(columns), np.arange(columns))[:, 0],
-        land.world(np.arange(rows), np.zeros(rows))[:, 1],
+        land.coordinates(np.zeros(columns), np.arange(columns))[:, 0],
+        land.coordinates(np.arange(rows), np.zeros(rows))[:, 1],
         land.shore,
     ).lines(7.0)
     found = []

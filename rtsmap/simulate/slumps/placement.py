@@ -43,7 +43,7 @@ class Ground:
     shore_m: float | None = None
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows and columns of the lattice points nearest to world coordinates."""
+        """Rows and columns of the lattice points nearest to map coordinates."""
         land = self.land
         rows = np.clip(np.rint(-y / land.spacing_m).astype(int) - land.row, 0, land.height.shape[0] - 1)
         columns = np.clip(np.rint(x / land.spacing_m).astype(int) - land.column, 0, land.height.shape[1] - 1)
@@ -138,7 +138,7 @@ def _vigour(rng: np.random.Generator, region: Region, area: float) -> float:
 
 
 class _AptPoints(NamedTuple):
-    """Lattice points where slumps may start: world coordinates `(n, 2)`, and the running sum of their weights."""
+    """Lattice points where slumps may start: map coordinates `(n, 2)`, and the running sum of their weights."""
 
     places: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -152,7 +152,7 @@ class _AptPoints(NamedTuple):
 
 def _apt_points(ground: Ground, inside: Polygon) -> _AptPoints:
     rows, columns = np.nonzero(ground.weight)
-    places = ground.land.world(rows, columns)
+    places = ground.land.coordinates(rows, columns)
     left, bottom, right, top = inside.bounds
     x, y = places.T
     within = (x > left) & (x < right) & (y > bottom) & (y < top)

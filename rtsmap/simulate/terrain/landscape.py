@@ -52,7 +52,7 @@ class Landscape:
     """Fields `(rows, columns)` on lattice points `spacing_m` times whole numbers, the first being `(row, column)`.
 
     Attributes:
-        row, column: of the first point, counted southward and eastward from the origin of the world's coordinates.
+        row, column: of the first point, counted southward and eastward from the origin of the CRS.
         height: of the ground, m.
         shore: distance to the nearest shore, m, negative in lakes; true near the shore, about right farther off.
         lake: number of the nearest lake, 0 where there is none.
@@ -69,8 +69,8 @@ class Landscape:
     catchment: FloatArray
     receiver: NDArray[np.int32]
 
-    def world(self, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float64]:
-        """World coordinates `(n, 2)` of positions on the lattice."""
+    def coordinates(self, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float64]:
+        """SimulatedScene coordinates `(n, 2)` of positions on the lattice."""
         return np.stack([(columns + self.column) * self.spacing_m, -(rows + self.row) * self.spacing_m], axis=-1)
 
 

@@ -21,7 +21,7 @@ _RUN = 64  # positions that are read at once: few enough for narrow matrices, ma
 class Tile:
     """Unit fields, `(fields, size, size)`, on the lattice of points `spacing_m` times whole numbers.
 
-    Rows count southward from the origin of the world's coordinates, columns eastward.
+    Rows count southward from the origin of the CRS, columns eastward.
     """
 
     values: FloatArray

@@ -28,7 +28,7 @@ def stream_lines(rng: np.random.Generator, land: Landscape) -> tuple[list[NDArra
             path.append(int(land.receiver[path[-1]]))
         if len(path) > 3:
             rows, columns = np.divmod(np.array(path), land.height.shape[1])
-            lines.append(_meander(rng, land.world(rows, columns), land.spacing_m))
+            lines.append(_meander(rng, land.coordinates(rows, columns), land.spacing_m))
             sizes.append(float(catchment[path[-2]]))
     return lines, sizes
 
