@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def simulated(home: Path, arguments: argparse.Namespace, stack: ExitStack) -> Iterator[Sample]:
-    """Clear simulated scenes of all regions in turn, with the slumps as they were painted."""
+    """Clear simulated scenes of all regions in turn, with the slumps as they were rendered."""
     for number in range(arguments.simulated):
         region = list(REGIONS)[number % len(REGIONS)]
         size = arguments.side, arguments.side

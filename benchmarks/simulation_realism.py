@@ -76,7 +76,7 @@ def text(values: Any) -> str:
 
 
 def layouts(scenes: int = 4, size_km: tuple[float, float] = (14, 8)) -> list[SimulatedScene]:
-    """Scenes of every region, laid out and not painted."""
+    """Scenes of every region, laid out and not rendered."""
     return [
         make_scene(SceneOptions(region=region, seed=seed, size_km=size_km, clouds=0))
         for region in REGIONS
@@ -159,14 +159,14 @@ def outline_rows(measured: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     ]
 
 
-def painted(simulated: SimulatedScene) -> tuple[np.ndarray, np.ndarray]:
+def rendered(simulated: SimulatedScene) -> tuple[np.ndarray, np.ndarray]:
     """All digital numbers and the UDM2 of a scene."""
     grid = simulated.acquisition.grid
     numbers = np.zeros((4, grid.height, grid.width), np.uint16)
     udm2 = np.zeros((8, grid.height, grid.width), np.uint8)
     for row in range(0, grid.height, TILE_PX):
         for column in range(0, grid.width, TILE_PX):
-            tile = simulated.painter.tile(row, column)
+            tile = simulated.renderer.tile(row, column)
             window = np.s_[:, row : row + TILE_PX, column : column + TILE_PX]
             height, width = numbers[window].shape[1:]
             numbers[window], udm2[window] = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
@@ -276,7 +276,7 @@ def simulated_sample(
     sample = Sample()
     for seed in seeds:
         simulated = make_scene(SceneOptions(region, seed, day=day, pixels=(pixels, pixels), clouds=0, slumps=slumps))
-        values = coarse(painted(simulated)[0])
+        values = coarse(rendered(simulated)[0])
         rng = np.random.default_rng(seed)
         outlines = [redraw(rng, feature.outline) for feature in simulated.scenery.slumps]
         transform = simulated.acquisition.grid.transform @ rasterio.Affine.scale(3)
@@ -298,7 +298,7 @@ def appearance_rows(measured: dict[str, Any], data: Path) -> list[tuple[str, Any
         distances = ", ".join(str(d) for d in DISTANCES)
         rows.append((f"{region}: NDVI at {distances} m from the outline", real.along(4), made.along(4)))
         exact = dense_sample(region, redraw=lambda _, outline: outline)
-        rows.append((f"{region}: the same, outlines as painted", real.along(4), exact.along(4)))
+        rows.append((f"{region}: the same, outlines as rendered", real.along(4), exact.along(4)))
         rows.append((f"{region}: NIR at the same", real.along(3), made.along(3)))
         rows.append((f"{region}: blue at the same", real.along(0), made.along(0)))
         rows.append((f"{region}: tundra NDVI and NIR deviation", *(np.mean(s.deviation, axis=0) for s in (real, land))))
@@ -420,7 +420,7 @@ def trick_scores(
         make_scene(SceneOptions(region=region, seed=seed, pixels=(pixels, pixels), clouds=0, slumps=slumps))
         for seed in seeds
     ]
-    images = [painted(simulated)[0] * np.float32(1e-4) for simulated in scenes]
+    images = [rendered(simulated)[0] * np.float32(1e-4) for simulated in scenes]
     seen = [image[0] > 0 for image in images]
     truth = [
         rasterio.features.rasterize(
@@ -484,7 +484,7 @@ def pictures(data: Path, folder: Path, size_m: float = 2500) -> None:
     for region in ("taimyr", "chukotka", "west-siberia"):
         white = 0.14 if region == "west-siberia" else 0.19
         simulated = make_scene(SceneOptions(region=region, seed=5, pixels=(2048, 2048), clouds=0, slumps=20))
-        values = painted(simulated)[0] * np.float32(1e-4)
+        values = rendered(simulated)[0] * np.float32(1e-4)
         middle = sorted(simulated.scenery.slumps, key=lambda slump: slump.outline.area)[-3].outline.centroid
         columns, rows = ~simulated.acquisition.grid.transform * np.array(middle.coords).T
         simulated = crop_of(values, int(rows[0]), int(columns[0]), round(size_m / 3))

@@ -4,7 +4,7 @@
 
 Prints one table. `--labels` names a folder with `barth2023_rts_timeseries.gpkg` and `barth2023_links.csv` (the overlaps
 of consecutive years; two outlines are linked where they share 0.2 of the smaller one); without it the measured column
-is empty. Only years that follow one another count. Simulated are the outlines as painted, not as drawn, in the region
+is empty. Only years that follow one another count. Simulated are the outlines as rendered, not as drawn, in the region
 whose slumps are about as large as the labelled ones unless told otherwise.
 """
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from rtsmap.simulate.acquisition import make_acquisition
 from rtsmap.simulate.image.clouds import CloudField
-from rtsmap.simulate.image.polygon_nets import make_net, paint_net
+from rtsmap.simulate.image.polygon_nets import make_net, render_net
 from rtsmap.simulate.image.renderer import _lattice
 from rtsmap.simulate.image.waters import draw_waters
 from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_scene
@@ -35,7 +35,7 @@ def lowland():
 
 
 def tile(simulated):
-    numbers = simulated.painter.tile(0, 0).numbers[:, :400, :400]
+    numbers = simulated.renderer.tile(0, 0).numbers[:, :400, :400]
     return numbers, numbers[0] > 0
 
 
@@ -59,7 +59,7 @@ def test_tiles_of_lowland_meet_without_a_seam(lowland, monkeypatch):
     whole, _ = tile(lowland)
     monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 200)
     for row, column in ((0, 200), (200, 0), (200, 200)):
-        part = lowland.painter.tile(row, column).numbers.astype(int)
+        part = lowland.renderer.tile(row, column).numbers.astype(int)
         assert np.abs(part - whole[:, row : row + 200, column : column + 200]).max() <= 2
 
 
@@ -97,7 +97,7 @@ def test_a_net_has_cells_of_the_wanted_size_and_repeats_without_a_seam():
     inner = np.abs(np.diff(edge, axis=0)).max()
     assert np.abs(edge[0] - edge[-1]).max() <= inner + 1e-5
     bands = np.full((4, 100, 100), 0.1, np.float32)
-    water = paint_net(bands, net.read(5, 7, 100, 100), np.ones((100, 100)), np.ones((100, 100)))
+    water = render_net(bands, net.read(5, 7, 100, 100), np.ones((100, 100)), np.ones((100, 100)))
     assert 0 < water.mean() < 0.5
     assert 0.002 < bands.std() < 0.05
 

@@ -121,21 +121,21 @@ def test_a_scene_without_slumps_has_typed_empty_layers(tmp_path):
 
 
 def test_windows_of_any_size_show_the_same_pixels(simulated, product):
-    """Tiles painted in another order, by another painter, are those that the file was written from."""
+    """Tiles rendered in another order, by another renderer, are those that the file was written from."""
     other = make_scene(OPTIONS)
     with rasterio.open(product.image) as image:
         for row, column in ((512, 512), (0, 512), (0, 0), (512, 0)):
-            tile = other.painter.tile(row, column).numbers
+            tile = other.renderer.tile(row, column).numbers
             stored = image.read(window=RasterWindow(column, row, 512, 512))
             assert np.array_equal(tile[:, : stored.shape[1], : stored.shape[2]], stored)
 
 
 def test_tiles_meet_without_a_seam(simulated, monkeypatch):
     """Ground, features and clouds are functions of place: tiles of another size differ by rounding only."""
-    whole = simulated.painter.tile(0, 0)
+    whole = simulated.renderer.tile(0, 0)
     monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 256)
     for row, column in ((0, 0), (0, 256), (256, 0), (256, 256)):
-        part = simulated.painter.tile(row, column)
+        part = simulated.renderer.tile(row, column)
         window = np.s_[:, row : row + 256, column : column + 256]
         difference = np.abs(part.numbers.astype(int) - whole.numbers[window])
         assert difference.max() <= 2
@@ -165,7 +165,7 @@ def test_tiles_beside_the_footprint_are_empty_and_flagged_so(tmp_path):
 def test_other_clouds_leave_ground_and_slumps_as_they_are(simulated):
     clear = make_scene(replace(OPTIONS, clouds=0))
     assert [f.outline.wkb for f in clear.scenery.slumps] == [f.outline.wkb for f in simulated.scenery.slumps]
-    tile = clear.painter.tile(0, 0)
+    tile = clear.renderer.tile(0, 0)
     assert not tile.udm2[[2, 3, 5]].any()
 
 
@@ -183,7 +183,7 @@ def test_eight_bands_hold_the_four_at_their_places(tmp_path):
     with open_scene(str(written.image)) as scene:
         assert scene.info.instrument == "PSB.SD"
         pixels = scene.read(Window(0, 0, 200, 200))
-    tile = simulated.painter.tile(0, 0).numbers[:, :200, :200]
+    tile = simulated.renderer.tile(0, 0).numbers[:, :200, :200]
     assert pixels.reflectance * 1e4 == pytest.approx(tile, abs=1)
     assert not eight_bands(np.zeros((4, 2, 2), np.uint16)).any()
 

@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_series_and_another_another(place):
     outlines = [[slump.outline.wkb for epoch in one.epochs for slump in epoch.state.slumps] for one in (place, again)]
     assert outlines[0] == outlines[1]
     assert all_links(place.epochs) == all_links(again.epochs)
-    tiles = [one.scene(one.epochs[1]).painter.tile(0, 0).numbers for one in (place, again)]
+    tiles = [one.scene(one.epochs[1]).renderer.tile(0, 0).numbers for one in (place, again)]
     assert np.array_equal(*tiles)
     assert not np.array_equal(other.land.height.shape, place.land.height.shape)
 
@@ -136,7 +136,7 @@ def test_ground_and_lakes_stay_while_the_season_changes(place):
 def ground_at(simulated):
     """The pixels of one tile of the simulated around the middle of the place, whatever the acquisition."""
     grid = simulated.acquisition.grid
-    numbers = simulated.painter.tile(0, 0).numbers
+    numbers = simulated.renderer.tile(0, 0).numbers
     column, row = (round(value) for value in ~grid.transform @ middle_of(simulated))
     return numbers[:, row - 90 : row + 90, column - 90 : column + 90].astype(float)
 

@@ -1,4 +1,4 @@
-"""One simulated place: landscape, scenery and clouds from a seed, and the painter that shows them."""
+"""One simulated place: landscape, scenery and clouds from a seed, and the renderer that shows them."""
 
 import zlib
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from shapely import Polygon
 
 from rtsmap.errors import InputError
 from rtsmap.simulate.acquisition import Acquisition, make_acquisition
-from rtsmap.simulate.image.background import MESO_M, GroundPainter
+from rtsmap.simulate.image.background import MESO_M, BackgroundRenderer
 from rtsmap.simulate.image.clouds import CloudField, draw_cover
 from rtsmap.simulate.image.lowland import Lowland
-from rtsmap.simulate.image.renderer import Painter
+from rtsmap.simulate.image.renderer import Renderer
 from rtsmap.simulate.slumps import lookalikes
 from rtsmap.simulate.slumps.features import Feature, Scenery, in_order
 from rtsmap.simulate.slumps.library import load_library
@@ -74,7 +74,7 @@ class SimulatedScene:
     acquisition: Acquisition
     land: Landscape
     scenery: Scenery
-    painter: Painter
+    renderer: Renderer
     drawing: tuple[int, ...] = ()
 
 
@@ -84,7 +84,7 @@ _FEW, _MOST_PER_KM2 = 200, 50
 #: Slumps of lowland lie no farther from the water, m.
 SHORE_M = 45.0
 #: Each part of a scene has its own stream of random numbers: other clouds leaves ground and slumps as they are.
-PARTS = ("acquisition", "land", "slumps", "others", "paint", "clouds", "succession", "look", "lowland", "vary")
+PARTS = ("acquisition", "land", "slumps", "others", "background", "clouds", "succession", "look", "lowland", "vary")
 
 
 def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
@@ -94,7 +94,7 @@ def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
 
 
 def make_scene(options: SceneOptions) -> SimulatedScene:
-    """Lay out a place; painting comes later, tile by tile.
+    """Lay out a place; rendering comes later, tile by tile.
 
     Raises:
         InputError: an unknown region, or a place or size out of range.
@@ -112,12 +112,12 @@ def make_scene(options: SceneOptions) -> SimulatedScene:
     if forms is not None:
         sizes = {"gsd_m": acquisition.gsd_m, "spacing_m": MESO_M}
         lowland = Lowland(rng, forms, land.lake, region, **sizes, flat=options.lowland)
-    painted = GroundPainter(stream(options, "paint"), land, region, acquisition, lowland)
+    rendered = BackgroundRenderer(stream(options, "background"), land, region, acquisition, lowland)
     seen = varied_light(light, options.vary) if options.vary else ()
-    painter = Painter(
-        acquisition, region, painted, scenery, clouds_of(options, stream(options, "clouds"), acquisition), *seen
+    renderer = Renderer(
+        acquisition, region, rendered, scenery, clouds_of(options, stream(options, "clouds"), acquisition), *seen
     )
-    return SimulatedScene(options, region, acquisition, land, scenery, painter)
+    return SimulatedScene(options, region, acquisition, land, scenery, renderer)
 
 
 def region_of(

@@ -117,7 +117,7 @@ def _settings(given: dict[str, Any]) -> "SceneOptions":
     """Take what says how a scene looks out of a command's arguments."""
     from rtsmap.runtime.machine import share_cores
 
-    share_cores()  # before numpy counts them: tiles are painted side by side, and BLAS would only get in the way
+    share_cores()  # before numpy counts them: tiles are rendered side by side, and BLAS would only get in the way
     from rtsmap.simulate.scene import SceneOptions
 
     size_km, pixels, clouds = given.pop("size_km"), given.pop("pixels"), given.pop("clouds")

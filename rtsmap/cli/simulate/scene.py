@@ -45,7 +45,7 @@ def scene(
     """Simulate a PlanetScope scene with known slumps.
 
     Writes the surface reflectance (<id>_3B_AnalyticMS_SR.tif), the usable data mask (_3B_udm2.tif) and the metadata as
-    of a real product, and <id>_truth.gpkg: the slumps as painted (rts), as a person would have drawn them (labels),
+    of a real product, and <id>_truth.gpkg: the slumps as rendered (rts), as a person would have drawn them (labels),
     ground that only looks like slumps (lookalikes), and the footprint. docs/simulation.md tells what is measured.
     --lowland, --coast, --thin-clouds and --vary are chosen rather than measured, for networks that shall learn from
     more than one kind of ground; without them a seed gives the scene that it always gave.

@@ -64,8 +64,8 @@ class Meso:
     fields: FloatArray | None = None
 
 
-class GroundPainter:
-    """Paints the ground of one landscape; a function of place alone, safe to use from several threads."""
+class BackgroundRenderer:
+    """Renders the ground of one landscape; a function of place alone, safe to use from several threads."""
 
     def __init__(
         self,

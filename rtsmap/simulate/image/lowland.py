@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsmap.records import FloatArray
-from rtsmap.simulate.image.polygon_nets import COARSEST_M, make_net, paint_net
+from rtsmap.simulate.image.polygon_nets import COARSEST_M, make_net, render_net
 from rtsmap.simulate.image.waters import draw_waters, sea_colour
 from rtsmap.simulate.terrain.forms import FAR_M, Forms
 from rtsmap.simulate.terrain.noise import Tile, bell, blend, fractal, make_tile, smoothstep
@@ -39,7 +39,7 @@ class Coarse:
 
 
 class Lowland:
-    """Paints the lowland of one scene, safe to use from several threads.
+    """Renders the lowland of one scene, safe to use from several threads.
 
     Args:
         rng: of everything here.
@@ -72,7 +72,7 @@ class Lowland:
         planes = [forms.basin[None], forms.sea[None], basins[:, forms.number]]
         planes += [waters.colour[:, lakes], waters.bed[:, lakes], waters.shelf[lakes][None]]
         planes += [_draw_sand(rng, int(lakes.max()) + 1)[lakes][None]]
-        #: Fields on the landscape's points, to be read by the ground painter with its own.
+        #: Fields on the landscape's points, to be read by the ground renderer with its own.
         self.plan = np.concatenate(planes).astype(np.float32)
         self._small = make_tile(rng, bell(20), fields=1, size=760, spacing_m=spacing_m)
         self._wide = make_tile(rng, bell(48), fields=1, size=820, spacing_m=spacing_m)
@@ -159,7 +159,7 @@ class Lowland:
         return colour
 
     def fine(self, bands: FloatArray, extent: tuple[int, int, int, int], fields: FloatArray, noise: FloatArray) -> None:
-        """Paint polygon nets and beaches on the pixels of a tile, in place.
+        """Render polygon nets and beaches on the pixels of a tile, in place.
 
         Args:
             bands: `(4, rows, columns)` of land.
@@ -169,7 +169,7 @@ class Lowland:
         """
         sea, strength, low, ridged = fields[5:9]
         if self._net is not None and strength.max() > 0.02:
-            puddle = paint_net(bands, self._net.read(*extent), np.clip(strength, 0, 1), np.clip(low, 0, 1))
+            puddle = render_net(bands, self._net.read(*extent), np.clip(strength, 0, 1), np.clip(low, 0, 1))
             blend(bands, self._ponds[:4, 0], puddle)
         if sea.min() < 350:
             self._beach(bands, sea + 3 * noise, ridged)

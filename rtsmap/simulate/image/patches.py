@@ -36,7 +36,7 @@ class Patch:
         return row <= self.row and bottom <= row + size and column <= self.column and right <= column + size
 
 
-class PatchPainter:
+class PatchRenderer:
     """Makes the patches of one scene."""
 
     def __init__(self, transform: Affine, region: Region, light: Light, fine: Tile, patches: Tile) -> None:
@@ -56,7 +56,7 @@ class PatchPainter:
             int(np.ceil((right - left + 2 * MARGIN_M) / gsd)) + 1,
         )
 
-    def paint(self, feature: Feature) -> Patch:
+    def render(self, feature: Feature) -> Patch:
         """The patch of a feature."""
         window = self.window(feature)
         shape = shape_of(feature, window, self.transform, self.light)

@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from rtsmap.records import FloatArray
 from rtsmap.simulate.terrain.noise import Tile, smoothstep
 
-#: From this pixel on (m) cells are no longer resolved and nothing is painted.
+#: From this pixel on (m) cells are no longer resolved and nothing is rendered.
 COARSEST_M = 8.0
 _SIZE = 800
 _PERIOD_M = 2400.0
@@ -31,8 +31,8 @@ def make_net(rng: np.random.Generator, gsd_m: float, cell_m: float) -> Tile:
     return Tile(np.stack([edge, number]).reshape(2, size, size).astype(np.float32), gsd_m)
 
 
-def paint_net(bands: FloatArray, net: FloatArray, strength: FloatArray, low: FloatArray) -> FloatArray:
-    """Paint a net over the ground, in place.
+def render_net(bands: FloatArray, net: FloatArray, strength: FloatArray, low: FloatArray) -> FloatArray:
+    """Render a net over the ground, in place.
 
     Args:
         bands: `(4, rows, columns)` of the ground.

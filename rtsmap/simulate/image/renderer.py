@@ -1,6 +1,6 @@
-"""The painter: pixels of a simulated scene, tile by tile.
+"""The renderer: pixels of a simulated scene, tile by tile.
 
-Ground, features and clouds are functions of place, and a tile is always painted whole, so that every window of a scene
+Ground, features and clouds are functions of place, and a tile is always rendered whole, so that every window of a scene
 has the same numbers, whatever the order or the size of the windows.
 """
 
@@ -17,17 +17,17 @@ from shapely import Polygon
 
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.simulate.acquisition import Acquisition
-from rtsmap.simulate.image.background import MESO_M, GroundPainter, Meso, Window12
+from rtsmap.simulate.image.background import MESO_M, BackgroundRenderer, Meso, Window12
 from rtsmap.simulate.image.clouds import CloudField, apply_clouds, udm2_classes
-from rtsmap.simulate.image.patches import MARGIN_M, Patch, PatchPainter, clip_to
+from rtsmap.simulate.image.patches import MARGIN_M, Patch, PatchRenderer, clip_to
 from rtsmap.simulate.image.rasterise import rasterise
 from rtsmap.simulate.image.shapes import light_from
-from rtsmap.simulate.image.stream_rendering import GRAVEL, paint_lines, stream_water
+from rtsmap.simulate.image.stream_rendering import GRAVEL, render_linear_features, stream_water
 from rtsmap.simulate.slumps.features import Scenery
 from rtsmap.simulate.terrain.noise import Tile, between, blend, smoothstep, spline_weights
 from rtsmap.simulate.terrain.regions import Region
 
-#: Side of a painted tile, px.
+#: Side of a rendered tile, px.
 TILE_PX = 512
 _PATCHES_KEPT = 256
 #: Sensor noise: standard deviation of reflectance for each band, about 1 part in 60 of tundra's. Chosen after the look
@@ -36,17 +36,17 @@ _SENSOR_NOISE = np.array([0.0008, 0.0009, 0.0011, 0.0032], dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class Painted:
+class RenderedTile:
     """A tile: digital numbers of the four bands and of the UDM2, `(bands, rows, columns)`."""
 
     numbers: NDArray[np.uint16]
     udm2: NDArray[np.uint8]
 
 
-class Painter:
-    """Paints the tiles of one scene; safe to use from several threads.
+class Renderer:
+    """Renders the tiles of one scene; safe to use from several threads.
 
-    A second painter with other scenery on the same ground is the same place in another year. `gain` is by how much the
+    A second renderer with other scenery on the same ground is the same place in another year. `gain` is by how much the
     sensor's calibration is off, for each band, `path` what the air adds to its reflectance.
     """
 
@@ -54,7 +54,7 @@ class Painter:
         self,
         acquisition: Acquisition,
         region: Region,
-        ground: GroundPainter,
+        ground: BackgroundRenderer,
         scenery: Scenery,
         clouds: CloudField,
         gain: Sequence[float] = (1, 1, 1, 1),
@@ -67,11 +67,11 @@ class Painter:
         #: How much of the two fine fields and of the mosaic of plants each band takes.
         self._texture = np.column_stack([region.rough * ground.modes[:, :2], 0.4 * ground.to_lush]).astype(np.float32)
         self._mosaic = Tile(smoothstep(ground.patches.values[:1], -0.4, 0.9) - 0.5, acquisition.gsd_m)
-        self._maker = PatchPainter(acquisition.grid.transform, region, light, ground.fine, ground.patches)
+        self._maker = PatchRenderer(acquisition.grid.transform, region, light, ground.fine, ground.patches)
         self._patches: OrderedDict[int, Patch] = OrderedDict()
         self._lock = Lock()
 
-    def tile(self, row: int, column: int) -> Painted:
+    def tile(self, row: int, column: int) -> RenderedTile:
         """The tile whose first pixel is `(row, column)` of the grid."""
         gsd, grid = self.acquisition.gsd_m, self.acquisition.grid
         place = grid.transform @ Affine.translation(column, row)
@@ -88,7 +88,7 @@ class Painter:
         extra = None if meso.fields is None else between(down, meso.fields, across)
         if extra is not None and self.ground.lowland is not None:
             self.ground.lowland.fine(bands, extent, extra, fine[0])
-        self._lines(bands, place, shore)
+        self._linear_features(bands, place, shore)
         self._beach(bands, meso, shore, down, across)
         snow = self._features(bands, row, column, place)
         self._water(bands, meso, shore, down, across, fine, extra)
@@ -98,7 +98,7 @@ class Painter:
         if self._path.any():
             bands += self._path
         udm2 = udm2_classes(valid, snow, flagged, grain[0])
-        return Painted(_digital(bands, valid, self._scale), udm2)
+        return RenderedTile(_digital(bands, valid, self._scale), udm2)
 
     def _seen(self, place: Affine) -> BoolArray:
         if self.acquisition.footprint.contains(_around(place, 0)):
@@ -135,7 +135,7 @@ class Painter:
         blend(bands, water * (ripple * (1 + 0.15 * shallow)), cover)
 
     def _features(self, bands: FloatArray, row: int, column: int, place: Affine) -> FloatArray:
-        """Paint the features of a tile over its bands; returns the cover with snow."""
+        """Render the features of a tile over its bands; returns the cover with snow."""
         snow = np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
         for index in self.scenery.near("features", _around(place, MARGIN_M)):
             patch = self._patch(int(index), row, column)
@@ -156,7 +156,7 @@ class Painter:
             if index in self._patches:
                 self._patches.move_to_end(index)
                 return self._patches[index]
-        patch = self._maker.paint(self.scenery.features[index])
+        patch = self._maker.render(self.scenery.features[index])
         if patch.lies_in(row, column, TILE_PX):
             return patch
         with self._lock:
@@ -165,15 +165,15 @@ class Painter:
                 self._patches.popitem(last=False)
         return patch
 
-    def _lines(self, bands: FloatArray, place: Affine, shore: FloatArray) -> None:
+    def _linear_features(self, bands: FloatArray, place: Affine, shore: FloatArray) -> None:
         """Roads, and the streams that they cross."""
         area, dry = _around(place, 30), shore > -6
         roads, streams = (
             [getattr(self.scenery, layer)[index] for index in self.scenery.near(layer, area)]
             for layer in ("roads", "streams")
         )
-        paint_lines(bands, roads, place, GRAVEL, dry)
-        paint_lines(bands, streams, place, stream_water(self.ground.region), dry, all_touched=True)
+        render_linear_features(bands, roads, place, GRAVEL, dry)
+        render_linear_features(bands, streams, place, stream_water(self.ground.region), dry, all_touched=True)
 
     def _add_clouds(
         self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray
@@ -214,7 +214,7 @@ def _digital(bands: FloatArray, valid: BoolArray, scale: FloatArray) -> NDArray[
     return numbers
 
 
-def _nothing() -> Painted:
+def _nothing() -> RenderedTile:
     udm2 = np.zeros((8, TILE_PX, TILE_PX), dtype=np.uint8)
     udm2[7] = 1
-    return Painted(np.zeros((4, TILE_PX, TILE_PX), dtype=np.uint16), udm2)
+    return RenderedTile(np.zeros((4, TILE_PX, TILE_PX), dtype=np.uint16), udm2)

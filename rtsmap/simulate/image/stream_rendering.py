@@ -17,7 +17,7 @@ GRAVEL = np.array([0.082, 0.102, 0.116, 0.175], dtype=np.float32)
 _PAD = 4  # pixels around a tile, so that edges are as soft at its border as inside
 
 
-def paint_lines(
+def render_linear_features(
     bands: FloatArray,
     beds: Sequence[BaseGeometry],
     place: Affine,

@@ -1,4 +1,4 @@
-"""What is really there: the outlines that were painted, and what a person would have drawn of them."""
+"""What is really there: the outlines that were rendered, and what a person would have drawn of them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from rtsmap.simulate.slumps.placement import LEAST_AREA_M2
 
 _TYPES = {"id": "int64", "vigour": "float64", "kind": "str", "options": "str", "rtsmap_version": "str"}
 _LAYERS = {
-    "rts": "Slumps as painted",
+    "rts": "Slumps as rendered",
     "labels": "Slumps as a person would have drawn them, with the measured disagreement",
-    "lookalikes": "Painted ground that only looks like slumps",
+    "lookalikes": "RenderedTile ground that only looks like slumps",
     "footprint": "What the sensor saw",
 }
 

@@ -17,14 +17,14 @@ from rtsmap.files.outputs import check_outputs
 from rtsmap.files.writing import replacing_together
 from rtsmap.layer import plain_errors
 from rtsmap.simulate.acquisition import Acquisition
-from rtsmap.simulate.image.renderer import TILE_PX, Painted
+from rtsmap.simulate.image.renderer import TILE_PX, RenderedTile
 from rtsmap.simulate.product import metadata, truth
 from rtsmap.simulate.scene import SimulatedScene
 
 #: Classes of the UDM2 by their bands, as the metadata name them.
 _CLASSES = {"clear": 0, "snow": 1, "shadow": 2, "light_haze": 3, "cloud": 5}
 #: Coastal blue, blue, green i, green, yellow, red, red edge and nir out of blue, green, red and nir. The four that are
-#: not painted are mixed: coastal blue a little below blue, green i and yellow between their neighbours, red edge a
+#: not rendered are mixed: coastal blue a little below blue, green i and yellow between their neighbours, red edge a
 #: third of the way from red to nir, where plants' reflectance rises.
 _EIGHT = np.array(
     [
@@ -78,7 +78,7 @@ def write_product(
         scene: to be shown.
         folder: made if missing.
         overwrite: what is there.
-        workers: threads that paint; the files don't depend on their number.
+        workers: threads that render; the files don't depend on their number.
         progress: told how many tiles of how many are done.
 
     Raises:
@@ -130,7 +130,7 @@ def _write_rasters(
     with ExitStack() as stack:
         picture = stack.enter_context(_create(image, scene, scene.options.bands, "uint16"))
         mask = stack.enter_context(_create(udm2, scene, 8, "uint8"))
-        for done, ((row, column), tile) in enumerate(_painted(scene, places, workers), start=1):
+        for done, ((row, column), tile) in enumerate(_rendered(scene, places, workers), start=1):
             height, width = min(TILE_PX, picture.height - row), min(TILE_PX, picture.width - column)
             window = Window(column, row, width, height)
             numbers, classes = tile.numbers[:, :height, :width], tile.udm2[:, :height, :width]
@@ -151,15 +151,15 @@ def _places(scene: SimulatedScene) -> list[tuple[int, int]]:
     return [(row, column) for row in range(0, grid.height, TILE_PX) for column in range(0, grid.width, TILE_PX)]
 
 
-def _painted(
+def _rendered(
     scene: SimulatedScene, places: list[tuple[int, int]], workers: int
-) -> Iterator[tuple[tuple[int, int], Painted]]:
-    """Tiles in order, a few of them painted ahead."""
+) -> Iterator[tuple[tuple[int, int], RenderedTile]]:
+    """Tiles in order, a few of them rendered ahead."""
     with ThreadPoolExecutor(workers) as pool:
-        ahead: list[Future[Painted]] = []
+        ahead: list[Future[RenderedTile]] = []
         for index, place in enumerate(places):
             while len(ahead) + index < len(places) and len(ahead) < 2 * workers:
-                ahead.append(pool.submit(scene.painter.tile, *places[index + len(ahead)]))
+                ahead.append(pool.submit(scene.renderer.tile, *places[index + len(ahead)]))
             yield place, ahead.pop(0).result()
 
 
@@ -189,7 +189,7 @@ def _create(path: Path, scene: SimulatedScene, count: int, dtype: str) -> Any:
 
 
 def eight_bands(numbers: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """The bands of a SuperDove, mixed from the four that are painted; 0 stays 0."""
+    """The bands of a SuperDove, mixed from the four that are rendered; 0 stays 0."""
     mixed = np.einsum("ab,brc->arc", _EIGHT, numbers.astype(np.float32)) + 0.5
     whole: NDArray[np.uint16] = np.maximum(mixed, numbers[0] > 0).astype(np.uint16)
     return whole

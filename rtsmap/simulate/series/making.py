@@ -14,8 +14,8 @@ from shapely import Polygon
 
 from rtsmap.errors import InputError
 from rtsmap.simulate.acquisition import Acquisition, shifted
-from rtsmap.simulate.image.background import GroundPainter
-from rtsmap.simulate.image.renderer import Painter
+from rtsmap.simulate.image.background import BackgroundRenderer
+from rtsmap.simulate.image.renderer import Renderer
 from rtsmap.simulate.scene import (
     SceneOptions,
     SimulatedScene,
@@ -43,7 +43,7 @@ _YEARS = (1900, 2100)
 
 @dataclass(frozen=True)
 class Series:
-    """A place through the years; its scenes are painted one after the other.
+    """A place through the years; its scenes are rendered one after the other.
 
     Attributes:
         options: of all scenes; `day` is not used.
@@ -68,15 +68,15 @@ class Series:
         rng = stream(options, "look", epoch.year)
         region = in_season(rng, region_named(options.region), acquisition.acquired.date())
         scenery = scenery_of(rng, self.base, epoch.state, acquisition, self.most_snow)
-        ground = GroundPainter(stream(options, "paint"), self.land, region, acquisition)
+        ground = BackgroundRenderer(stream(options, "background"), self.land, region, acquisition)
         ground.grain = make_tile(
             rng, np.ones_like, fields=4, size=700, spacing_m=acquisition.gsd_m
         )  # noise of this year
         clouds = clouds_of(options, stream(options, "clouds", epoch.year), acquisition)
-        painter = Painter(acquisition, region, ground, scenery, clouds, calibration(rng))
+        renderer = Renderer(acquisition, region, ground, scenery, clouds, calibration(rng))
         day = acquisition.acquired.date()
         return SimulatedScene(
-            replace(options, day=day), region, acquisition, self.land, scenery, painter, (epoch.year,)
+            replace(options, day=day), region, acquisition, self.land, scenery, renderer, (epoch.year,)
         )
 
 

@@ -36,7 +36,7 @@ def write_series(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, Written]]:
-    """Write the scenes of all years and `series_truth.gpkg`, whole or not at all; yields each year that is painted.
+    """Write the scenes of all years and `series_truth.gpkg`, whole or not at all; yields each year that is rendered.
 
     Everything takes its place when the last year was taken.
 
@@ -44,7 +44,7 @@ def write_series(
         series: to be shown.
         folder: made if missing.
         overwrite: what is there.
-        workers: threads that paint; the files don't depend on their number.
+        workers: threads that render; the files don't depend on their number.
         progress: told how many tiles of how many of a scene are done.
 
     Raises:

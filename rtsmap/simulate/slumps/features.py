@@ -1,4 +1,4 @@
-"""What the painter puts on the ground: slumps, and what only looks like them."""
+"""What the renderer puts on the ground: slumps, and what only looks like them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
 Kind = Literal["bar", "bare", "bluff", "healed", "slump", "snow"]
-#: In the order of painting: snow lies on whatever is below.
+#: In the order of rendering: snow lies on whatever is below.
 KINDS: tuple[Kind, ...] = ("bar", "bare", "bluff", "healed", "slump", "snow")
 
 
@@ -39,7 +39,7 @@ class Scenery:
     """All that lies on the ground of one scene, slumps last but for snow.
 
     Attributes:
-        features: in the order of painting.
+        features: in the order of rendering.
         streams: beds of running water, polygons.
         roads: likewise tracks.
     """
@@ -63,5 +63,5 @@ class Scenery:
 
 
 def in_order(features: Sequence[Feature]) -> tuple[Feature, ...]:
-    """Sorted by kind, as they are painted."""
+    """Sorted by kind, as they are rendered."""
     return tuple(sorted(features, key=lambda feature: KINDS.index(feature.kind)))

@@ -1,6 +1,6 @@
 """The lie of the land of one scene on a coarse lattice: hills, lakes, and the streams that drain them.
 
-Everything here is small (at most `CELLS` cells, whatever the scene's size); the painter reads it between its points.
+Everything here is small (at most `CELLS` cells, whatever the scene's size); the renderer reads it between its points.
 """
 
 from dataclasses import dataclass
