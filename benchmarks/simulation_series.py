@@ -43,19 +43,19 @@ class Tally:
         """One step: outlines by their ids, and rows `id_from`, `id_to`."""
         self.slumps += len(before)
         self.values["all: area m2"] += [outline.area for outline in before.values()]
-        heirs, sources = _grouped(table.id_from, table.id_to), _grouped(table.id_to, table.id_from)
-        for name, ones, others, linked in (("healed", before, after, heirs), ("new", after, before, sources)):
+        descendants, sources = _grouped(table.id_from, table.id_to), _grouped(table.id_to, table.id_from)
+        for name, ones, others, linked in (("healed", before, after, descendants), ("new", after, before, sources)):
             for one, gap in _unlinked(ones, others, linked):
                 self.counts[name] += 1
                 self.values[f"{name}: area m2"].append(ones[one].area)
                 self.values[f"{name}: distance m"].append(gap)
-        for one, became in heirs.items():
+        for one, became in descendants.items():
             if len(became) == 1 and len(sources[became[0]]) == 1:
                 self._pair(before[one], after[became[0]])
             elif len(became) > 1 and all(len(sources[other]) == 1 for other in became):
                 self._group("split", [after[other] for other in became], before[one])
         for one, came_of in sources.items():
-            if len(came_of) > 1 and all(len(heirs[other]) == 1 for other in came_of):
+            if len(came_of) > 1 and all(len(descendants[other]) == 1 for other in came_of):
                 self._group("merged", [before[other] for other in came_of], after[one], inverse=True)
 
     def _pair(self, first: BaseGeometry, second: BaseGeometry) -> None:

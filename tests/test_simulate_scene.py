@@ -205,7 +205,7 @@ def test_a_data_set_is_built_from_a_scene_and_its_labels(product, tmp_path):
     assert sum(scene.slumps for scene in report.scenes) >= 1
 
 
-def test_the_sun_stands_in_the_south_at_noon_and_as_high_as_the_season_has_it():
+def test_the_sun_stands_in_the_south_at_noon_and_as_high_as_the_date_has_it():
     azimuth, elevation = sun_position(replace_hour(12), 0, 70)
     assert azimuth == pytest.approx(180, abs=1)
     assert elevation == pytest.approx(90 - 70 + 23.45, abs=0.5)

@@ -121,7 +121,7 @@ def test_every_year_is_a_product_and_footprints_shift(folder, place):
     assert 0.6 < first.intersection(second).area / first.area < 1
 
 
-def test_ground_and_lakes_stay_while_the_season_changes(place):
+def test_ground_and_lakes_stay_while_the_phenology_changes(place):
     """The difference between two years is the same everywhere but for the sun on the slopes and the sensor's noise."""
     scenes = [place.scene(epoch) for epoch in place.epochs[:2]]
     first, second = (ground_at(simulated) for simulated in scenes)
@@ -292,7 +292,7 @@ def test_a_slump_parts_along_the_slope():
     assert smaller.area / (larger.area + smaller.area) == pytest.approx(0.25, abs=0.06)
 
 
-def test_kinship_reaches_across_years_that_are_not_shown():
+def test_lineage_reaches_across_years_that_are_not_shown():
     """1 and 2 merge into 4 in the hidden year, which parts into 5 and 6; 3 heals; 7 is new."""
 
     def epoch(year, parents):

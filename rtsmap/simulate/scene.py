@@ -43,7 +43,7 @@ class SceneOptions:
         lowland: flat ground full of lakes, ponds, drained basins and polygon nets, small slumps on the shores.
         coast: the sea on one side, with beaches, ridges and spits.
         thin_clouds: share of the scene under thin cloud, 0..1.
-        vary: how much wider than measured colours, contrast, texture, season and haze are drawn; 0 not at all.
+        vary: how much wider than measured colours, contrast, texture, phenology and haze are drawn; 0 not at all.
         upright: the footprint fills the raster.
     """
 
@@ -84,7 +84,7 @@ _FEW, _MOST_PER_KM2 = 200, 50
 #: Slumps of lowland lie no farther from the water, m.
 SHORE_M = 45.0
 #: Each part of a scene has its own stream of random numbers: other clouds leaves ground and slumps as they are.
-PARTS = ("acquisition", "land", "slumps", "others", "background", "clouds", "succession", "look", "lowland", "vary")
+PARTS = ("acquisition", "land", "slumps", "others", "background", "clouds", "dynamics", "look", "lowland", "vary")
 
 
 def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     type=options.Real(0, 2),
     default=0.0,
     metavar="FACTOR",
-    help="How much wider than measured colours, contrast, texture, season and haze are drawn; 1 is wide.  [default: 0]",
+    help="How much wider than measured colours, contrast, texture, phenology and haze are drawn; 1 is wide.  [default: 0]",
 )
 @click.option("--upright", is_flag=True, help="A footprint that fills the raster, as a tile of a mosaic does.")
 def scene(

@@ -47,7 +47,7 @@ class Link:
 
 
 def epochs(states: Iterable[tuple[int, State]], years: Sequence[int]) -> list[Epoch]:
-    """Of the states of all years in order, those of the years that are shown, with kinship across the others."""
+    """Of the states of all years in order, those of the years that are shown, with lineage across the others."""
     shown: list[Epoch] = []
     ancestors: dict[int, frozenset[int]] = {}
     for year, state in states:
@@ -70,23 +70,23 @@ def links(earlier: Epoch, later: Epoch) -> Iterator[Link]:
     """What became of the slumps of one year in the next that is shown; every slump of both is in one link at least."""
     before = {slump.number: slump for slump in earlier.state.slumps}
     after = {slump.number: slump for slump in later.state.slumps}
-    heirs: dict[int, list[int]] = {number: [] for number in before}
+    descendants: dict[int, list[int]] = {number: [] for number in before}
     for number in after:
         for ancestor in later.ancestors[number]:
-            heirs[ancestor].append(number)
+            descendants[ancestor].append(number)
     for number, slump in after.items():
         sources = sorted(later.ancestors[number])
         if not sources:
             yield Link(earlier.year, None, later.year, number, "new")
         for source in sources:
-            is_merged, is_split = len(sources) > 1, len(heirs[source]) > 1
+            is_merged, is_split = len(sources) > 1, len(descendants[source]) > 1
             kind: LinkKind = "merged" if is_merged else "split" if is_split else "continued"
             came_of = sum(before[one].outline.area for one in sources)
-            became = slump.outline.area if is_merged else sum(after[one].outline.area for one in heirs[source])
+            became = slump.outline.area if is_merged else sum(after[one].outline.area for one in descendants[source])
             measures = (became / came_of, *_overlaps(before[source], slump))
             yield Link(earlier.year, source, later.year, number, kind, *measures)
     for number in before:
-        if not heirs[number]:
+        if not descendants[number]:
             yield Link(earlier.year, number, later.year, None, "healed")
 
 

@@ -27,7 +27,7 @@ from rtsmap.simulate.scene import (
 )
 from rtsmap.simulate.series.dynamics import first_state, next_state
 from rtsmap.simulate.series.lineage import Epoch, epochs
-from rtsmap.simulate.series.phenology import calibration, in_season, scenery_of
+from rtsmap.simulate.series.phenology import calibration, scenery_of, with_phenology
 from rtsmap.simulate.series.year import State
 from rtsmap.simulate.slumps.features import Scenery
 from rtsmap.simulate.slumps.library import load_library
@@ -66,7 +66,7 @@ class Series:
         """One year's scene: the same ground under another sun, clouds and phenology."""
         options, acquisition = self.options, self.acquisitions[epoch.year]
         rng = stream(options, "look", epoch.year)
-        region = in_season(rng, region_named(options.region), acquisition.acquired.date())
+        region = with_phenology(rng, region_named(options.region), acquisition.acquired.date())
         scenery = scenery_of(rng, self.base, epoch.state, acquisition, self.most_snow)
         ground = BackgroundRenderer(stream(options, "background"), self.land, region, acquisition)
         ground.grain = make_tile(
@@ -118,10 +118,10 @@ def _states(
 ) -> Iterator[tuple[int, State]]:
     """The slumps, year by year."""
     region, library = region_named(options.region), load_library()
-    state = first_state(stream(options, "succession", years[0]), base.slumps)
+    state = first_state(stream(options, "dynamics", years[0]), base.slumps)
     yield years[0], state
     for year in years[1:]:
-        state = next_state(stream(options, "succession", year), state, ground, region, library, home)
+        state = next_state(stream(options, "dynamics", year), state, ground, region, library, home)
         yield year, state
 
 

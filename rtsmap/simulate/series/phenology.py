@@ -1,4 +1,4 @@
-"""What differs from one scene of a place to the next beside the slumps: the season, the sensor, and what drifts."""
+"""What differs from one scene of a place to the next beside the slumps: the phenology, the sensor, and what drifts."""
 
 from dataclasses import replace
 from datetime import date
@@ -24,7 +24,7 @@ _BARS_MOVE_M = 2.5
 _LEAST_M2 = 60.0
 
 
-def in_season(rng: np.random.Generator, region: Region, day: date) -> Region:
+def with_phenology(rng: np.random.Generator, region: Region, day: date) -> Region:
     """The region's plants on a day: less green before and after the end of July, greener in some years."""
     days = (day.timetuple().tm_yday - _GREENEST) / 30
     dry = _MISSING * days**2 + rng.normal(0, _GREEN_DEVIATION)

@@ -69,7 +69,7 @@ def write_truth(path: Path, series: Series) -> None:
     """Write layers slumps and footprints, in the scenes' CRS, and the table links; empty ones are typed.
 
     Fields of slumps: slump_id, year, area_m2 (geodesic), vigour (0..1), healing, seen (share of the outline in that
-    year's footprint, 0..1). Of links: those of `kinship.Link`. Of footprints: year, scene_id, date, options, version.
+    year's footprint, 0..1). Of links: those of `lineage.Link`. Of footprints: year, scene_id, date, options, version.
     """
     slumps = pd.concat([_slumps(series, epoch) for epoch in series.epochs], ignore_index=True)
     _write(path, "slumps", geopandas.GeoDataFrame(slumps), geometry_type="Polygon")

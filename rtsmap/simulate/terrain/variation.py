@@ -1,4 +1,4 @@
-"""A wider look than the measured one: colours, contrast, texture, season, haze and sensor, drawn anew for each scene.
+"""A wider look than the measured one: colours, contrast, texture, phenology, haze and sensor, drawn anew for each scene.
 
 A network that learns from such scenes cannot lean on a region's mean colours (domain randomisation, Tobin et al. 2017).
 All widths are chosen, at a strength of 1 some two to three times those between the measured sites.
@@ -19,7 +19,7 @@ _AIR = np.array([0.075, 0.045, 0.024, 0.008])
 
 
 def varied_region(rng: np.random.Generator, region: Region, day: date, strength: float) -> Region:
-    """The region in other colours, in a season, with more or less texture, bare and wet ground."""
+    """The region in other colours, in a phenology, with more or less texture, bare and wet ground."""
     common = np.exp(strength * rng.normal(0, 0.16))
     own = np.exp(strength * rng.normal(0, 0.10, 4))
     tundra, lush, scar = (np.array(s) * common * own for s in (region.tundra, region.lush, region.scar))
