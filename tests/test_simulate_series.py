@@ -27,7 +27,7 @@ from rtsmap.simulate.series.year import State
 from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.library import load_library
 from rtsmap.simulate.slumps.placement import place_slumps, survey
-from rtsmap.simulate.statistics import APPEARED, LOST, MERGED, PARTED, SHRINKING
+from rtsmap.simulate.statistics import APPEARED, LOST, MERGED, SHRINKING, SPLIT
 from rtsmap.simulate.terrain.landscape import make_landscape
 from rtsmap.simulate.terrain.regions import REGIONS
 
@@ -205,13 +205,13 @@ def ndvi_inside(folder, year, outline):
     return None if len(red) == 0 or red.min() == 0 else float(np.median((infrared - red) / (infrared + red)))
 
 
-def test_slumps_go_on_merge_part_heal_and_appear_as_often_as_measured(yearly):
+def test_slumps_go_on_merge_split_stabilise_and_appear_as_often_as_measured(yearly):
     found, count = yearly
     kinds = Counter(link.kind for link in found)
     assert kinds["new"] / count == pytest.approx(APPEARED, abs=0.025)
     assert kinds["healed"] / count == pytest.approx(LOST, abs=0.02)
     assert kinds["merged"] / 2 / count == pytest.approx(MERGED, abs=0.015)
-    assert kinds["split"] / 2 / count == pytest.approx(PARTED, abs=0.015)
+    assert kinds["split"] / 2 / count == pytest.approx(SPLIT, abs=0.015)
 
 
 def test_small_slumps_heal_more_often_than_large_ones():
@@ -286,14 +286,14 @@ def test_neighbours_merge_into_one_unless_another_lies_between():
     assert merged(np.random.default_rng(0), first, second, DOWN, 15_000, box(-50, 62, 150, 68)) is None
 
 
-def test_a_slump_parts_along_the_slope():
+def test_a_slump_splits_along_the_slope():
     larger, smaller = split(np.random.default_rng(0), box(0, 0, 100, 100), DOWN, 0.25, 8)
     assert larger.distance(smaller) == pytest.approx(8, abs=1)
     assert smaller.area / (larger.area + smaller.area) == pytest.approx(0.25, abs=0.06)
 
 
 def test_lineage_reaches_across_years_that_are_not_shown():
-    """1 and 2 merge into 4 in the hidden year, which parts into 5 and 6; 3 heals; 7 is new."""
+    """1 and 2 merge into 4 in the hidden year, which splits into 5 and 6; 3 heals; 7 is new."""
 
     def epoch(year, parents):
         outlines = {number: box(0, 0, number, 1) for number in parents}

@@ -34,9 +34,9 @@ REDRAW_IOU = ((0.0, 0.05, 0.25, 0.5, 0.75, 1.0), (0.05, 0.08, 0.55, 0.74, 0.85, 
 REDRAW_BY_AREA = 0.45
 
 #: From one year to the next, 1817 slumps of Barth et al.'s six sites, 2015 to 2020: shares of them that are gone, that
-#: have merged (counted as what comes of it) and that have parted; and new ones for each slump. Gone and new
+#: have merged (counted as what comes of it) and that have split; and new ones for each slump. Gone and new
 #: ones count within 500 m of a slump of the other year, so that a wider image makes none.
-LOST, MERGED, PARTED, APPEARED = 0.032, 0.036, 0.026, 0.089
+LOST, MERGED, SPLIT, APPEARED = 0.032, 0.036, 0.026, 0.089
 #: Area of a slump by that of the year before, by quantile; one table for each class of the area (m2) from the given
 #: one up. 1557 pairs; the ends are the quantiles 1 and 99 %.
 _SHARES = (0.01, 0.05, 0.10, 0.25, 0.5, 0.75, 0.90, 0.95, 0.99)
@@ -50,10 +50,10 @@ SHRINKING = 0.345
 #: Of merged slumps: area by the sum of those before, and the gap between them the year before (m).
 MERGE_RATIO = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.95, 1.06, 1.16, 1.57, 2.28))
 MERGE_GAP = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.0, 0.0, 0.2, 9.7, 21.6))
-#: Of parted ones: sum of the areas by that before, the gap between the parts (m), the smaller by the larger one.
-PART_RATIO = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.48, 0.67, 0.91, 1.06, 1.26))
-PART_GAP = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.0, 0.3, 6.4, 12.9, 31.2))
-PART_SMALLER = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.09, 0.14, 0.34, 0.71, 0.96))
+#: Of split ones: sum of the areas by that before, the gap between the parts (m), the smaller by the larger one.
+SPLIT_RATIO = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.48, 0.67, 0.91, 1.06, 1.26))
+SPLIT_GAP = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.0, 0.3, 6.4, 12.9, 31.2))
+SPLIT_SMALLER = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.09, 0.14, 0.34, 0.71, 0.96))
 #: Distance of new slumps to the nearest of the year before (m), and the mean of ln(area) relative to all slumps.
 NEW_GAP = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.0, 27.0, 73.0, 190.0, 426.0))
 NEW_LOG_AREA = -0.56

@@ -19,7 +19,7 @@ def series(output: Path, settings: "SceneOptions", years: tuple[int, ...], overw
     """Simulate the same place in several years.
 
     Writes a product for each year, as `simulate scene` does: the same hills, lakes and look-alikes on another day with
-    other clouds, while slumps grow up the slope, merge, part, heal and appear. series_truth.gpkg tells who became whom:
+    other clouds, while slumps grow up the slope, merge, split, stabilise and appear. series_truth.gpkg tells who became whom:
     every slump of every year (slumps), what it was and became (links), and what was seen (footprints). --slumps is
     their number in the first year on all ground that a scene may show.
 

@@ -1,6 +1,6 @@
 """What becomes of the slumps of a place from one year to the next.
 
-Every slump either heals away, merges with a neighbour, parts, or goes on at another size; new ones appear. Rates,
+Every slump either heals away, merges with a neighbour, splits, or goes on at another size; new ones appear. Rates,
 ratios and distances are those measured (`statistics`); a step depends on the state of the year before alone.
 """
 
@@ -22,7 +22,7 @@ from rtsmap.simulate.statistics import quantile
 from rtsmap.simulate.terrain.regions import Region
 
 _NEIGHBOURS_M = 30.0  # beyond the gaps of measured merges
-_PARTED_M2 = 1500.0
+_SPLIT_M2 = 1500.0
 _TRIES = 25
 
 
@@ -50,7 +50,7 @@ def next_state(
     year = Year(rng, state, ground)
     stabilisation.heal(year)
     _merge(year)
-    _part(year)
+    _split_some(year)
     _go_on(year)
     _appear(year, region, library, home)
     return year.state()
@@ -75,23 +75,23 @@ def _merge(year: Year) -> None:
             year.become((replace(first, vigour=max(first.vigour, second.vigour)), second), [joined])
 
 
-def _part(year: Year) -> None:
+def _split_some(year: Year) -> None:
     """Divide slumps by a rib that has turned green."""
-    for _ in range(year.number_of(statistics.PARTED)):
-        large = [slump for slump in year.active().values() if slump.outline.area > _PARTED_M2]
+    for _ in range(year.number_of(statistics.SPLIT)):
+        large = [slump for slump in year.active().values() if slump.outline.area > _SPLIT_M2]
         if not large:
             return
         slump = large[int(year.rng.integers(len(large)))]
-        smaller = year.draw(statistics.PART_SMALLER)
-        gap = max(year.draw(statistics.PART_GAP), 2 * GAP_M)
+        smaller = year.draw(statistics.SPLIT_SMALLER)
+        gap = max(year.draw(statistics.SPLIT_GAP), 2 * GAP_M)
         parts = split(year.rng, slump.outline, slump.down, smaller / (1 + smaller), gap)
         if parts is not None and parts[1].area > LEAST_AREA_M2:
-            year.become((slump,), _parts_resized(year, slump, parts, gap))
+            year.become((slump,), _resized_parts(year, slump, parts, gap))
 
 
-def _parts_resized(year: Year, slump: Feature, parts: tuple[Polygon, Polygon], gap: float) -> list[Polygon]:
+def _resized_parts(year: Year, slump: Feature, parts: tuple[Polygon, Polygon], gap: float) -> list[Polygon]:
     """Each part grown or shrunk by the same ratio, and still apart from the other."""
-    factor = slump.outline.area * year.draw(statistics.PART_RATIO) / (parts[0].area + parts[1].area)
+    factor = slump.outline.area * year.draw(statistics.SPLIT_RATIO) / (parts[0].area + parts[1].area)
     others, changed = year.neighbours.others(slump), list(parts)
     for index in (0, 1):
         taken = others.union(changed[1 - index].buffer(gap / 2))

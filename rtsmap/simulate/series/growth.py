@@ -91,7 +91,7 @@ def split(
 
     Args:
         rng: of the rib's windings.
-        outline: to be parted.
+        outline: to be split.
         down: unit vector down the slope.
         share: of the area, on one side, 0..1.
         gap_m: width of the rib.

@@ -20,7 +20,7 @@ class State:
     """The slumps of a place in one year.
 
     Attributes:
-        slumps: with their numbers. A slump keeps its number as long as it neither merges nor parts.
+        slumps: with their numbers. A slump keeps its number as long as it neither merges nor splits.
         healing: numbers of those that plants are taking back.
         scars: ground that slumps have left, features of the kind `healed`.
         parents: of each slump, the numbers that it had a year before; none of new ones.
