@@ -120,7 +120,7 @@ def test_a_varied_region_is_another_one_within_bounds_and_none_at_strength_0(nam
     varied = [varied_region(np.random.default_rng(seed), region, day, 1.0) for seed in range(40)]
     nir = np.array([one.tundra[3] for one in varied])
     assert nir.std() > 0.08 * region.tundra[3]
-    assert all(min(*one.tundra, *one.lush, *one.scar) > 0 for one in varied)
+    assert all(min(*one.tundra, *one.dense_vegetation, *one.scar) > 0 for one in varied)
     autumn = varied_region(np.random.default_rng(1), region, date(2021, 9, 20), 1.0)
     summer = varied_region(np.random.default_rng(1), region, day, 1.0)
     assert autumn.tundra[3] - autumn.tundra[2] < summer.tundra[3] - summer.tundra[2]

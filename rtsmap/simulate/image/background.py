@@ -31,8 +31,8 @@ _FINER_THAN_M = 34.0
 _MODES = 3
 #: Share of the texture's deviation that noise makes; drainage, hills and shading make the rest.
 _NOISE_SHARE = 0.9
-#: What is left of tundra's reflectance where it is sodden: the darkest land in Chukotka and West Siberia.
-_SODDEN = np.array([0.43, 0.36, 0.36, 0.27], dtype=np.float32)
+#: What is left of tundra's reflectance where it is wetness: the darkest land in Chukotka and West Siberia.
+_MARSH = np.array([0.43, 0.36, 0.36, 0.27], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,14 @@ class BackgroundRenderer:
         self._plan = _plan_fields(rng, land, region)
         if lowland is not None:
             self._plan = np.concatenate([self._plan, lowland.plan])
-        self._wet = _wetness(land)
+        self._wet = _topographic_wetness(land)
         azimuth, elevation = np.radians(acquisition.sun_azimuth_deg), np.radians(max(acquisition.sun_elevation_deg, 10))
         self._light = np.array([np.sin(azimuth), np.cos(azimuth)]) / np.tan(elevation)
-        lush, tundra, scar = (np.array(s, dtype=np.float32) for s in (region.lush, region.tundra, region.scar))
-        #: Difference of reflectance from common to lush tundra, by which plants vary from pixel to pixel.
-        self._tundra, self.to_lush, self._to_dry = tundra, lush - tundra, 0.3 * (scar - tundra)
+        dense_vegetation, tundra, scar = (
+            np.array(s, dtype=np.float32) for s in (region.dense_vegetation, region.tundra, region.scar)
+        )
+        #: Difference of reflectance from common to dense_vegetation tundra, by which plants vary from pixel to pixel.
+        self._tundra, self.to_dense, self._to_dry = tundra, dense_vegetation - tundra, 0.3 * (scar - tundra)
 
     def meso(self, window: Window12) -> Meso:
         """The ground in a window."""
@@ -106,13 +108,13 @@ class BackgroundRenderer:
         height, shore, top = plan[:3]
         wet = self._read_rills(window, texture)
         green = 1.8 * (wet - 0.16) + 0.2 * zones[0] - 0.12 * top + 0.2 * texture[0]
-        bands = self._tundra[:, None, None] + self.to_lush[:, None, None] * np.clip(green, -0.6, 1.5)
+        bands = self._tundra[:, None, None] + self.to_dense[:, None, None] * np.clip(green, -0.6, 1.5)
         bands += self._to_dry[:, None, None] * smoothstep(top + 0.7 * zones[1] + 0.6 * texture[0], 1.1, 2.6)
         noise = np.einsum("bm,mrc->brc", self.modes * np.float32(_NOISE_SHARE), texture)
         bands = np.maximum(bands + noise, 0.25 * self._tundra[:, None, None]) * self._shading(height, texture)
         shore = shore + 7 * texture[1]
-        sodden = self._sodden(shore, wet, zones, texture)
-        bands *= 1 - sodden * (1 - _SODDEN)[:, None, None]
+        wetness = self._marsh(shore, wet, zones, texture)
+        bands *= 1 - wetness * (1 - _MARSH)[:, None, None]
         pond = (2.75 - 0.5 * smoothstep(wet, 0.2, 1.0) - 2 * self.region.lakes - self.ponds.read(*extent)[0]) * 28
         shore = np.minimum(shore, pond + 2 * texture[2]).astype(np.float32)
         beach = smoothstep(zones[1] + 0.5 * texture[1], 0.3, 1.6) * (plan[1] < 60)
@@ -121,17 +123,17 @@ class BackgroundRenderer:
         coarse = self.lowland.coarse(extent, plan[7:], bands.astype(np.float32), shore)
         return Meso(coarse.bands, coarse.shore, coarse.water, beach, coarse.fields)
 
-    def _sodden(self, shore: FloatArray, wet: FloatArray, zones: FloatArray, texture: FloatArray) -> FloatArray:
+    def _marsh(self, shore: FloatArray, wet: FloatArray, zones: FloatArray, texture: FloatArray) -> FloatArray:
         """How much of a place is marsh, 0..0.9: fringes of lakes of changing breadth, hollows, bogs by streams."""
         fringe = np.exp(-np.maximum(shore, 0) / 30)
-        field = 0.8 * zones[1] - 0.9 * texture[1] + 0.8 * wet + fringe - 2.6 + 1.5 * self.region.sodden
+        field = 0.8 * zones[1] - 0.9 * texture[1] + 0.8 * wet + fringe - 2.6 + 1.5 * self.region.wetness
         marsh: FloatArray = 0.9 * smoothstep(field, 0.0, 1.6)
         return marsh
 
     def _shading(self, height: FloatArray, texture: FloatArray) -> FloatArray:
         """Brightness by Lambert's law for gentle slopes, relative to flat ground: `1 - grad(h) . sun / tan(e)`."""
-        rough = height + 0.22 * texture[1] * np.float32(self.region.relief_m / 15)
-        south, east = np.gradient(rough, MESO_M)
+        texture_scale = height + 0.22 * texture[1] * np.float32(self.region.relief_m / 15)
+        south, east = np.gradient(texture_scale, MESO_M)
         light = 1 - 0.8 * (east * self._light[0] - south * self._light[1])
         shade: FloatArray = np.clip(light, 0.55, 1.45).astype(np.float32)
         return shade
@@ -167,7 +169,7 @@ def _plan_fields(rng: np.random.Generator, land: Landscape, region: Region) -> F
     return np.concatenate([np.stack([land.height, land.shore, top]), water]).astype(np.float32)
 
 
-def _wetness(land: Landscape) -> FloatArray:
+def _topographic_wetness(land: Landscape) -> FloatArray:
     """0 on crests .. 1 and more along streams, by the logarithm of the catchment."""
     thread = np.clip(np.log10(land.catchment / 2e3), 0, 2.6) / 2.6
     wet: FloatArray = (1.3 * ndimage.gaussian_filter(thread, 0.4) + 0.5 * ndimage.gaussian_filter(thread, 3)).astype(
@@ -178,7 +180,7 @@ def _wetness(land: Landscape) -> FloatArray:
 
 def _water_of_lakes(rng: np.random.Generator, count: int, region: Region) -> NDArray[np.float32]:
     """Reflectance of each lake: between the measured quantiles, clear ones dark, silty ones bright."""
-    share = rng.beta(0.6 + 2.2 * region.turbid, 0.6 + 2.2 * (1 - region.turbid), count)
+    share = rng.beta(0.6 + 2.2 * region.turbidity, 0.6 + 2.2 * (1 - region.turbidity), count)
     # The ends lie as far beyond the measured quantiles (10 and 90 %) as the lakes that those leave out.
     table = np.stack([0.6 * WATER[0], *WATER, 1.3 * WATER[2]])
     colours = np.stack([np.interp(share, (0, 0.1, 0.5, 0.9, 1), table[:, band]) for band in range(4)])

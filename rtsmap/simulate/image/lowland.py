@@ -67,7 +67,7 @@ class Lowland:
         self._ponds = np.concatenate([ponds.colour, ponds.bed, ponds.shelf[None]])
         self._sea = sea_colour(rng)
         self._scar = np.array(region.scar, dtype=np.float32)
-        self._tundra, self._lush = (np.array(s, dtype=np.float32) for s in (region.tundra, region.lush))
+        self._tundra, self._dense = (np.array(s, dtype=np.float32) for s in (region.tundra, region.dense_vegetation))
         basins = _draw_basins(rng, int(forms.number.max()) + 1)
         planes = [forms.basin[None], forms.sea[None], basins[:, forms.number]]
         planes += [waters.colour[:, lakes], waters.bed[:, lakes], waters.shelf[lakes][None]]
@@ -124,10 +124,10 @@ class Lowland:
         zones: FloatArray,
         basins: FloatArray,
     ) -> FloatArray:
-        """Drained basins: lush, sodden or still bare in the middle, in rings as the water went; their rims are dry."""
+        """Drained basins: dense_vegetation, wetness or still bare in the middle, in rings as the water went; their rims are dry."""
         bright, green, wet, bare, rings, ripe = basins
         stripes = rings * np.sin(basin / (8 + 10 * rings) + 1.5 * zones[3])
-        colour = (self._lush - self._tundra)[:, None, None] * (2.2 * green + stripes)
+        colour = (self._dense - self._tundra)[:, None, None] * (2.2 * green + stripes)
         loss = np.array([0.40, 0.36, 0.42, 0.20], dtype=np.float32)[:, None, None]
         tint = np.stack([bright, bright, bright, bright + ripe])
         changed = np.maximum(bands * tint + colour, 0.4 * bands) * (

@@ -42,7 +42,9 @@ class PatchRenderer:
     def __init__(self, transform: Affine, region: Region, light: Light, fine: Tile, patches: Tile) -> None:
         self.transform, self.region, self.light = transform, region, light
         self.fine, self.patches = fine, patches
-        self._spectra = {name: np.array(getattr(region, name), dtype=np.float32) for name in ("scar", "tundra", "lush")}
+        self._spectra = {
+            name: np.array(getattr(region, name), dtype=np.float32) for name in ("scar", "tundra", "dense_vegetation")
+        }
 
     def window(self, feature: Feature) -> tuple[int, int, int, int]:
         """Row, column, height and width of a feature's pixels, margin included."""
@@ -123,14 +125,18 @@ class PatchRenderer:
         cover = smoothstep(depth / fray, -1, 1) * np.clip(
             full * bareness * (0.85 + 0.2 * feature.vigour) * (1 - islands), 0, 1
         )
-        walls = self._walls(feature, shape, noise, 0.5) if feature.kind == "bluff" else self._rough(noise, shape)
+        walls = (
+            self._walls(feature, shape, noise, 0.5) if feature.kind == "bluff" else self._surface_texture(noise, shape)
+        )
         return cover, self._bare_colour(feature, noise, wet=np.float32(0)), walls
 
     def _healed(self, feature: Feature, shape: Shape, noise: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """An old scar under lush plants, its wall worn down."""
+        """An old scar under dense_vegetation plants, its wall worn down."""
         cover = smoothstep(shape.depth + 6 * noise[0], -12, 14) * (0.85 + 0.2 * feature.vigour)
-        lush = self._spectra["lush"] + 0.35 * (self._spectra["lush"] - self._spectra["tundra"])
-        colour = lush[:, None, None] * (feature.brightness**0.5 * (1 + 0.07 * noise[2]))
+        dense_vegetation = self._spectra["dense_vegetation"] + 0.35 * (
+            self._spectra["dense_vegetation"] - self._spectra["tundra"]
+        )
+        colour = dense_vegetation[:, None, None] * (feature.brightness**0.5 * (1 + 0.07 * noise[2]))
         bare = smoothstep(noise[1] + 0.5 * noise[4], 1.4, 2.6) * 0.5
         colour = colour * (1 - bare) + self._bare_colour(feature, noise, wet=np.float32(0)) * bare
         return cover, colour, self._walls(feature, shape, noise, 0.35)
@@ -150,7 +156,7 @@ class PatchRenderer:
         colour[3] *= np.float32(feature.brightness)  # dark mud is wet mud, and water takes most of the infrared
         return colour
 
-    def _rough(self, noise: FloatArray, shape: Shape) -> FloatArray:
+    def _surface_texture(self, noise: FloatArray, shape: Shape) -> FloatArray:
         shade: FloatArray = 1 + 0.06 * noise[3] * smoothstep(shape.depth, -8, 4)
         return shade
 

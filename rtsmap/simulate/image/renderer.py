@@ -65,7 +65,9 @@ class Renderer:
         self._path = np.array(path, dtype=np.float32)[:, None, None]
         light = light_from(acquisition.sun_azimuth_deg, acquisition.sun_elevation_deg)
         #: How much of the two fine fields and of the mosaic of plants each band takes.
-        self._texture = np.column_stack([region.rough * ground.modes[:, :2], 0.4 * ground.to_lush]).astype(np.float32)
+        self._texture = np.column_stack([region.texture_scale * ground.modes[:, :2], 0.4 * ground.to_dense]).astype(
+            np.float32
+        )
         self._mosaic = Tile(smoothstep(ground.patches.values[:1], -0.4, 0.9) - 0.5, acquisition.gsd_m)
         self._maker = PatchRenderer(acquisition.grid.transform, region, light, ground.fine, ground.patches)
         self._patches: OrderedDict[int, Patch] = OrderedDict()

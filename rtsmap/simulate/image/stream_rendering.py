@@ -47,5 +47,5 @@ def render_linear_features(
 def stream_water(region: Region) -> FloatArray:
     """Reflectance of streams: muddy where lakes are."""
     clear, silty = np.array([0.026, 0.038, 0.036, 0.060]), np.array([0.066, 0.086, 0.088, 0.075])
-    mixed: FloatArray = (clear + (silty - clear) * 0.6 * region.turbid).astype(np.float32)
+    mixed: FloatArray = (clear + (silty - clear) * 0.6 * region.turbidity).astype(np.float32)
     return mixed

@@ -29,7 +29,9 @@ def with_phenology(rng: np.random.Generator, region: Region, day: date) -> Regio
     days = (day.timetuple().tm_yday - _GREENEST) / 30
     dry = _MISSING * days**2 + rng.normal(0, _GREEN_DEVIATION)
     return replace(
-        region, tundra=_towards(region.tundra, region.scar, dry), lush=_towards(region.lush, region.scar, dry)
+        region,
+        tundra=_towards(region.tundra, region.scar, dry),
+        dense_vegetation=_towards(region.dense_vegetation, region.scar, dry),
     )
 
 

@@ -52,13 +52,13 @@ def lowland_region(rng: np.random.Generator, region: Region) -> Region:
     return replace(
         region,
         deviation=(blue, green, red, nir),
-        rough=region.rough * calm,
+        texture_scale=region.texture_scale * calm,
         relief_m=float(rng.uniform(2.0, 7.0)),
         bank_m=float(rng.uniform(4.0, 12.0)),
         lakes=float(rng.uniform(0.08, 0.34)),
         lake_m=float(np.exp(rng.uniform(np.log(150), np.log(650)))),
-        turbid=float(rng.uniform(0, 1)),
-        sodden=region.sodden + float(rng.uniform(0, 0.7)),
+        turbidity=float(rng.uniform(0, 1)),
+        wetness=region.wetness + float(rng.uniform(0, 0.7)),
         active=2 * region.active,  # small slumps are as bare as large ones: some of Alatna have 13 pixels
         bare_m=6.0,
         log_area=(float(rng.uniform(7.2, 8.1)), 0.8),

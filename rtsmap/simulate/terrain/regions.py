@@ -16,20 +16,20 @@ class Region:
         lon, lat: of a place in it (degrees), where a scene lies unless told otherwise.
         log_area: mean and standard deviation of ln(area in m2) of its slumps, measured.
         tundra: median of vegetated ground away from slumps.
-        lush: of the greenest ground, along streams and in old scars.
+        dense_vegetation: of the greenest ground, along streams and in old scars.
         scar: of bare ground deep inside a slump (40 m and more from its edge).
         relief_m: standard deviation of the height of hills.
         bank_m: height of the steeper shores.
         lakes: share of the ground under lakes.
         lake_m: size of lakes, as the correlation length of the field that makes them.
-        turbid: how bright its lakes are, 0 (brown, clear) .. 1 (full of silt).
+        turbidity: how bright its lakes are, 0 (brown, clear) .. 1 (full of silt).
         bare: share of the ground that is bare without being a slump (hilltops, blow-outs, bars).
         snow: late snow patches for each km2, in the middle of July.
         roads: tracks for each 10 km of the acquisition's side.
-        rough: factor of the texture finer than 34 m, fitted to the NDVI's autocorrelation where measured.
+        texture_scale: factor of the texture finer than 34 m, fitted to the NDVI's autocorrelation where measured.
         active: how much of its slumps is bare: 1 as in most regions, more where fewer plants are back. Fitted to the
             NDVI inside outlines.
-        sodden: how much of the ground is wet and dark in all bands: below 0 hardly any, 1 and more broad fringes of
+        wetness: how much of the ground is wet and dark in all bands: below 0 hardly any, 1 and more broad fringes of
             lakes. Fitted to the correlation of the infrared with the visible bands.
         measured: tundra and scar come from Sentinel-2 scenes of the region; otherwise from the regions most like it.
         deviation: of tundra's texture, by band; with marsh, hills and bare ground it makes the measured one.
@@ -42,19 +42,19 @@ class Region:
     lat: float
     log_area: tuple[float, float]
     tundra: Spectrum
-    lush: Spectrum
+    dense_vegetation: Spectrum
     scar: Spectrum
     relief_m: float
     bank_m: float
     lakes: float
     lake_m: float
-    turbid: float
+    turbidity: float
     bare: float
     snow: float
     roads: float
-    rough: float
+    texture_scale: float
     active: float
-    sodden: float
+    wetness: float
     measured: bool
     deviation: Spectrum = (0.006, 0.007, 0.009, 0.027)
     pairs: tuple[float, float, float, float, float, float] = (0.74, 0.82, 0.84, -0.08, 0.42, 0.14)
@@ -62,7 +62,7 @@ class Region:
 
 
 #: Sites of the labels. Where `measured`, tundra is the median beyond 200 m of any label of the site's Sentinel-2
-#: scenes, and scar lies between the barest twentieth and the barest quarter of the labelled pixels; lush is fitted to
+#: scenes, and scar lies between the barest twentieth and the barest quarter of the labelled pixels; dense_vegetation is fitted to
 #: the spread of tundra's NDVI, and the land forms are set by eye from the same scenes.
 REGIONS: Mapping[str, Region] = {
     "banks-island": Region(

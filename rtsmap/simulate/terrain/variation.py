@@ -22,25 +22,27 @@ def varied_region(rng: np.random.Generator, region: Region, day: date, strength:
     """The region in other colours, in a phenology, with more or less texture, bare and wet ground."""
     common = np.exp(strength * rng.normal(0, 0.16))
     own = np.exp(strength * rng.normal(0, 0.10, 4))
-    tundra, lush, scar = (np.array(s) * common * own for s in (region.tundra, region.lush, region.scar))
+    tundra, dense_vegetation, scar = (
+        np.array(s) * common * own for s in (region.tundra, region.dense_vegetation, region.scar)
+    )
     faded = 0.1 * ((day.timetuple().tm_yday - _GREENEST) / _FADES_DAYS) ** 2 + rng.normal(0, 0.06)
     faded = float(np.clip(strength * faded, -0.2, 0.4))
     # Slumps stand out more or less, but never much less than measured: the faintest would be noise in the labels.
     contrast = np.clip(np.exp(strength * rng.normal(0.1, 0.3)), 0.8, 2.2) * np.exp(strength * rng.normal(0, 0.08, 4))
     scar = np.maximum(tundra + (scar - tundra) * contrast, 0.012)
-    tundra, lush = (_autumn(s, scar, faded) for s in (tundra, lush))
+    tundra, dense_vegetation = (_autumn(s, scar, faded) for s in (tundra, dense_vegetation))
     factor = np.exp(strength * rng.normal(0, 0.35, 4))
     return replace(
         region,
         tundra=_spectrum(tundra),
-        lush=_spectrum(lush),
+        dense_vegetation=_spectrum(dense_vegetation),
         scar=_spectrum(scar),
         deviation=_spectrum(np.array(region.deviation) * factor[0] * common),
-        rough=float(region.rough * factor[1]),
+        texture_scale=float(region.texture_scale * factor[1]),
         bare=float(region.bare * factor[2]),
         snow=float(region.snow * factor[3] ** 2),
-        sodden=region.sodden + float(strength * rng.normal(0, 0.35)),
-        turbid=float(np.clip(region.turbid + strength * rng.normal(0, 0.25), 0, 1)),
+        wetness=region.wetness + float(strength * rng.normal(0, 0.35)),
+        turbidity=float(np.clip(region.turbidity + strength * rng.normal(0, 0.25), 0, 1)),
         active=float(region.active * np.exp(strength * rng.normal(0, 0.25))),
     )
 
