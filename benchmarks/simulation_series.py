@@ -44,7 +44,7 @@ class Tally:
         self.slumps += len(before)
         self.values["all: area m2"] += [outline.area for outline in before.values()]
         descendants, sources = _grouped(table.id_from, table.id_to), _grouped(table.id_to, table.id_from)
-        for name, ones, others, linked in (("healed", before, after, descendants), ("new", after, before, sources)):
+        for name, ones, others, linked in (("gone", before, after, descendants), ("new", after, before, sources)):
             for one, gap in _unlinked(ones, others, linked):
                 self.counts[name] += 1
                 self.values[f"{name}: area m2"].append(ones[one].area)

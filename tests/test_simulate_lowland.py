@@ -13,7 +13,7 @@ from rtsmap.simulate.image.polygon_nets import make_net, render_net
 from rtsmap.simulate.image.renderer import _lattice
 from rtsmap.simulate.image.waters import draw_waters
 from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_scene
-from rtsmap.simulate.slumps.placement import survey
+from rtsmap.simulate.slumps.placement import analyse_terrain
 from rtsmap.simulate.terrain.forms import make_forms
 from rtsmap.simulate.terrain.regions import REGIONS
 from rtsmap.simulate.terrain.variation import varied_light, varied_region
@@ -50,7 +50,7 @@ def test_lowland_has_water_of_several_colours_and_all_slumps_on_its_shores(lowla
     assert 0.03 < water[valid].mean() < 0.7
     brightness = numbers[:3, water].mean(axis=0)
     assert np.percentile(brightness, 95) > 1.5 * np.percentile(brightness, 5)
-    shores = survey(lowland.land, SHORE_M)
+    shores = analyse_terrain(lowland.land, SHORE_M)
     assert len(lowland.scenery.slumps) >= 2
     assert all(shores.holds(slump.outline) for slump in lowland.scenery.slumps)
 

@@ -1,4 +1,4 @@
-"""Ground that is taken, looked up by cells."""
+"""Terrain that is taken, looked up by cells."""
 
 import numpy as np
 import pytest

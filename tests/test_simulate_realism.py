@@ -15,7 +15,7 @@ from benchmarks.simulation_realism import (
 from rtsmap.simulate.acquisition import make_acquisition
 from rtsmap.simulate.product.labelling import drawn
 from rtsmap.simulate.slumps.library import LIBRARY, load_library
-from rtsmap.simulate.slumps.placement import number_of_slumps, place_slumps, survey
+from rtsmap.simulate.slumps.placement import number_of_slumps, place_slumps, analyse_terrain
 from rtsmap.simulate.statistics import LOG_AREA, TEXTURE_SCALES, texture_modes
 from rtsmap.simulate.terrain.landscape import make_landscape
 from rtsmap.simulate.terrain.noise import exponential_sum, make_tile
@@ -29,14 +29,14 @@ def outlines():
     acquisition = make_acquisition(
         np.random.default_rng(0), lon=124.5, lat=72, day=None, gsd_m=3, size_km=(20, 10), pixels=None, bands=4
     )
-    ground = survey(make_landscape(np.random.default_rng(0), acquisition.grid, region))
+    terrain = analyse_terrain(make_landscape(np.random.default_rng(0), acquisition.grid, region))
     library = load_library()
     acquisitions = []
     for seed in range(5):
         rng = np.random.default_rng(seed)
         count = max(number_of_slumps(rng, acquisition.footprint.area / 1e6, 1.0), 12)
         acquisitions.append(
-            [f.outline for f in place_slumps(rng, ground, region, library, acquisition.footprint, count)]
+            [f.outline for f in place_slumps(rng, terrain, region, library, acquisition.footprint, count)]
         )
     return acquisitions
 
@@ -67,12 +67,12 @@ def test_the_banks_hold_all_slumps_that_are_drawn_and_the_larger_are_barer():
     acquisition = make_acquisition(
         np.random.default_rng(0), lon=124.5, lat=72, day=None, gsd_m=3, size_km=(14, 8), pixels=None, bands=4
     )
-    ground = survey(make_landscape(np.random.default_rng(0), acquisition.grid, region))
-    slumps = place_slumps(np.random.default_rng(0), ground, region, load_library(), acquisition.footprint, 120)
+    terrain = analyse_terrain(make_landscape(np.random.default_rng(0), acquisition.grid, region))
+    slumps = place_slumps(np.random.default_rng(0), terrain, region, load_library(), acquisition.footprint, 120)
     assert len(slumps) >= 118
     slumps.sort(key=lambda slump: slump.outline.area)
-    vigour = [slump.vigour for slump in slumps]
-    assert np.mean(vigour[:40]) + 0.05 < np.mean(vigour[-40:])
+    activity = [slump.activity for slump in slumps]
+    assert np.mean(activity[:40]) + 0.05 < np.mean(activity[-40:])
 
 
 def test_texture_has_the_deviation_and_the_correlation_of_its_region():

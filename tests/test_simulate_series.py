@@ -21,12 +21,12 @@ from rtsmap.simulate.series.dynamics import first_state, next_state
 from rtsmap.simulate.series.growth import merged, resized, split
 from rtsmap.simulate.series.lineage import Epoch, all_links, epochs
 from rtsmap.simulate.series.making import make_series
-from rtsmap.simulate.series.stabilisation import already
+from rtsmap.simulate.series.stabilisation import already_stabilising
 from rtsmap.simulate.series.writing import SERIES_TRUTH, write_series
 from rtsmap.simulate.series.year import State
 from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.library import load_library
-from rtsmap.simulate.slumps.placement import place_slumps, survey
+from rtsmap.simulate.slumps.placement import place_slumps, analyse_terrain
 from rtsmap.simulate.statistics import APPEARED, LOST, MERGED, SHRINKING, SPLIT
 from rtsmap.simulate.terrain.landscape import make_landscape
 from rtsmap.simulate.terrain.regions import REGIONS
@@ -65,21 +65,23 @@ def tundra():
     acquisition = make_acquisition(
         np.random.default_rng(0), lon=124.5, lat=72, day=None, gsd_m=3, size_km=(20, 10), pixels=None, bands=4
     )
-    return survey(make_landscape(np.random.default_rng(0), acquisition.grid, REGIONS["lena"])), acquisition.footprint
+    return analyse_terrain(
+        make_landscape(np.random.default_rng(0), acquisition.grid, REGIONS["lena"])
+    ), acquisition.footprint
 
 
 @pytest.fixture(scope="module")
 def histories(tundra):
     """Six years of its slumps, lived through several times."""
-    (ground, footprint), region, library = tundra, REGIONS["lena"], load_library()
-    found = place_slumps(np.random.default_rng(1), ground, region, library, footprint, 120)
+    (terrain, footprint), region, library = tundra, REGIONS["lena"], load_library()
+    found = place_slumps(np.random.default_rng(1), terrain, region, library, footprint, 120)
 
     def lived(seed):
         rng = np.random.default_rng(seed)
         state = first_state(rng, found)
         yield 2016, state
         for year in range(2017, 2022):
-            state = next_state(rng, state, ground, region, library, footprint)
+            state = next_state(rng, state, terrain, region, library, footprint)
             yield year, state
 
     return [epochs(lived(seed), range(2016, 2022)) for seed in range(2)]
@@ -167,9 +169,9 @@ def test_every_slump_of_every_year_is_linked(slumps, links):
         step = links[(links.year_from == earlier) & (links.year_to == later)]
         assert set(step.id_from.dropna()) == set(slumps[slumps.year == earlier].slump_id)
         assert set(step.id_to.dropna()) == set(slumps[slumps.year == later].slump_id)
-    assert set(links.kind) <= {"continued", "merged", "split", "new", "healed"}
+    assert set(links.kind) <= {"continued", "merged", "split", "new", "stabilised"}
     assert links[links.kind == "new"].id_from.isna().all()
-    assert links[links.kind == "healed"].id_to.isna().all()
+    assert links[links.kind == "stabilised"].id_to.isna().all()
     assert links[links.kind.isin(["continued", "merged", "split"])].overlap.notna().all()
 
 
@@ -209,23 +211,23 @@ def test_slumps_go_on_merge_split_stabilise_and_appear_as_often_as_measured(year
     found, count = yearly
     kinds = Counter(link.kind for link in found)
     assert kinds["new"] / count == pytest.approx(APPEARED, abs=0.025)
-    assert kinds["healed"] / count == pytest.approx(LOST, abs=0.02)
+    assert kinds["stabilised"] / count == pytest.approx(LOST, abs=0.02)
     assert kinds["merged"] / 2 / count == pytest.approx(MERGED, abs=0.015)
     assert kinds["split"] / 2 / count == pytest.approx(SPLIT, abs=0.015)
 
 
-def test_small_slumps_heal_more_often_than_large_ones():
+def test_small_slumps_stabilise_more_often_than_large_ones():
     """In Barth et al. 5.3 % of the slumps below 4000 m2 are gone a year later, and 1.0 % of the others."""
     rng = np.random.default_rng(0)
     areas = np.exp(rng.normal(8.27, 1.22, 20_000))
     slumps = [Feature("slump", box(0, 0, side, side), DOWN, 0.9, 1, n) for n, side in enumerate(np.sqrt(areas))]
-    healing = already(rng, slumps)
-    assert len(healing) / len(slumps) == pytest.approx(3 * LOST, abs=0.01)
-    found = np.array([slump.outline.area for slump in healing])
+    stabilising = already_stabilising(rng, slumps)
+    assert len(stabilising) / len(slumps) == pytest.approx(3 * LOST, abs=0.01)
+    found = np.array([slump.outline.area for slump in stabilising])
     small, large = (found < 4000).sum() / (areas < 4000).sum(), (found >= 4000).sum() / (areas >= 4000).sum()
     assert small > 2 * large
     assert np.median(found) / np.median(areas) == pytest.approx(0.5, abs=0.1)  # they shrink before they are gone
-    assert max(slump.vigour for slump in healing) < 0.61
+    assert max(slump.activity for slump in stabilising) < 0.61
 
 
 def test_areas_change_as_measured(yearly):
@@ -247,7 +249,7 @@ def test_slumps_of_one_year_lie_on_land_and_not_on_each_other(histories, tundra)
         assert tundra[0].shore(shapely.get_coordinates(outlines)).min() >= 0
 
 
-def test_merged_slumps_hold_both_and_healing_ones_fade_before_they_go(histories):
+def test_merged_slumps_hold_both_and_stabilising_ones_fade_before_they_go(histories):
     for shown in histories:
         for earlier, later in pairwise(shown):
             before = {slump.number: slump for slump in earlier.state.slumps}
@@ -255,9 +257,9 @@ def test_merged_slumps_hold_both_and_healing_ones_fade_before_they_go(histories)
             for link in all_links([earlier, later]):
                 if link.kind == "merged":
                     assert after[link.id_to].outline.intersects(before[link.id_from].outline)
-                if link.kind == "healed":
-                    assert link.id_from in earlier.state.healing
-                    assert before[link.id_from].vigour < 0.4
+                if link.kind == "stabilised":
+                    assert link.id_from in earlier.state.stabilising
+                    assert before[link.id_from].activity < 0.4
 
 
 def test_a_headwall_retreats_up_the_slope_and_plants_come_from_below():
@@ -293,7 +295,7 @@ def test_a_slump_splits_along_the_slope():
 
 
 def test_lineage_reaches_across_years_that_are_not_shown():
-    """1 and 2 merge into 4 in the hidden year, which splits into 5 and 6; 3 heals; 7 is new."""
+    """1 and 2 merge into 4 in the hidden year, which splits into 5 and 6; 3 stabilises; 7 is new."""
 
     def epoch(year, parents):
         outlines = {number: box(0, 0, number, 1) for number in parents}
@@ -308,7 +310,7 @@ def test_lineage_reaches_across_years_that_are_not_shown():
     shown: list[Epoch] = epochs(passing, (2018, 2020))
     kinds = [(link.id_from, link.id_to, link.kind) for link in all_links(shown)]
     assert kinds == [
-        (1, 5, "merged"), (2, 5, "merged"), (1, 6, "merged"), (2, 6, "merged"), (None, 7, "new"), (3, None, "healed"),
+        (1, 5, "merged"), (2, 5, "merged"), (1, 6, "merged"), (2, 6, "merged"), (None, 7, "new"), (3, None, "stabilised"),
     ]  # fmt: skip
 
 

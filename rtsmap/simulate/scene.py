@@ -16,7 +16,7 @@ from rtsmap.simulate.image.renderer import Renderer
 from rtsmap.simulate.slumps import lookalikes
 from rtsmap.simulate.slumps.features import Feature, Scenery, in_order
 from rtsmap.simulate.slumps.library import load_library
-from rtsmap.simulate.slumps.placement import Ground, number_of_slumps, place_slumps, survey
+from rtsmap.simulate.slumps.placement import Terrain, number_of_slumps, place_slumps, analyse_terrain
 from rtsmap.simulate.terrain import streams
 from rtsmap.simulate.terrain.forms import lowland_region, make_forms
 from rtsmap.simulate.terrain.landscape import Landscape, make_landscape
@@ -78,7 +78,7 @@ class SimulatedScene:
     drawing: tuple[int, ...] = ()
 
 
-#: As many slumps may be asked for; more would be tried for hours, and find no ground. Chosen.
+#: As many slumps may be asked for; more would be tried for hours, and find no terrain. Chosen.
 _FEW, _MOST_PER_KM2 = 200, 50
 
 #: Slumps of lowland lie no farther from the water, m.
@@ -106,16 +106,16 @@ def make_scene(options: SceneOptions) -> SimulatedScene:
     if options.lowland or options.coast:
         forms = make_forms(rng, acquisition.grid, region, lowland=options.lowland, coast=options.coast)
     land = make_landscape(stream(options, "land"), acquisition.grid, region, forms)
-    ground = survey(land, SHORE_M) if options.lowland else survey(land)
-    scenery = make_scenery(options, ground, acquisition.footprint, late_snow(acquisition), region)
+    terrain = analyse_terrain(land, SHORE_M) if options.lowland else analyse_terrain(land)
+    scenery = make_scenery(options, terrain, acquisition.footprint, late_snow(acquisition), region)
     lowland = None
     if forms is not None:
         sizes = {"gsd_m": acquisition.gsd_m, "spacing_m": MESO_M}
         lowland = Lowland(rng, forms, land.lake, region, **sizes, flat=options.lowland)
-    rendered = BackgroundRenderer(stream(options, "background"), land, region, acquisition, lowland)
+    background = BackgroundRenderer(stream(options, "background"), land, region, acquisition, lowland)
     seen = varied_light(light, options.vary) if options.vary else ()
     renderer = Renderer(
-        acquisition, region, rendered, scenery, clouds_of(options, stream(options, "clouds"), acquisition), *seen
+        acquisition, region, background, scenery, clouds_of(options, stream(options, "clouds"), acquisition), *seen
     )
     return SimulatedScene(options, region, acquisition, land, scenery, renderer)
 
@@ -166,13 +166,13 @@ def clouds_of(options: SceneOptions, rng: np.random.Generator, acquisition: Acqu
 
 
 def make_scenery(
-    options: SceneOptions, ground: Ground, footprint: Polygon, snow: float, region: Region | None = None
+    options: SceneOptions, terrain: Terrain, footprint: Polygon, snow: float, region: Region | None = None
 ) -> Scenery:
-    """Slumps and all else that lies on the ground.
+    """Slumps and all else that lies on the terrain.
 
     Args:
         options: the region, the number of slumps, the seed.
-        ground: surveyed.
+        terrain: from `analyse_terrain`.
         footprint: where the features lie.
         snow: as of `late_snow`.
         region: where it is not as the options name it.
@@ -185,9 +185,9 @@ def make_scenery(
     drawn = number_of_slumps(slump_rng, footprint.area / 1e6, options.density)
     count = drawn if options.slumps is None else options.slumps
     check_number(count, footprint)
-    slumps = place_slumps(slump_rng, ground, region, library, footprint, count)
-    paths, sizes = streams.stream_lines(other_rng, ground.land)
-    others = lookalikes.place_lookalikes(other_rng, ground, region, library, footprint, slumps, paths, snow)
+    slumps = place_slumps(slump_rng, terrain, region, library, footprint, count)
+    paths, sizes = streams.stream_lines(other_rng, terrain.land)
+    others = lookalikes.place_lookalikes(other_rng, terrain, region, library, footprint, slumps, paths, snow)
     features: list[Feature] = [*others, *slumps]
     beds, tracks = streams.stream_beds(paths, sizes), streams.roads(other_rng, region, footprint)
     return Scenery(in_order(features), tuple(beds), tuple(tracks))

@@ -72,7 +72,7 @@ class PatchRenderer:
                 self._flow(feature, shape)[None],
             ]
         )
-        make = {"slump": self._slump, "healed": self._healed, "snow": self._snow}.get(feature.kind, self._bare)
+        make = {"slump": self._slump, "stabilised": self._stabilised, "snow": self._snow}.get(feature.kind, self._bare)
         cover, colour, shade = make(feature, shape, noise)
         return Patch(
             window[0], window[1], cover.astype(np.float32), colour.astype(np.float32), shade.astype(np.float32)
@@ -97,21 +97,21 @@ class PatchRenderer:
         edge = smoothstep(depth / fray, -1, 1)
         bareness = _bareness(depth, self.region.bare_m)
         sods = smoothstep(noise[1] + 0.6 * noise[4] + 0.8 * (shape.along - 0.6), 0.7, 2.0) * (
-            1.1 - 0.6 * feature.vigour
+            1.1 - 0.6 * feature.activity
         )
-        cover = edge * np.clip(bareness * (1 - sods) * (1 - self._healing(feature, shape, noise)), 0, 1)
-        runnel = smoothstep(shape.along, 0.8, 1.05) * smoothstep(noise[4], 0.2, 1.2) * 0.45 * feature.vigour
+        cover = edge * np.clip(bareness * (1 - sods) * (1 - self._regrowth(feature, shape, noise)), 0, 1)
+        runnel = smoothstep(shape.along, 0.8, 1.05) * smoothstep(noise[4], 0.2, 1.2) * 0.45 * feature.activity
         cover = np.maximum(cover, runnel * np.exp(np.minimum(shape.depth, 0) / 12) * (shape.headness < 0.3))
         wet = 0.15 * smoothstep(shape.along, 0.2, 0.9) + 0.30 * smoothstep(noise[4], 0.5, 1.8)
         colour = self._bare_colour(feature, noise, wet=wet)
-        return cover, colour, self._walls(feature, shape, noise, 0.3 + 0.7 * feature.vigour)
+        return cover, colour, self._walls(feature, shape, noise, 0.3 + 0.7 * feature.activity)
 
-    def _healing(self, feature: Feature, shape: Shape, noise: FloatArray) -> FloatArray:
+    def _regrowth(self, feature: Feature, shape: Shape, noise: FloatArray) -> FloatArray:
         """How far plants are back, 0..1: from the outlet up to a front.
 
         It stands the nearer to the headwall the less active the slump is; the most active have none.
         """
-        front = 0.2 + 1.6 * feature.vigour**1.3
+        front = 0.2 + 1.6 * feature.activity**1.3
         green: FloatArray = 0.85 * smoothstep(shape.along + 0.10 * noise[1] + 0.06 * noise[4], front - 0.2, front + 0.2)
         return green
 
@@ -120,19 +120,21 @@ class PatchRenderer:
         fray = {"bluff": 1.5, "bar": 3.0}.get(feature.kind, 9.0)
         depth = shape.depth + fray * 0.6 * noise[0]
         bareness = _bareness(depth, self.region.bare_m)
-        islands = smoothstep(noise[1], 0.9, 2.0) * (1.15 - 0.6 * feature.vigour)
+        islands = smoothstep(noise[1], 0.9, 2.0) * (1.15 - 0.6 * feature.activity)
         full = 1.0 if feature.kind == "bare" else 1.1
         cover = smoothstep(depth / fray, -1, 1) * np.clip(
-            full * bareness * (0.85 + 0.2 * feature.vigour) * (1 - islands), 0, 1
+            full * bareness * (0.85 + 0.2 * feature.activity) * (1 - islands), 0, 1
         )
         walls = (
             self._walls(feature, shape, noise, 0.5) if feature.kind == "bluff" else self._surface_texture(noise, shape)
         )
         return cover, self._bare_colour(feature, noise, wet=np.float32(0)), walls
 
-    def _healed(self, feature: Feature, shape: Shape, noise: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _stabilised(
+        self, feature: Feature, shape: Shape, noise: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """An old scar under dense_vegetation plants, its wall worn down."""
-        cover = smoothstep(shape.depth + 6 * noise[0], -12, 14) * (0.85 + 0.2 * feature.vigour)
+        cover = smoothstep(shape.depth + 6 * noise[0], -12, 14) * (0.85 + 0.2 * feature.activity)
         dense_vegetation = self._spectra["dense_vegetation"] + 0.35 * (
             self._spectra["dense_vegetation"] - self._spectra["tundra"]
         )
@@ -143,7 +145,7 @@ class PatchRenderer:
 
     def _snow(self, feature: Feature, shape: Shape, noise: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         low, middle, high = SNOW
-        colour = middle + (low if feature.vigour < 0.5 else high - middle) * 0.5 * feature.vigour - 0.12 * (low > 0)
+        colour = middle + (low if feature.activity < 0.5 else high - middle) * 0.5 * feature.activity - 0.12 * (low > 0)
         cover = smoothstep(shape.depth + 2.5 * noise[0], -3, 3)
         return cover, colour[:, None, None] * (1 + 0.06 * noise[2]), np.ones_like(cover)
 

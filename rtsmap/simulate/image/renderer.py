@@ -54,22 +54,22 @@ class Renderer:
         self,
         acquisition: Acquisition,
         region: Region,
-        ground: BackgroundRenderer,
+        background: BackgroundRenderer,
         scenery: Scenery,
         clouds: CloudField,
         gain: Sequence[float] = (1, 1, 1, 1),
         path: Sequence[float] = (0, 0, 0, 0),
     ) -> None:
-        self.acquisition, self.ground, self.scenery, self.clouds = acquisition, ground, scenery, clouds
+        self.acquisition, self.background, self.scenery, self.clouds = acquisition, background, scenery, clouds
         self._scale = (1e4 * np.array(gain, dtype=np.float32))[:, None, None]
         self._path = np.array(path, dtype=np.float32)[:, None, None]
         light = light_from(acquisition.sun_azimuth_deg, acquisition.sun_elevation_deg)
         #: How much of the two fine fields and of the mosaic of plants each band takes.
-        self._texture = np.column_stack([region.texture_scale * ground.modes[:, :2], 0.4 * ground.to_dense]).astype(
-            np.float32
-        )
-        self._mosaic = Tile(smoothstep(ground.patches.values[:1], -0.4, 0.9) - 0.5, acquisition.gsd_m)
-        self._maker = PatchRenderer(acquisition.grid.transform, region, light, ground.fine, ground.patches)
+        self._texture = np.column_stack(
+            [region.texture_scale * background.modes[:, :2], 0.4 * background.to_dense]
+        ).astype(np.float32)
+        self._mosaic = Tile(smoothstep(background.patches.values[:1], -0.4, 0.9) - 0.5, acquisition.gsd_m)
+        self._maker = PatchRenderer(acquisition.grid.transform, region, light, background.fine, background.patches)
         self._patches: OrderedDict[int, Patch] = OrderedDict()
         self._lock = Lock()
 
@@ -81,20 +81,20 @@ class Renderer:
         if not valid.any():
             return _nothing()
         window, down, across = _lattice(place)
-        meso = self.ground.meso(window)
+        meso = self.background.meso(window)
         extent = (round(-place.f / gsd), round(place.c / gsd), TILE_PX, TILE_PX)
-        fine = self.ground.fine.read(*extent)
+        fine = self.background.fine.read(*extent)
         bands = between(down, meso.bands, across)
         bands += np.tensordot(self._texture, np.concatenate([fine, self._mosaic.read(*extent)]), 1)
         shore = between(down, meso.shore, across) + 2.5 * fine[0]
         extra = None if meso.fields is None else between(down, meso.fields, across)
-        if extra is not None and self.ground.lowland is not None:
-            self.ground.lowland.fine(bands, extent, extra, fine[0])
+        if extra is not None and self.background.lowland is not None:
+            self.background.lowland.fine(bands, extent, extra, fine[0])
         self._linear_features(bands, place, shore)
         self._beach(bands, meso, shore, down, across)
         snow = self._features(bands, row, column, place)
         self._water(bands, meso, shore, down, across, fine, extra)
-        grain = self.ground.grain.read(*extent)
+        grain = self.background.grain.read(*extent)
         flagged = self._add_clouds(bands, window, down, across)
         bands += grain * _SENSOR_NOISE[:, None, None]
         if self._path.any():
@@ -113,7 +113,7 @@ class Renderer:
             return
         sandy = between(down, meso.beach, across)
         cover = sandy * (1 - smoothstep(shore - 14 * sandy, -3, 4))
-        colour = np.array(self.ground.region.scar, dtype=np.float32)
+        colour = np.array(self.background.region.scar, dtype=np.float32)
         blend(bands, np.float32(1.08) * colour, cover)
 
     def _water(
@@ -175,7 +175,7 @@ class Renderer:
             for layer in ("roads", "streams")
         )
         render_linear_features(bands, roads, place, GRAVEL, dry)
-        render_linear_features(bands, streams, place, stream_water(self.ground.region), dry, all_touched=True)
+        render_linear_features(bands, streams, place, stream_water(self.background.region), dry, all_touched=True)
 
     def _add_clouds(
         self, bands: FloatArray, window: Window12, down: FloatArray, across: FloatArray

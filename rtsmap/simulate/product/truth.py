@@ -21,7 +21,7 @@ from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.lookalikes import LOOKALIKES
 from rtsmap.simulate.slumps.placement import LEAST_AREA_M2
 
-_TYPES = {"id": "int64", "vigour": "float64", "kind": "str", "options": "str", "rtsmap_version": "str"}
+_TYPES = {"id": "int64", "activity": "float64", "kind": "str", "options": "str", "rtsmap_version": "str"}
 _LAYERS = {
     "rts": "Slumps as rendered",
     "labels": "Slumps as a person would have drawn them, with the measured disagreement",
@@ -33,7 +33,7 @@ _LAYERS = {
 def write_truth(path: Path, scene: SimulatedScene) -> int:
     """Write `<id>_truth.gpkg`: layers rts, labels, lookalikes and footprint, in the scene's CRS; empty ones are typed.
 
-    Fields: id (that of the slump, in rts and labels), area_m2 (geodesic), scene_id, date; vigour of slumps (0 hardly
+    Fields: id (that of the slump, in rts and labels), area_m2 (geodesic), scene_id, date; activity of slumps (0 hardly
     bare .. 1 all mud), kind of look-alikes; and of the footprint the region, the seed and the version.
 
     Returns:
@@ -44,9 +44,9 @@ def write_truth(path: Path, scene: SimulatedScene) -> int:
     slumps = [feature.outline for feature in seen]
     others = [feature for feature in scene.scenery.features if feature.kind in LOOKALIKES]
     ids = [feature.number or place for place, feature in enumerate(seen, start=1)]
-    vigour = [round(feature.vigour, 3) for feature in seen]
+    activity = [round(feature.activity, 3) for feature in seen]
     kinds = [feature.kind for feature in others]
-    _write(path, "rts", scene, slumps, {"id": ids, "vigour": vigour})
+    _write(path, "rts", scene, slumps, {"id": ids, "activity": activity})
     _write(path, "labels", scene, [drawn(rng, outline) for outline in slumps], {"id": ids})
     _write(path, "lookalikes", scene, [feature.outline for feature in others], {"kind": kinds})
     options = json.dumps(vars(scene.options), default=str)

@@ -1,6 +1,6 @@
 """What becomes of the slumps of a place from one year to the next.
 
-Every slump either heals away, merges with a neighbour, splits, or goes on at another size; new ones appear. Rates,
+Every slump either stabilises away, merges with a neighbour, splits, or goes on at another size; new ones appear. Rates,
 ratios and distances are those measured (`statistics`); a step depends on the state of the year before alone.
 """
 
@@ -17,7 +17,7 @@ from rtsmap.simulate.series.year import State, Year, possible
 from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.library import Library
 from rtsmap.simulate.slumps.occupancy import Occupancy
-from rtsmap.simulate.slumps.placement import LEAST_AREA_M2, WIDER, Ground, beside, draw_area, draw_brightness
+from rtsmap.simulate.slumps.placement import LEAST_AREA_M2, WIDER, Terrain, beside, draw_area, draw_brightness
 from rtsmap.simulate.statistics import quantile
 from rtsmap.simulate.terrain.regions import Region
 
@@ -27,32 +27,32 @@ _TRIES = 25
 
 
 def first_state(rng: np.random.Generator, slumps: Sequence[Feature]) -> State:
-    """Number the slumps of the first year; some are healing already."""
+    """Number the slumps of the first year; some are stabilising already."""
     numbered = {number: replace(slump, number=number) for number, slump in enumerate(slumps, start=1)}
-    waning = {slump.number: slump for slump in stabilisation.already(rng, list(numbered.values()))}
+    waning = {slump.number: slump for slump in stabilisation.already_stabilising(rng, list(numbered.values()))}
     standing = tuple((numbered | waning).values())
     return State(standing, frozenset(waning), (), dict.fromkeys(numbered, frozenset()), len(numbered))
 
 
 def next_state(
-    rng: np.random.Generator, state: State, ground: Ground, region: Region, library: Library, home: Polygon
+    rng: np.random.Generator, state: State, terrain: Terrain, region: Region, library: Library, study_area: Polygon
 ) -> State:
     """A year later.
 
     Args:
         rng: of that year.
         state: of the year before.
-        ground: surveyed.
+        terrain: from `analyse_terrain`.
         region: sets the sizes of new slumps.
         library: of their outlines.
-        home: the ground that the series looks at.
+        study_area: the ground that the series looks at.
     """
-    year = Year(rng, state, ground)
-    stabilisation.heal(year)
+    year = Year(rng, state, terrain)
+    stabilisation.stabilise(year)
     _merge(year)
     _split_some(year)
     _go_on(year)
-    _appear(year, region, library, home)
+    _appear(year, region, library, study_area)
     return year.state()
 
 
@@ -72,7 +72,7 @@ def _merge(year: Year) -> None:
         others = year.neighbours.others(first, second)
         joined = merged(year.rng, first.outline, second.outline, first.down, possible(area), others)
         if joined is not None and year.is_dry(joined):
-            year.become((replace(first, vigour=max(first.vigour, second.vigour)), second), [joined])
+            year.become((replace(first, activity=max(first.activity, second.activity)), second), [joined])
 
 
 def _split_some(year: Year) -> None:
@@ -103,36 +103,36 @@ def _resized_parts(year: Year, slump: Feature, parts: tuple[Polygon, Polygon], g
 def _go_on(year: Year) -> None:
     """Grow or shrink what is left."""
     for slump in list(year.waiting.values()):
-        is_healing = slump.number in year.healing
+        is_stabilising = slump.number in year.stabilising
         table = [table for least, table in statistics.AREA_RATIO if slump.outline.area >= least][-1]
-        ratio = float(quantile(table, np.array([_share_of_ratios(year.rng, is_healing=is_healing)]))[0])
+        ratio = float(quantile(table, np.array([_share_of_ratios(year.rng, is_stabilising=is_stabilising)]))[0])
         area, others = possible(slump.outline.area * ratio), year.neighbours.others(slump)
         outline = resized(year.rng, slump.outline, slump.down, area, others)
-        vigour = slump.vigour
-        if not is_healing:
-            changed = vigour + 0.15 * np.log(ratio) + year.rng.normal(0, 0.04)
-            vigour = float(np.clip(changed, min(vigour, 0.25), 1))
-        year.become((replace(slump, vigour=vigour),), [outline if year.is_dry(outline) else slump.outline])
+        activity = slump.activity
+        if not is_stabilising:
+            changed = activity + 0.15 * np.log(ratio) + year.rng.normal(0, 0.04)
+            activity = float(np.clip(changed, min(activity, 0.25), 1))
+        year.become((replace(slump, activity=activity),), [outline if year.is_dry(outline) else slump.outline])
 
 
-def _share_of_ratios(rng: np.random.Generator, *, is_healing: bool) -> float:
-    """Where in the measured ratios a slump's own lies: healing ones shrink, others shrink the less often."""
+def _share_of_ratios(rng: np.random.Generator, *, is_stabilising: bool) -> float:
+    """Where in the measured ratios a slump's own lies: stabilising ones shrink, others shrink the less often."""
     shrinking = statistics.SHRINKING
-    if is_healing or rng.random() < (shrinking - stabilisation.SHARE) / (1 - stabilisation.SHARE):
+    if is_stabilising or rng.random() < (shrinking - stabilisation.SHARE) / (1 - stabilisation.SHARE):
         return float(rng.uniform(0, shrinking))
     return float(rng.uniform(shrinking, 1))
 
 
-def _appear(year: Year, region: Region, library: Library, home: Polygon) -> None:
+def _appear(year: Year, region: Region, library: Library, study_area: Polygon) -> None:
     """New slumps near those that were there."""
     standing, taken = list(year.done), Occupancy(slump.outline for slump in year.done)
     for _ in range(year.number_of(statistics.APPEARED) if standing else 0):
-        area = max(draw_area(year.rng, region, home) * np.exp(statistics.NEW_LOG_AREA), LEAST_AREA_M2)
+        area = max(draw_area(year.rng, region, study_area) * np.exp(statistics.NEW_LOG_AREA), LEAST_AREA_M2)
         outline = library.draw(year.rng, area)
         for _ in range(_TRIES):
             gap = float(quantile(statistics.NEW_GAP, year.rng.random(1) ** WIDER)[0])
-            found = beside(year.rng, year.ground, outline, standing, gap)
-            if found is not None and home.contains(found[0]) and taken.is_free(found[0]):
+            found = beside(year.rng, year.terrain, outline, standing, gap)
+            if found is not None and study_area.contains(found[0]) and taken.is_free(found[0]):
                 year.add(Feature("slump", *found, year.rng.uniform(0.7, 1), draw_brightness(year.rng)))
                 taken.add(found[0])
                 break

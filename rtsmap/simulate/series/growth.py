@@ -9,7 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 Vectors = NDArray[np.float64]
 
-#: Ground that stays between slumps which have not merged (m).
+#: Terrain that stays between slumps which have not merged (m).
 GAP_M = 0.4
 #: How fast the flanks move where the headwall moves by 1. Chosen: slumps widen more slowly than they lengthen.
 _FLANKS = 0.15

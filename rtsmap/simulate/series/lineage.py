@@ -8,7 +8,7 @@ from typing import Literal
 from rtsmap.simulate.series.year import State
 from rtsmap.simulate.slumps.features import Feature
 
-LinkKind = Literal["continued", "merged", "split", "new", "healed"]
+LinkKind = Literal["continued", "merged", "split", "new", "stabilised"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Link:
-    """One slump of a year and what it was or became; one end is missing of new and of healed slumps.
+    """One slump of a year and what it was or became; one end is missing of new and of stabilised slumps.
 
     Attributes:
         kind: `merged` where the later slump comes of several, `split` where the earlier one became several.
@@ -87,7 +87,7 @@ def links(earlier: Epoch, later: Epoch) -> Iterator[Link]:
             yield Link(earlier.year, source, later.year, number, kind, *measures)
     for number in before:
         if not descendants[number]:
-            yield Link(earlier.year, number, later.year, None, "healed")
+            yield Link(earlier.year, number, later.year, None, "stabilised")
 
 
 def _overlaps(first: Feature, second: Feature) -> tuple[float, float]:

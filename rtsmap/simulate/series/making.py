@@ -31,7 +31,7 @@ from rtsmap.simulate.series.phenology import calibration, scenery_of, with_pheno
 from rtsmap.simulate.series.year import State
 from rtsmap.simulate.slumps.features import Scenery
 from rtsmap.simulate.slumps.library import load_library
-from rtsmap.simulate.slumps.placement import Ground, survey
+from rtsmap.simulate.slumps.placement import Terrain, analyse_terrain
 from rtsmap.simulate.terrain.landscape import Landscape, make_landscape
 from rtsmap.simulate.terrain.noise import make_tile
 from rtsmap.simulate.terrain.regions import region_named
@@ -47,7 +47,7 @@ class Series:
 
     Attributes:
         options: of all scenes; `day` is not used.
-        home: all ground that a footprint may show; slumps live here.
+        study_area: all ground that a footprint may show; slumps live here.
         acquisitions: what is seen, by year.
         base: what lies on the ground in the first year.
         most_snow: how much of it is snow.
@@ -55,7 +55,7 @@ class Series:
     """
 
     options: SceneOptions
-    home: Polygon
+    study_area: Polygon
     acquisitions: Mapping[int, Acquisition]
     land: Landscape
     base: Scenery
@@ -68,12 +68,12 @@ class Series:
         rng = stream(options, "look", epoch.year)
         region = with_phenology(rng, region_named(options.region), acquisition.acquired.date())
         scenery = scenery_of(rng, self.base, epoch.state, acquisition, self.most_snow)
-        ground = BackgroundRenderer(stream(options, "background"), self.land, region, acquisition)
-        ground.grain = make_tile(
+        background = BackgroundRenderer(stream(options, "background"), self.land, region, acquisition)
+        background.grain = make_tile(
             rng, np.ones_like, fields=4, size=700, spacing_m=acquisition.gsd_m
         )  # noise of this year
         clouds = clouds_of(options, stream(options, "clouds", epoch.year), acquisition)
-        renderer = Renderer(acquisition, region, ground, scenery, clouds, calibration(rng))
+        renderer = Renderer(acquisition, region, background, scenery, clouds, calibration(rng))
         day = acquisition.acquired.date()
         return SimulatedScene(
             replace(options, day=day), region, acquisition, self.land, scenery, renderer, (epoch.year,)
@@ -95,14 +95,14 @@ def make_series(options: SceneOptions, years: Sequence[int]) -> Series:
     _check(years)
     region = region_named(options.region)
     middle = acquisition_of(replace(options, day=date(years[0], 7, 1)), stream(options, "acquisition"))
-    home, wide = _surroundings(middle)
+    study_area, wide = _surroundings(middle)
     land = make_landscape(stream(options, "land"), wide.grid, region)
-    ground = survey(land)
+    terrain = analyse_terrain(land)
     most_snow = late_snow(middle)
-    base = make_scenery(options, ground, home, most_snow)
-    passing = _states(options, base, ground, home, range(years[0], years[-1] + 1))
+    base = make_scenery(options, terrain, study_area, most_snow)
+    passing = _states(options, base, terrain, study_area, range(years[0], years[-1] + 1))
     acquisitions = {year: _acquisition_in(options, year) for year in years}
-    return Series(options, home, acquisitions, land, base, most_snow, epochs(passing, years))
+    return Series(options, study_area, acquisitions, land, base, most_snow, epochs(passing, years))
 
 
 def _check(years: Sequence[int]) -> None:
@@ -114,14 +114,14 @@ def _check(years: Sequence[int]) -> None:
 
 
 def _states(
-    options: SceneOptions, base: Scenery, ground: Ground, home: Polygon, years: Sequence[int]
+    options: SceneOptions, base: Scenery, terrain: Terrain, study_area: Polygon, years: Sequence[int]
 ) -> Iterator[tuple[int, State]]:
     """The slumps, year by year."""
     region, library = region_named(options.region), load_library()
     state = first_state(stream(options, "dynamics", years[0]), base.slumps)
     yield years[0], state
     for year in years[1:]:
-        state = next_state(stream(options, "dynamics", year), state, ground, region, library, home)
+        state = next_state(stream(options, "dynamics", year), state, terrain, region, library, study_area)
         yield year, state
 
 
@@ -138,8 +138,8 @@ def _surroundings(middle: Acquisition) -> tuple[Polygon, Acquisition]:
     """All ground that a shifted footprint may show, and a acquisition whose raster holds it."""
     columns, rows = (math.ceil(_FARTHEST * side) for side in (middle.grid.width, middle.grid.height))
     corners = [shifted(middle, x, y).footprint for x in (-columns, columns) for y in (-rows, rows)]
-    home = shapely.union_all(corners).convex_hull
+    study_area = shapely.union_all(corners).convex_hull
     transform = middle.grid.transform @ Affine.translation(-columns, -rows)
     height, width = middle.grid.height + 2 * rows, middle.grid.width + 2 * columns
     grid = replace(middle.grid, transform=transform, height=height, width=width)
-    return cast(Polygon, home), replace(middle, grid=grid)
+    return cast(Polygon, study_area), replace(middle, grid=grid)

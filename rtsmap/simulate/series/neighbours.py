@@ -26,7 +26,7 @@ class Neighbours:
         self._taken[number] = _with_gap(now)
 
     def others(self, *slumps: Feature) -> BaseGeometry:
-        """Ground around slumps that belongs to others, with the strip that stays between slumps."""
+        """Terrain around slumps that belongs to others, with the strip that stays between slumps."""
         own = {slump.number for slump in slumps}
         area = shapely.union_all([slump.outline for slump in slumps])
         near = self._tree.query(area, predicate="dwithin", distance=_REACH_M)

@@ -68,7 +68,7 @@ def write_series(
 def write_truth(path: Path, series: Series) -> None:
     """Write layers slumps and footprints, in the scenes' CRS, and the table links; empty ones are typed.
 
-    Fields of slumps: slump_id, year, area_m2 (geodesic), vigour (0..1), healing, seen (share of the outline in that
+    Fields of slumps: slump_id, year, area_m2 (geodesic), activity (0..1), stabilising, seen (share of the outline in that
     year's footprint, 0..1). Of links: those of `lineage.Link`. Of footprints: year, scene_id, date, options, version.
     """
     slumps = pd.concat([_slumps(series, epoch) for epoch in series.epochs], ignore_index=True)
@@ -87,8 +87,8 @@ def _slumps(series: Series, epoch: Epoch) -> geopandas.GeoDataFrame:
         "slump_id": pd.Series(numbers, dtype="int64"),
         "year": pd.Series([epoch.year] * len(slumps), dtype="int32"),
         "area_m2": pd.Series(geodesic_m2(outlines).round(1), dtype="float64"),
-        "vigour": pd.Series([round(slump.vigour, 3) for slump in slumps], dtype="float64"),
-        "healing": pd.Series([number in epoch.state.healing for number in numbers], dtype="bool"),
+        "activity": pd.Series([round(slump.activity, 3) for slump in slumps], dtype="float64"),
+        "stabilising": pd.Series([number in epoch.state.stabilising for number in numbers], dtype="bool"),
         "seen": (outlines.intersection(acquisition.footprint).area / outlines.area).round(3).astype("float64"),
         "scene_id": pd.Series([acquisition.item_id] * len(slumps), dtype="str"),
     }

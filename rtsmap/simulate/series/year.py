@@ -10,7 +10,7 @@ from shapely import Polygon
 from rtsmap.simulate import statistics
 from rtsmap.simulate.series.neighbours import Neighbours
 from rtsmap.simulate.slumps.features import Feature
-from rtsmap.simulate.slumps.placement import LARGEST_AREA_M2, LEAST_AREA_M2, Ground
+from rtsmap.simulate.slumps.placement import LARGEST_AREA_M2, LEAST_AREA_M2, Terrain
 
 _LEFT_M2 = 100.0  # smaller pieces of ground that a slump leaves show nothing
 
@@ -21,14 +21,14 @@ class State:
 
     Attributes:
         slumps: with their numbers. A slump keeps its number as long as it neither merges nor splits.
-        healing: numbers of those that plants are taking back.
-        scars: ground that slumps have left, features of the kind `healed`.
+        stabilising: numbers of those that plants are taking back.
+        scars: ground that slumps have left, features of the kind `stabilised`.
         parents: of each slump, the numbers that it had a year before; none of new ones.
         issued: numbers given so far.
     """
 
     slumps: tuple[Feature, ...]
-    healing: frozenset[int]
+    stabilising: frozenset[int]
     scars: tuple[Feature, ...]
     parents: Mapping[int, frozenset[int]]
     issued: int
@@ -40,18 +40,18 @@ class Year:
     Attributes:
         rng: of this year.
         before: the state of the year before, from which alone the step depends.
-        ground: surveyed.
+        terrain: from `analyse_terrain`.
         waiting: by their numbers, slumps that nothing has happened to yet.
         done: slumps of this year.
-        healing: numbers of those that plants are taking back.
+        stabilising: numbers of those that plants are taking back.
         neighbours: what stands where each slump of the year before stood.
     """
 
-    def __init__(self, rng: np.random.Generator, before: State, ground: Ground) -> None:
-        self.rng, self.before, self.ground = rng, before, ground
+    def __init__(self, rng: np.random.Generator, before: State, terrain: Terrain) -> None:
+        self.rng, self.before, self.terrain = rng, before, terrain
         self.waiting = {slump.number: slump for slump in before.slumps}
         self.done: list[Feature] = []
-        self.healing = set(before.healing)
+        self.stabilising = set(before.stabilising)
         self.neighbours = Neighbours(before.slumps)
         self._parents: dict[int, frozenset[int]] = {}
         self._scars = list(before.scars)
@@ -59,11 +59,11 @@ class Year:
 
     def state(self) -> State:
         """What has become of all."""
-        return State(tuple(self.done), frozenset(self.healing), tuple(self._scars), self._parents, self._issued)
+        return State(tuple(self.done), frozenset(self.stabilising), tuple(self._scars), self._parents, self._issued)
 
     def active(self) -> dict[int, Feature]:
-        """Slumps that still wait for what becomes of them and are not healing."""
-        return {number: slump for number, slump in self.waiting.items() if number not in self.healing}
+        """Slumps that still wait for what becomes of them and are not stabilising."""
+        return {number: slump for number, slump in self.waiting.items() if number not in self.stabilising}
 
     def become(self, sources: tuple[Feature, ...], outlines: Sequence[Polygon]) -> None:
         """Let slumps of the year before be those outlines now; they look as the first of them."""
@@ -76,7 +76,7 @@ class Year:
             del self.waiting[source.number]
             self.neighbours.become(source.number, now)
             if number is None:
-                self.healing.discard(source.number)
+                self.stabilising.discard(source.number)
             left = shapely.get_parts(source.outline.difference(now))
             self._scars += _scars(source, left)
 
@@ -97,7 +97,7 @@ class Year:
 
     def is_dry(self, outline: Polygon) -> bool:
         """Whether no lake is in the way."""
-        return float(self.ground.shore(shapely.get_coordinates(outline.exterior)).min()) >= 0
+        return float(self.terrain.shore(shapely.get_coordinates(outline.exterior)).min()) >= 0
 
 
 def possible(area_m2: float) -> float:
@@ -106,6 +106,6 @@ def possible(area_m2: float) -> float:
 
 
 def _scars(slump: Feature, left: Iterable[object]) -> list[Feature]:
-    """Healed scars on the ground that a slump has left."""
+    """Stabilised scars on the ground that a slump has left."""
     parts = (part for part in left if isinstance(part, Polygon) and part.area > _LEFT_M2)
-    return [Feature("healed", part, slump.down, 0.5, slump.brightness) for part in parts]
+    return [Feature("stabilised", part, slump.down, 0.5, slump.brightness) for part in parts]

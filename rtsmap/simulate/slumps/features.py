@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-Kind = Literal["bar", "bare", "bluff", "healed", "slump", "snow"]
+Kind = Literal["bar", "bare", "bluff", "stabilised", "slump", "snow"]
 #: In the order of rendering: snow lies on whatever is below.
-KINDS: tuple[Kind, ...] = ("bar", "bare", "bluff", "healed", "slump", "snow")
+KINDS: tuple[Kind, ...] = ("bar", "bare", "bluff", "stabilised", "slump", "snow")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One patch of ground.
+    """One patch of terrain.
 
     Attributes:
         outline: in the scene's CRS.
         down: unit vector `(east, north)` down the slope.
-        vigour: 0..1; of a slump, how active (bare) it is.
+        activity: 0..1; of a slump, how active (bare) it is.
         brightness: factor of its reflectance, around 1.
         number: of a slump that is followed through years; 0 elsewhere.
     """
@@ -29,7 +29,7 @@ class Feature:
     kind: Kind
     outline: Polygon
     down: tuple[float, float]
-    vigour: float
+    activity: float
     brightness: float
     number: int = 0
 

@@ -1,4 +1,4 @@
-"""Ground that shares spectra, sizes and shapes with slumps and is none: bars, blow-outs, bluffs, healed scars, snow.
+"""Terrain that shares spectra, sizes and shapes with slumps and is none: bars, blow-outs, bluffs, stabilised scars, snow.
 
 How many of them lie in a scene has not been measured; `Region.bare` and the rates below are set by eye so that bare
 ground outside slumps covers several times their area, as in the Sentinel-2 scenes of the sites.
@@ -13,14 +13,14 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.simulate.slumps.features import Feature, Kind
 from rtsmap.simulate.slumps.library import Library
-from rtsmap.simulate.slumps.placement import Ground, draw_area
+from rtsmap.simulate.slumps.placement import Terrain, draw_area
 from rtsmap.simulate.terrain.landscape import Landscape, sample_point
 from rtsmap.simulate.terrain.regions import Region
 
 #: Kinds of features that are no slump though they look like one.
-LOOKALIKES: tuple[Kind, ...] = ("bar", "bare", "bluff", "healed", "snow")
+LOOKALIKES: tuple[Kind, ...] = ("bar", "bare", "bluff", "stabilised", "snow")
 
-_HEALED_PER_SLUMP, _HEALED_PER_KM2 = 0.5, 0.05
+_STABILISED_PER_SLUMP, _STABILISED_PER_KM2 = 0.5, 0.05
 _BARE_TO_SLUMPS = 5.0  # at least this many times their area
 _BARE_BY_SLUMPS = 0.25  # share of the bare patches
 _APRONS_PER_SLUMP = 0.6
@@ -31,7 +31,7 @@ _CLEAR_OF_SLUMPS_M = 12.0
 
 def place_lookalikes(
     rng: np.random.Generator,
-    ground: Ground,
+    terrain: Terrain,
     region: Region,
     library: Library,
     footprint: Polygon,
@@ -43,7 +43,7 @@ def place_lookalikes(
 
     Args:
         rng: of places, sizes and shapes.
-        ground: surveyed.
+        terrain: from `analyse_terrain`.
         region: sets how many.
         library: of outlines, the same as those of slumps.
         footprint: what the sensor sees.
@@ -57,16 +57,16 @@ def place_lookalikes(
     bare_m2 *= rng.lognormal(0, 0.3)
     while bare_m2 > 0:
         area = draw_area(rng, region, footprint)
-        found.append(_patch(rng, "bare", ground, library, _bare_place(rng, slumps, footprint), area))
+        found.append(_patch(rng, "bare", terrain, library, _bare_place(rng, slumps, footprint), area))
         bare_m2 -= area
-    for _ in range(rng.poisson(_HEALED_PER_SLUMP * len(slumps) + _HEALED_PER_KM2 * km2)):
+    for _ in range(rng.poisson(_STABILISED_PER_SLUMP * len(slumps) + _STABILISED_PER_KM2 * km2)):
         place = sample_point(rng, footprint)
-        found.append(_patch(rng, "healed", ground, library, place, draw_area(rng, region, footprint)))
+        found.append(_patch(rng, "stabilised", terrain, library, place, draw_area(rng, region, footprint)))
     for _ in range(rng.poisson(region.snow * km2 * late_snow)):
         place, area = sample_point(rng, footprint), float(np.exp(rng.normal(6.6, 1.0)))
-        found.append(_patch(rng, "snow", ground, library, place, area, stretch=2.2))
-    found += _bars(rng, ground, library, streams)
-    found += bluffs(rng, ground.land, footprint)
+        found.append(_patch(rng, "snow", terrain, library, place, area, stretch=2.2))
+    found += _bars(rng, terrain, library, streams)
+    found += bluffs(rng, terrain.land, footprint)
     return [*_clear(found, slumps), *_aprons(rng, library, slumps, footprint)]
 
 
@@ -95,14 +95,14 @@ def _aprons(rng: np.random.Generator, library: Library, slumps: list[Feature], f
         parts = shapely.get_parts(outline.difference(shapely.union_all(near)))
         part = max(parts, key=lambda part: part.area, default=outline)
         if isinstance(part, Polygon) and part.area > 100 and footprint.contains(part):
-            aprons.append(Feature("bare", part, slump.down, slump.vigour, slump.brightness))
+            aprons.append(Feature("bare", part, slump.down, slump.activity, slump.brightness))
     return aprons
 
 
 def _patch(
     rng: np.random.Generator,
     kind: Kind,
-    ground: Ground,
+    terrain: Terrain,
     library: Library,
     place: BaseGeometry,
     area: float,
@@ -110,7 +110,7 @@ def _patch(
 ) -> Feature:
     """An outline of the library at a place, its longer side across the slope where it is stretched."""
     centre = place.centroid
-    down = ground.down(centre.x, centre.y)
+    down = terrain.down(centre.x, centre.y)
     outline = affinity.scale(library.draw(rng, max(area, 60.0)), stretch, 1 / stretch, origin=(0, 0))
     angle = float(np.degrees(np.arctan2(down[1], down[0]))) + (90 if stretch > 1 else rng.uniform(0, 360))
     turned = affinity.translate(affinity.rotate(outline, angle, origin=(0, 0)), centre.x, centre.y)
@@ -119,7 +119,7 @@ def _patch(
 
 
 def _bars(
-    rng: np.random.Generator, ground: Ground, library: Library, streams: list[NDArray[np.float64]]
+    rng: np.random.Generator, terrain: Terrain, library: Library, streams: list[NDArray[np.float64]]
 ) -> list[Feature]:
     """Gravel bars along the streams, stretched along the bed."""
     bars = []
@@ -131,7 +131,7 @@ def _bars(
             outline = affinity.scale(library.draw(rng, float(np.exp(rng.normal(7.0, 0.9)))), 1.7, 0.6, origin=(0, 0))
             turned = affinity.rotate(outline, float(np.degrees(np.arctan2(y1 - y0, x1 - x0))), origin=(0, 0))
             moved = affinity.translate(turned, x1 + rng.normal(0, 8), y1 + rng.normal(0, 8))
-            down = ground.down(x1, y1)
+            down = terrain.down(x1, y1)
             brightness = float(np.exp(rng.normal(0.1, 0.16)))
             bars.append(Feature("bar", moved, (float(down[0]), float(down[1])), float(rng.beta(3, 1.6)), brightness))
     return bars

@@ -1,4 +1,4 @@
-"""Ground that is taken, while one outline after the other is set down."""
+"""Terrain that is taken, while one outline after the other is set down."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

@@ -26,7 +26,7 @@ _TO_WATER_M = 260.0
 
 
 @dataclass(frozen=True)
-class Ground:
+class Terrain:
     """What placing needs to know of a landscape.
 
     Attributes:
@@ -68,7 +68,7 @@ class Ground:
         return distance
 
 
-def survey(land: Landscape, shore_m: float | None = None) -> Ground:
+def analyse_terrain(land: Landscape, shore_m: float | None = None) -> Terrain:
     """Slopes of a landscape, and where slumps may start: near lakes and streams, or on shores up to that far inland."""
     height = ndimage.gaussian_filter(land.height, 36 / land.spacing_m)
     north, eastward = np.gradient(height, land.spacing_m)  # rows run southward, so this is down to the north already
@@ -80,7 +80,7 @@ def survey(land: Landscape, shore_m: float | None = None) -> Ground:
     near = np.minimum(land.shore, to_stream) < _TO_WATER_M if shore_m is None else land.shore < shore_m
     floor = np.quantile(steepness[near & (land.shore > 15)], 0.5) if near.any() else 0.0
     weight = np.where(near & (land.shore > 15), np.maximum(steepness - floor, 0), 0)
-    return Ground(land, slope.astype(np.float32), steepness, weight.astype(np.float32), shore_m)
+    return Terrain(land, slope.astype(np.float32), steepness, weight.astype(np.float32), shore_m)
 
 
 def number_of_slumps(rng: np.random.Generator, area_km2: float, density: float) -> int:
@@ -100,27 +100,27 @@ def draw_area(rng: np.random.Generator, region: Region, footprint: Polygon) -> f
 
 
 def place_slumps(
-    rng: np.random.Generator, ground: Ground, region: Region, library: Library, footprint: Polygon, count: int
+    rng: np.random.Generator, terrain: Terrain, region: Region, library: Library, footprint: Polygon, count: int
 ) -> list[Feature]:
     """Slumps that don't overlap, inside the footprint and out of the lakes, with the measured gaps between them."""
     inside = footprint.buffer(-25)
     prepare(inside)
-    apt, taken = _apt_points(ground, inside), Occupancy()
+    apt, taken = _apt_points(terrain, inside), Occupancy()
     placed: list[Feature] = []
     # The largest first: later there would be no bank left that holds them, and the smallest fit anywhere.
     areas = sorted((draw_area(rng, region, footprint) for _ in range(count if len(apt.places) else 0)), reverse=True)
     for area in areas:
         outline = library.draw(rng, area)
-        for _ in range(_TRIES if ground.shore_m is None else 4 * _TRIES):
+        for _ in range(_TRIES if terrain.shore_m is None else 4 * _TRIES):
             share = rng.random() ** WIDER
             if placed and share < _ALONE:
                 gap = float(quantile(NEAREST_GAP, np.array([share]))[0])
-                found = beside(rng, ground, outline, placed, gap)
+                found = beside(rng, terrain, outline, placed, gap)
             else:
-                found = _on_a_bank(rng, ground, outline, apt)
-            if found is not None and inside.contains(found[0]) and ground.holds(found[0]) and taken.is_free(found[0]):
+                found = _on_a_bank(rng, terrain, outline, apt)
+            if found is not None and inside.contains(found[0]) and terrain.holds(found[0]) and taken.is_free(found[0]):
                 brightness = draw_brightness(rng)
-                placed.append(Feature("slump", found[0], found[1], _vigour(rng, region, area), brightness))
+                placed.append(Feature("slump", found[0], found[1], _activity(rng, region, area), brightness))
                 taken.add(found[0])
                 break
     return placed
@@ -131,7 +131,7 @@ def draw_brightness(rng: np.random.Generator) -> float:
     return float(np.exp(rng.normal(0, 0.16)))
 
 
-def _vigour(rng: np.random.Generator, region: Region, area: float) -> float:
+def _activity(rng: np.random.Generator, region: Region, area: float) -> float:
     """How active a slump is: the larger among those of its region, the barer."""
     active = region.active * (area / np.exp(region.log_area[0])) ** 0.35
     return float(np.clip(rng.beta(2.2, 1.0) ** (1 / active), 0.05, 1))
@@ -150,13 +150,13 @@ class _AptPoints(NamedTuple):
         return place
 
 
-def _apt_points(ground: Ground, inside: Polygon) -> _AptPoints:
-    rows, columns = np.nonzero(ground.weight)
-    places = ground.land.coordinates(rows, columns)
+def _apt_points(terrain: Terrain, inside: Polygon) -> _AptPoints:
+    rows, columns = np.nonzero(terrain.weight)
+    places = terrain.land.coordinates(rows, columns)
     left, bottom, right, top = inside.bounds
     x, y = places.T
     within = (x > left) & (x < right) & (y > bottom) & (y < top)
-    return _AptPoints(places[within], np.cumsum(ground.weight[rows, columns][within], dtype=np.float64))
+    return _AptPoints(places[within], np.cumsum(terrain.weight[rows, columns][within], dtype=np.float64))
 
 
 def _turned(rng: np.random.Generator, outline: Polygon, down: NDArray[np.float64]) -> Polygon:
@@ -167,20 +167,20 @@ def _turned(rng: np.random.Generator, outline: Polygon, down: NDArray[np.float64
 
 
 def _on_a_bank(
-    rng: np.random.Generator, ground: Ground, outline: Polygon, apt: _AptPoints
+    rng: np.random.Generator, terrain: Terrain, outline: Polygon, apt: _AptPoints
 ) -> tuple[Polygon, tuple[float, float]] | None:
     x, y = apt.draw(rng) + rng.uniform(-12, 12, 2)
-    down = ground.down(x, y)
+    down = terrain.down(x, y)
     moved = affinity.translate(_turned(rng, outline, down), x, y)
-    return _to_the_shore(rng, ground, moved, down)
+    return _to_the_shore(rng, terrain, moved, down)
 
 
 def _to_the_shore(
-    rng: np.random.Generator, ground: Ground, outline: Polygon, down: NDArray[np.float64]
+    rng: np.random.Generator, terrain: Terrain, outline: Polygon, down: NDArray[np.float64]
 ) -> tuple[Polygon, tuple[float, float]] | None:
     """Push an outline up the slope until its outlet stands at the shore rather than in the lake."""
     for _ in range(6):
-        depth = float(ground.shore(get_coordinates(outline.exterior)).min())
+        depth = float(terrain.shore(get_coordinates(outline.exterior)).min())
         if depth > 0:
             return outline, (float(down[0]), float(down[1]))
         step = -depth + rng.uniform(3, 15)
@@ -189,7 +189,7 @@ def _to_the_shore(
 
 
 def beside(
-    rng: np.random.Generator, ground: Ground, outline: Polygon, placed: list[Feature], gap: float
+    rng: np.random.Generator, terrain: Terrain, outline: Polygon, placed: list[Feature], gap: float
 ) -> tuple[Polygon, tuple[float, float]] | None:
     """Along the slope from a slump that stands already, at a distance from it."""
     other = placed[int(rng.integers(len(placed)))]
@@ -198,7 +198,7 @@ def beside(
     along /= np.hypot(*along)
     centre = other.outline.centroid
     reach = np.sqrt(outline.area) + np.sqrt(other.outline.area) + gap
-    down = ground.down(centre.x + along[0] * reach / 2, centre.y + along[1] * reach / 2)
+    down = terrain.down(centre.x + along[0] * reach / 2, centre.y + along[1] * reach / 2)
     outline = _turned(rng, outline, down)
     near, far = 0.0, 4 * reach
     gap = max(gap, 0.4)
@@ -207,5 +207,5 @@ def beside(
         moved = affinity.translate(outline, centre.x + along[0] * middle, centre.y + along[1] * middle)
         near, far = (middle, far) if moved.distance(other.outline) < gap else (near, middle)
     moved = affinity.translate(outline, centre.x + along[0] * far, centre.y + along[1] * far)
-    in_lake = float(ground.shore(get_coordinates(moved.exterior)).min()) < 0
+    in_lake = float(terrain.shore(get_coordinates(moved.exterior)).min()) < 0
     return None if in_lake else (moved, (float(down[0]), float(down[1])))
