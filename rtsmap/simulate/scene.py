@@ -1,4 +1,4 @@
-"""One simulated place: landscape, scenery and clouds from a seed, and the renderer that shows them."""
+"""A simulated scene: its landscape, scenery and clouds are drawn from a seed, and its renderer makes the pixels."""
 
 import zlib
 from dataclasses import dataclass
@@ -26,25 +26,26 @@ from rtsmap.simulate.terrain.variation import varied_light, varied_region
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What to simulate.
+    """The options of a simulated scene.
 
     Attributes:
-        region: name out of `regions.REGIONS`.
-        seed: of everything; the same options and seed give the same scene.
-        at: longitude and latitude (degrees) of the middle; without, the region's own place.
-        day: of the acquisition; without, one of July or August.
-        gsd_m: size of a pixel.
-        size_km: length and width of the footprint; without this and `pixels`, 25 x 11.5 km as of PS2.
-        pixels: width and height of the raster instead, the bounding box of the footprint.
-        bands: 4 or 8.
-        clouds: share of the scene, 0..1; None draws it.
-        density: factor of the number of slumps per area.
-        slumps: their number; None draws it, none in 15 % of the scenes.
-        lowland: flat ground full of lakes, ponds, drained basins and polygon nets, small slumps on the shores.
-        coast: the sea on one side, with beaches, ridges and spits.
-        thin_clouds: share of the scene under thin cloud, 0..1.
-        vary: how much wider than measured colours, contrast, texture, phenology and haze are drawn; 0 not at all.
-        upright: the footprint fills the raster.
+        region: a name in `regions.REGIONS`.
+        seed: the seed of all random numbers; the same options and seed give the same scene.
+        at: longitude and latitude (degrees) of the centre; by default, the location given for the region.
+        day: the day of the acquisition; by default, a day in July or August is drawn.
+        gsd_m: the size of a pixel, m.
+        size_km: the length and width of the footprint, km; without this and `pixels`, 25 x 11.5 km as for PS2.
+        pixels: the width and height of the raster instead, which is the bounding box of the footprint.
+        bands: the number of bands, 4 or 8.
+        clouds: the share of the scene under cloud, 0..1; None draws it at random.
+        density: a factor applied to the number of slumps per area.
+        slumps: the number of slumps; None draws it at random, and gives no slump in 15 % of the scenes.
+        lowland: simulate flat ground with many lakes, ponds, drained basins and polygon nets, and small slumps on the
+            shores.
+        coast: simulate the sea on one side, with beaches, beach ridges and spits.
+        thin_clouds: the share of the scene under thin cloud, 0..1.
+        vary: how much more widely than measured colours, contrast, texture, phenology and haze vary; 0 turns this off.
+        upright: whether the footprint fills the raster instead of being rotated in it.
     """
 
     region: str = "banks-island"
@@ -67,7 +68,17 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class SimulatedScene:
-    """A place at one moment; `drawing` tells apart who drew the labels of one year and of another."""
+    """Everything that one acquisition shows, and the renderer of its pixels.
+
+    Attributes:
+        options: the options that it was made from.
+        region: the region, as the options changed it.
+        acquisition: the raster, the footprint, the time and the sun.
+        land: the height of the ground, the lakes and the drainage.
+        scenery: slumps, look-alikes, streams and tracks.
+        renderer: makes the pixels, tile by tile.
+        drawing: additional numbers that seed the drawing of the labels, so that it differs between years.
+    """
 
     options: SceneOptions
     region: Region
@@ -78,26 +89,27 @@ class SimulatedScene:
     drawing: tuple[int, ...] = ()
 
 
-#: As many slumps may be asked for; more would be tried for hours, and find no terrain. Chosen.
+#: The largest number of slumps that may be requested, for any scene and per area. Placing more could take hours and
+#: would not succeed. Both are chosen.
 _FEW, _MOST_PER_KM2 = 200, 50
 
-#: Slumps of lowland lie no farther from the water, m.
+#: The largest distance between a lowland slump and the water, m.
 SHORE_M = 45.0
-#: Each part of a scene has its own stream of random numbers: other clouds leaves ground and slumps as they are.
+#: The parts of a scene that have a random number stream each, so that other clouds do not change ground and slumps.
 PARTS = ("acquisition", "land", "slumps", "others", "background", "clouds", "dynamics", "look", "lowland", "vary")
 
 
 def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
-    """Random numbers of one of `PARTS`; in a series, also of one year."""
+    """Return the random number generator of one of `PARTS` and, in a series, of one year."""
     region = zlib.crc32(options.region.encode())
     return np.random.default_rng([options.seed, PARTS.index(part), *year, region])
 
 
 def make_scene(options: SceneOptions) -> SimulatedScene:
-    """Lay out a place; rendering comes later, tile by tile.
+    """Lay out a scene. Its pixels are rendered later, tile by tile.
 
     Raises:
-        InputError: an unknown region, or a place or size out of range.
+        InputError: the region is unknown, or the location or the size is out of range.
     """
     acquisition = acquisition_of(options, stream(options, "acquisition"))
     rng, light = stream(options, "lowland"), stream(options, "vary")
@@ -123,10 +135,10 @@ def make_scene(options: SceneOptions) -> SimulatedScene:
 def region_of(
     options: SceneOptions, lowland: np.random.Generator, vary: np.random.Generator, acquisition: Acquisition
 ) -> Region:
-    """The region as the options change it.
+    """Return the region as the options change it.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no region of that name.
     """
     region = region_named(options.region)
     if options.vary:
@@ -135,13 +147,13 @@ def region_of(
 
 
 def acquisition_of(options: SceneOptions, rng: np.random.Generator) -> Acquisition:
-    """The acquisition that the options ask for.
+    """Make the acquisition that the options describe.
 
     Raises:
-        InputError: an unknown region, a place or size out of range, or more slumps than fit.
+        InputError: the region is unknown, the location or the size is out of range, or the slumps are too many.
     """
     if options.size_km is not None and options.pixels is not None:
-        raise InputError("--size-km and --pixels both say how large the scene is; give one of them")
+        raise InputError("--size-km and --pixels both set the size of the scene; give one of them")
     region = region_named(options.region)
     lon, lat = options.at or (region.lon, region.lat)
     acquisition = make_acquisition(
@@ -160,7 +172,7 @@ def acquisition_of(options: SceneOptions, rng: np.random.Generator) -> Acquisiti
 
 
 def clouds_of(options: SceneOptions, rng: np.random.Generator, acquisition: Acquisition) -> CloudField:
-    """Clouds over a acquisition: as many as wanted, or drawn."""
+    """Return the clouds of an acquisition, with the requested cover or a random one."""
     drawn = draw_cover(rng)
     return CloudField(rng, acquisition, drawn if options.clouds is None else options.clouds, options.thin_clouds)
 
@@ -168,17 +180,17 @@ def clouds_of(options: SceneOptions, rng: np.random.Generator, acquisition: Acqu
 def make_scenery(
     options: SceneOptions, terrain: Terrain, footprint: Polygon, snow: float, region: Region | None = None
 ) -> Scenery:
-    """Slumps and all else that lies on the terrain.
+    """Place slumps, look-alikes, streams and tracks.
 
     Args:
-        options: the region, the number of slumps, the seed.
-        terrain: from `analyse_terrain`.
-        footprint: where the features lie.
-        snow: as of `late_snow`.
-        region: where it is not as the options name it.
+        options: the region, the number of slumps and the seed.
+        terrain: the result of `analyse_terrain`.
+        footprint: the area in which features are placed.
+        snow: the amount of snow, see `late_snow`.
+        region: the region, where it differs from the one that the options name.
 
     Raises:
-        InputError: more slumps than the footprint holds.
+        InputError: more slumps are requested than the footprint can hold.
     """
     region, library = region or region_named(options.region), load_library()
     slump_rng, other_rng = stream(options, "slumps"), stream(options, "others")
@@ -194,16 +206,18 @@ def make_scenery(
 
 
 def check_number(slumps: int, footprint: Polygon) -> None:
-    """Check that a footprint may hold so many slumps.
+    """Check that a footprint can hold a number of slumps.
 
     Raises:
-        InputError: it does not.
+        InputError: there are too many.
     """
     if slumps > (most := max(_FEW, round(footprint.area / 1e6 * _MOST_PER_KM2))):
-        raise InputError(f"{slumps} slumps are more than this ground holds; ask for {most} at most, or a lower density")
+        raise InputError(
+            f"{slumps} slumps are too many for an area of this size; request {most} at most, or a lower density"
+        )
 
 
 def late_snow(acquisition: Acquisition) -> float:
-    """Snow patches by the day: 1 in the middle of July, doubled three weeks before, halved three weeks later."""
+    """Return the relative number of snow patches: 1 in mid-July, 2 three weeks earlier, 0.5 three weeks later."""
     days = acquisition.acquired.timetuple().tm_yday - 196
     return float(2.0 ** (-days / 21))

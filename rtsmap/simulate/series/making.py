@@ -135,7 +135,7 @@ def _acquisition_in(options: SceneOptions, year: int) -> Acquisition:
 
 
 def _surroundings(middle: Acquisition) -> tuple[Polygon, Acquisition]:
-    """All ground that a shifted footprint may show, and a acquisition whose raster holds it."""
+    """All ground that a shifted footprint may show, and an acquisition whose raster holds it."""
     columns, rows = (math.ceil(_FARTHEST * side) for side in (middle.grid.width, middle.grid.height))
     corners = [shifted(middle, x, y).footprint for x in (-columns, columns) for y in (-rows, rows)]
     study_area = shapely.union_all(corners).convex_hull
