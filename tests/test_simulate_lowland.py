@@ -10,7 +10,7 @@ from scipy import ndimage
 from rtsmap.simulate.acquisition import make_acquisition
 from rtsmap.simulate.image.clouds import CloudField
 from rtsmap.simulate.image.polygon_nets import make_net, render_net
-from rtsmap.simulate.image.renderer import _lattice
+from rtsmap.simulate.image.renderer import _coarse_window
 from rtsmap.simulate.image.waters import draw_waters
 from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_scene
 from rtsmap.simulate.slumps.placement import analyse_terrain
@@ -105,7 +105,7 @@ def test_a_net_has_cells_of_the_wanted_size_and_repeats_without_a_seam():
 def test_thin_cloud_brightens_and_its_shadow_darkens_without_a_flag_in_most_places(plain):
     acquisition = plain.acquisition
     clear, thin = (CloudField(np.random.default_rng(5), acquisition, 0.0, share) for share in (0.0, 0.5))
-    window = _lattice(acquisition.grid.transform)[0]
+    window = _coarse_window(acquisition.grid.transform)[0]
     assert clear.over(window) is None
     over = thin.over(window)
     assert over.haze.max() > 0.05

@@ -1,4 +1,4 @@
-"""The ground without slumps, on a lattice of 12 m: colours of the tundra, shores, hill shading."""
+"""The ground without slumps, on a grid of 12 m: colours of the tundra, shores, hill shading."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ from rtsmap.simulate.terrain.noise import (
 )
 from rtsmap.simulate.terrain.regions import Region
 
-#: Spacing of the lattice, m. What is finer comes from the tiles at the scene's own pixels.
+#: Spacing of the grid, m. What is finer comes from the tiles at the scene's own pixels.
 MESO_M = 12.0
 _FINER_THAN_M = 34.0
 _MODES = 3
@@ -37,7 +37,7 @@ _MARSH = np.array([0.43, 0.36, 0.36, 0.27], dtype=np.float32)
 
 @dataclass(frozen=True)
 class Window12:
-    """A window of the lattice: its first point, counted southward and eastward in steps of `MESO_M`, and its size."""
+    """A window of the grid: its first point, counted southward and eastward in steps of `MESO_M`, and its size."""
 
     row: int
     column: int
@@ -47,7 +47,7 @@ class Window12:
 
 @dataclass(frozen=True)
 class Meso:
-    """The ground in a window of the lattice.
+    """The ground in a window of the grid.
 
     Attributes:
         bands: `(4, rows, columns)` reflectance of land.
@@ -65,7 +65,7 @@ class Meso:
 
 
 class BackgroundRenderer:
-    """Renders the ground of one landscape; a function of place alone, safe to use from several threads."""
+    """Renders the ground of one landscape; a function of position alone, safe to use from several threads."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class BackgroundRenderer:
         self.texture = make_tile(
             rng, above(spectrum, _FINER_THAN_M), fields=_MODES, size=1024, spacing_m=MESO_M, unit=False
         )
-        #: At the scene's pixels: the texture that the lattice cannot hold, and a rounded field for patches and edges.
+        #: At the scene's pixels: the texture that the grid cannot hold, and a rounded field for patches and edges.
         fine = below(spectrum, _FINER_THAN_M)
         self.fine: Tile = make_tile(rng, fine, fields=2, size=1000, spacing_m=acquisition.gsd_m, unit=False)
         self.patches: Tile = make_tile(rng, fractal(2.6, 90), fields=2, size=900, spacing_m=acquisition.gsd_m)
@@ -139,7 +139,7 @@ class BackgroundRenderer:
         return shade
 
     def _read_rills(self, window: Window12, texture: FloatArray) -> FloatArray:
-        """How wet a place is; the paths of water lose the lattice's directions by a warp of some 20 m."""
+        """How wet a place is; the paths of water lose the grid's directions by a warp of some 20 m."""
         step = MESO_M / self.land.spacing_m
         rows = ((window.row + np.arange(window.height)) * step - self.land.row)[:, None] + 0.6 * texture[1]
         columns = (window.column + np.arange(window.width)) * step - self.land.column + 0.6 * texture[2]

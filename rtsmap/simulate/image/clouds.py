@@ -25,7 +25,7 @@ _MISSED_CLOUD, _MISSED_SHADOW = 0.08, 0.3
 
 @dataclass(frozen=True)
 class CloudLayers:
-    """CloudField over a window of the 12 m lattice, arrays `(rows, columns)`.
+    """CloudField over a window of the 12 m grid, arrays `(rows, columns)`.
 
     Attributes:
         cloud: opacity, 0..1.
@@ -41,7 +41,7 @@ class CloudLayers:
 
 
 class CloudField:
-    """The clouds of one scene; a function of place alone."""
+    """The clouds of one scene; a function of position alone."""
 
     def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float, thin: float = 0.0) -> None:
         self.cover = cover

@@ -1,6 +1,6 @@
 """How lowland and coasts look: drained basins, ponds, polygon nets, beach ridges, and water of every colour.
 
-A function of place alone, as all ground: what is coarse on the 12 m lattice, what is fine on the pixels of a tile.
+A function of position alone, as all ground: what is coarse on the 12 m grid, what is fine on the pixels of a tile.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _SAND = np.array([0.125, 0.155, 0.175, 0.215], dtype=np.float32)
 
 @dataclass(frozen=True)
 class Coarse:
-    """Fields `(rows, columns)` on a window of the lattice; `fields` is what the pixels of a tile need.
+    """Fields `(rows, columns)` on a window of the grid; `fields` is what the pixels of a tile need.
 
     Attributes:
         bands: `(4, rows, columns)` reflectance of land.
@@ -47,7 +47,7 @@ class Lowland:
         lakes: number of the nearest lake on the landscape's points.
         region: its colours.
         gsd_m: of the scene.
-        spacing_m: of the 12 m lattice.
+        spacing_m: of the 12 m grid.
         flat: whether there are ponds and polygon nets, not the coast alone.
     """
 
@@ -88,7 +88,7 @@ class Lowland:
     def coarse(
         self, extent: tuple[int, int, int, int], plan: FloatArray, bands: FloatArray, shore: FloatArray
     ) -> Coarse:
-        """Lay the lowland over the ground on a window of the lattice.
+        """Lay the lowland over the ground on a window of the grid.
 
         Args:
             extent: row, column, height and width of the window.

@@ -1,6 +1,6 @@
 """The renderer: pixels of a simulated scene, tile by tile.
 
-Ground, features and clouds are functions of place, and a tile is always rendered whole, so that every window of a scene
+Ground, features and clouds are functions of position, and a tile is always rendered whole, so that every window of a scene
 has the same numbers, whatever the order or the size of the windows.
 """
 
@@ -80,7 +80,7 @@ class Renderer:
         valid = self._seen(place)
         if not valid.any():
             return _nothing()
-        window, down, across = _lattice(place)
+        window, down, across = _coarse_window(place)
         meso = self.background.meso(window)
         extent = (round(-place.f / gsd), round(place.c / gsd), TILE_PX, TILE_PX)
         fine = self.background.fine.read(*extent)
@@ -194,8 +194,8 @@ def _around(place: Affine, margin: float) -> Polygon:
     return shapely.box(place.c - margin, place.f - side - margin, place.c + side + margin, place.f + margin)
 
 
-def _lattice(place: Affine) -> tuple[Window12, FloatArray, FloatArray]:
-    """The window of the 12 m lattice under a tile, and the weights that read it at the tile's pixels."""
+def _coarse_window(place: Affine) -> tuple[Window12, FloatArray, FloatArray]:
+    """The window of the 12 m grid under a tile, and the weights that read it at the tile's pixels."""
     gsd = place.a
     rows = (-place.f + (np.arange(TILE_PX) + 0.5) * gsd) / MESO_M
     columns = (place.c + (np.arange(TILE_PX) + 0.5) * gsd) / MESO_M

@@ -43,7 +43,7 @@ class Terrain:
     shore_m: float | None = None
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows and columns of the lattice points nearest to map coordinates."""
+        """Rows and columns of the grid points nearest to map coordinates."""
         land = self.land
         rows = np.clip(np.rint(-y / land.spacing_m).astype(int) - land.row, 0, land.height.shape[0] - 1)
         columns = np.clip(np.rint(x / land.spacing_m).astype(int) - land.column, 0, land.height.shape[1] - 1)
