@@ -1,4 +1,4 @@
-"""What the renderer puts on the ground: slumps, and what only looks like them."""
+"""The features that lie on the ground of a scene: slumps and their look-alikes, streams and tracks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
 Kind = Literal["bar", "bare", "bluff", "stabilised", "slump", "snow"]
-#: In the order of rendering: snow lies on whatever is below.
+#: The kinds in the order of rendering; snow covers everything below it.
 KINDS: tuple[Kind, ...] = ("bar", "bare", "bluff", "stabilised", "slump", "snow")
 
 
@@ -36,12 +36,12 @@ class Feature:
 
 @dataclass(frozen=True)
 class Scenery:
-    """All that lies on the ground of one scene, slumps last but for snow.
+    """All features of one scene.
 
     Attributes:
-        features: in the order of rendering.
-        streams: beds of running water, polygons.
-        roads: likewise tracks.
+        features: slumps and look-alikes in the order of rendering: slumps are last except for snow.
+        streams: polygons of the beds of running water.
+        roads: polygons of vehicle tracks.
     """
 
     features: tuple[Feature, ...]
@@ -51,11 +51,16 @@ class Scenery:
 
     @property
     def slumps(self) -> list[Feature]:
-        """The truth."""
+        """The slumps, which are the truth of the scene."""
         return [feature for feature in self.features if feature.kind == "slump"]
 
     def near(self, layer: str, area: BaseGeometry) -> NDArray[np.int64]:
-        """Indices of what touches an area's bounds, ascending; `layer` is features, streams or roads."""
+        """Return the indices, ascending, of what intersects the bounds of an area.
+
+        Args:
+            layer: features, streams or roads.
+            area: the area, in the scene's CRS.
+        """
         if layer not in self._trees:
             items: Sequence[Feature | BaseGeometry] = getattr(self, layer)
             self._trees[layer] = STRtree([item.outline if isinstance(item, Feature) else item for item in items])
@@ -63,5 +68,5 @@ class Scenery:
 
 
 def in_order(features: Sequence[Feature]) -> tuple[Feature, ...]:
-    """Sorted by kind, as they are rendered."""
+    """Sort features by kind, in the order of rendering."""
     return tuple(sorted(features, key=lambda feature: KINDS.index(feature.kind)))
