@@ -1,4 +1,4 @@
-"""Terrain that is taken, looked up by cells."""
+"""The index of occupied ground."""
 
 import numpy as np
 import pytest

@@ -131,7 +131,7 @@ def test_windows_of_any_size_show_the_same_pixels(simulated, product):
 
 
 def test_tiles_meet_without_a_seam(simulated, monkeypatch):
-    """Terrain, features and clouds are functions of position: tiles of another size differ by rounding only."""
+    """Ground, features and clouds are functions of position: tiles of another size differ by rounding only."""
     whole = simulated.renderer.tile(0, 0)
     monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 256)
     for row, column in ((0, 0), (0, 256), (256, 0), (256, 256)):

@@ -16,7 +16,7 @@ from rtsmap.simulate.image.renderer import Renderer
 from rtsmap.simulate.slumps import lookalikes
 from rtsmap.simulate.slumps.features import Feature, Scenery, in_order
 from rtsmap.simulate.slumps.library import load_library
-from rtsmap.simulate.slumps.placement import Terrain, number_of_slumps, place_slumps, analyse_terrain
+from rtsmap.simulate.slumps.placement import Terrain, analyse_terrain, number_of_slumps, place_slumps
 from rtsmap.simulate.terrain import streams
 from rtsmap.simulate.terrain.forms import lowland_region, make_forms
 from rtsmap.simulate.terrain.landscape import Landscape, make_landscape

@@ -1,4 +1,4 @@
-"""Clouds, their shadows, and what Planet's usable data mask (UDM2) makes of them."""
+"""Clouds, their shadows, and the usable data mask (UDM2) that flags them."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -13,25 +13,25 @@ from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.background import MESO_M, Window12
 from rtsmap.simulate.terrain.noise import bell, blend, fractal, make_tile, smoothstep
 
-#: Share of scenes without a cloud; the others have up to a third of cover. Chosen, not measured: users order scenes
-#: with little cloud.
+#: The share of scenes without clouds; cover in the others is rarely more than a third. It is chosen, not measured:
+#: users order scenes with few clouds.
 CLEAR_SCENES = 0.5
 _REFLECTANCE = np.array([0.62, 0.62, 0.62, 0.66], dtype=np.float32)
 _HAZE = np.array([0.16, 0.145, 0.135, 0.15], dtype=np.float32)
-#: Share of the clouds' area where the mask sees no cloud, and of the shadows' area likewise. Chosen: UDM2 misses thin
-#: clouds and more of the shadows.
+#: The shares of the area of clouds and of shadows that the mask misses. They are chosen: a UDM2 misses thin clouds and
+#: a larger part of the shadows.
 _MISSED_CLOUD, _MISSED_SHADOW = 0.08, 0.3
 
 
 @dataclass(frozen=True)
 class CloudLayers:
-    """CloudField over a window of the 12 m grid, arrays `(rows, columns)`.
+    """Clouds over a window of the 12 m grid, arrays `(rows, columns)`.
 
     Attributes:
-        cloud: opacity, 0..1.
-        haze: opacity of thin cloud, 0..1.
-        shadow: loss of light, 0..1.
-        flagged: `(3, rows, columns)`, above 0.5 where the mask says cloud, haze, shadow.
+        cloud: the opacity of clouds, 0..1.
+        haze: the opacity of thin cloud, 0..1.
+        shadow: the loss of light, 0..1.
+        flagged: `(3, rows, columns)`, above 0.5 where the mask flags cloud, haze and shadow.
     """
 
     cloud: FloatArray
@@ -41,7 +41,7 @@ class CloudLayers:
 
 
 class CloudField:
-    """The clouds of one scene; a function of position alone."""
+    """The clouds of one scene as a function of position."""
 
     def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float, thin: float = 0.0) -> None:
         self.cover = cover
@@ -54,12 +54,12 @@ class CloudField:
         # Low clouds of the Arctic summer lie at 300 to 1500 m.
         reach = rng.uniform(300, 1500) / np.tan(np.radians(max(acquisition.sun_elevation_deg, 10)))
         azimuth = np.radians(acquisition.sun_azimuth_deg)
-        # The cloud that shades a place stands towards the sun from it.
+        # The cloud that shades a location lies in the direction of the sun.
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
         self._thin_clouds = ThinClouds(rng, acquisition, thin) if thin > 0 else None
 
     def over(self, window: Window12) -> CloudLayers | None:
-        """The clouds over a window; None where it is clear."""
+        """Return the clouds over a window, or None if there are none."""
         clouds = self._clouds(window)
         return clouds if self._thin_clouds is None else self._thin_clouds.over(window, clouds)
 
@@ -82,7 +82,7 @@ class CloudField:
         )
 
     def _level_for(self, acquisition: Acquisition, cover: float) -> float:
-        """What the field exceeds on this share of the footprint, sampled every 96 m or, in small scenes, closer."""
+        """Return the level that the field exceeds on a share of the footprint, sampled every 96 m or more densely."""
         left, bottom, right, top = acquisition.footprint.bounds
         step = max(1, min(8, int((right - left) / MESO_M / 40)))
         rows = np.arange(int(-top / MESO_M), int(-bottom / MESO_M) + 1, step)
@@ -102,7 +102,7 @@ class CloudField:
         return excess
 
     def _mask(self, window: Window12, here: FloatArray, there: FloatArray) -> FloatArray:
-        """What the mask sees: smoother and somewhat larger than the clouds, and not everything."""
+        """Return what the mask flags: areas that are smoother and somewhat larger than the clouds, with omissions."""
         missed = self._misses.read(window.row, window.column, window.height, window.width)
         cloud = ndimage.gaussian_filter(here, 2.0, truncate=3) + 0.08
         shadow = ndimage.gaussian_filter(there, 2.0, truncate=3) + 0.02
@@ -129,7 +129,7 @@ class ThinClouds:
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
 
     def over(self, window: Window12, clouds: CloudLayers | None) -> CloudLayers:
-        """The clouds over a window: thin cloud with what there is of thick."""
+        """Return the clouds over a window: thin cloud combined with the other clouds, if there are any."""
         here = self._excess(window)
         there = self._excess(_moved(window, self._offset))
         haze = self._dense * smoothstep(here, 0.0, 1.3)
@@ -155,12 +155,12 @@ def _moved(window: Window12, offset: tuple[int, int]) -> Window12:
 
 
 def draw_cover(rng: np.random.Generator) -> float:
-    """Share of a scene under clouds."""
+    """Draw the share of a scene under clouds."""
     return 0.0 if rng.random() < CLEAR_SCENES else float(rng.beta(1.2, 6) * 0.6)
 
 
 def apply_clouds(bands: FloatArray, cloud: FloatArray, haze: FloatArray, shadow: FloatArray) -> None:
-    """Make of bands `(4, rows, columns)` of the ground what is seen through the clouds, in place."""
+    """Add clouds, haze and shadows to the bands `(4, rows, columns)` of the ground, in place."""
     bands *= 1 - shadow
     blend(bands, _HAZE, haze)
     blend(bands, _REFLECTANCE, cloud)
@@ -169,12 +169,12 @@ def apply_clouds(bands: FloatArray, cloud: FloatArray, haze: FloatArray, shadow:
 def udm2_classes(
     valid: BoolArray, snow: FloatArray, flagged: FloatArray | None, confusion: FloatArray
 ) -> NDArray[np.uint8]:
-    """The eight bands of a UDM2; classes 1 to 6 exclude one another.
+    """Return the eight bands of a UDM2. Its classes, bands 1 to 6, exclude one another.
 
     Args:
-        valid: where the sensor saw anything.
-        snow: cover with snow, 0..1; small patches are seen only in part.
-        flagged: cloud, haze and shadow, of `CloudLayers`; None where there is no cloud.
+        valid: `(rows, columns)`, where the sensor saw the ground.
+        snow: the cover with snow, 0..1; small patches are flagged only in part.
+        flagged: cloud, haze and shadow as in `CloudLayers`; None where there is no cloud.
         confusion: a unit field that makes the confidence uneven.
     """
     bands = np.zeros((8, *valid.shape), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""How one feature looks: cover, colour and shading on the pixels around its outline."""
+"""Rendering of one feature: cover, colour and shading of the pixels around its outline."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,20 @@ from rtsmap.simulate.statistics import SNOW
 from rtsmap.simulate.terrain.noise import Tile, smoothstep
 from rtsmap.simulate.terrain.regions import Region
 
-#: Ground around an outline that its feature may change (m): runnels below the outlet, trampled edges.
+#: The width of the margin around an outline in which a feature may change the ground (m): rills below the outlet, and
+#: disturbed edges.
 MARGIN_M = 45.0
 
 
 @dataclass(frozen=True)
 class Patch:
-    """What a feature does to the ground: `bands * (1 - cover) + colour * cover`, then times `shade`.
+    """The effect of a feature on the ground: `bands * (1 - cover) + colour * cover`, multiplied by `shade`.
 
-    Arrays `(rows, columns)`, `colour` with 4 bands in front; the first pixel is `(row, column)` of the scene's grid.
+    Attributes:
+        row, column: the position of the first pixel in the raster of the scene.
+        cover: the cover with the feature, 0..1, `(rows, columns)`.
+        colour: the reflectance of the feature, `(4, rows, columns)`.
+        shade: the factor by which light and shadow change the brightness, `(rows, columns)`.
     """
 
     row: int
@@ -31,13 +36,13 @@ class Patch:
     shade: FloatArray
 
     def lies_in(self, row: int, column: int, size: int) -> bool:
-        """Whether no pixel lies outside a tile."""
+        """Return whether all pixels lie in a tile."""
         bottom, right = self.row + self.cover.shape[0], self.column + self.cover.shape[1]
         return row <= self.row and bottom <= row + size and column <= self.column and right <= column + size
 
 
 class PatchRenderer:
-    """Makes the patches of one scene."""
+    """Renders the patches of one scene."""
 
     def __init__(self, transform: Affine, region: Region, light: Light, fine: Tile, patches: Tile) -> None:
         self.transform, self.region, self.light = transform, region, light
@@ -47,7 +52,7 @@ class PatchRenderer:
         }
 
     def window(self, feature: Feature) -> tuple[int, int, int, int]:
-        """Row, column, height and width of a feature's pixels, margin included."""
+        """Return the row, column, height and width of a feature's pixels, including the margin."""
         gsd = self.transform.a
         left, bottom, right, top = feature.outline.bounds
         column, row = (int(np.floor(v)) for v in ~self.transform @ (left - MARGIN_M, top + MARGIN_M))
@@ -59,7 +64,7 @@ class PatchRenderer:
         )
 
     def render(self, feature: Feature) -> Patch:
-        """The patch of a feature."""
+        """Render the patch of a feature."""
         window = self.window(feature)
         shape = shape_of(feature, window, self.transform, self.light)
         gsd = self.transform.a
@@ -79,7 +84,7 @@ class PatchRenderer:
         )
 
     def _flow(self, feature: Feature, shape: Shape) -> FloatArray:
-        """A unit field drawn out sevenfold down the slope, as mud flows; of the tile's points the nearest."""
+        """Return a unit field that is stretched sevenfold down the slope, like mud flows, by nearest neighbour."""
         tile = self.patches.values[1]
         gsd, size = self.transform.a, tile.shape[-1]
         start = int(abs(feature.outline.centroid.x * 7 + feature.outline.centroid.y * 13)) % size
@@ -89,10 +94,11 @@ class PatchRenderer:
         return field
 
     def _slump(self, feature: Feature, shape: Shape, noise: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Bare, mottled and wet inside, a headwall at its upper edge, mud running out below."""
+        """Render a slump: bare, mottled and wet inside, with a headwall at its upper edge and mud flowing out below."""
         depth = shape.depth + 1.3 * noise[0]
         head = smoothstep(shape.headness, -0.3, 0.6)
-        # Sharp at the headwall, frayed at the flanks, where sods slide in and plants creep back, and at the outlet.
+        # The edge is sharp at the headwall. It is irregular at the outlet and at the flanks, where sods slide in and
+        # plants return.
         fray = 1.6 + 4.5 * (1 - head) + 5 * smoothstep(shape.along, 0.6, 1.0) * (1 - head)
         edge = smoothstep(depth / fray, -1, 1)
         bareness = _bareness(depth, self.region.bare_m)
@@ -107,16 +113,16 @@ class PatchRenderer:
         return cover, colour, self._walls(feature, shape, noise, 0.3 + 0.7 * feature.activity)
 
     def _regrowth(self, feature: Feature, shape: Shape, noise: FloatArray) -> FloatArray:
-        """How far plants are back, 0..1: from the outlet up to a front.
+        """Return the cover with returning plants, 0..1, which extends from the outlet up to a front.
 
-        It stands the nearer to the headwall the less active the slump is; the most active have none.
+        The less active a slump is, the closer the front is to the headwall; the most active slumps have no plants.
         """
         front = 0.2 + 1.6 * feature.activity**1.3
         green: FloatArray = 0.85 * smoothstep(shape.along + 0.10 * noise[1] + 0.06 * noise[4], front - 0.2, front + 0.2)
         return green
 
     def _bare(self, feature: Feature, shape: Shape, noise: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The same ground without a headwall, and frayed all round; bluffs have a wall."""
+        """Render bare ground without a headwall and with irregular edges; bluffs have a wall."""
         fray = {"bluff": 1.5, "bar": 3.0}.get(feature.kind, 9.0)
         depth = shape.depth + fray * 0.6 * noise[0]
         bareness = _bareness(depth, self.region.bare_m)
@@ -133,7 +139,7 @@ class PatchRenderer:
     def _stabilised(
         self, feature: Feature, shape: Shape, noise: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """An old scar under dense_vegetation plants, its wall worn down."""
+        """Render an old scar under dense vegetation, with a degraded headwall."""
         cover = smoothstep(shape.depth + 6 * noise[0], -12, 14) * (0.85 + 0.2 * feature.activity)
         dense_vegetation = self._spectra["dense_vegetation"] + 0.35 * (
             self._spectra["dense_vegetation"] - self._spectra["tundra"]
@@ -150,12 +156,12 @@ class PatchRenderer:
         return cover, colour[:, None, None] * (1 + 0.06 * noise[2]), np.ones_like(cover)
 
     def _bare_colour(self, feature: Feature, noise: FloatArray, wet: FloatArray | np.float32) -> FloatArray:
-        """Bare ground: mottled dry and wet, darker and with less infrared where wet."""
+        """Return the colour of bare ground, mottled and darker where wet, with the greatest loss in the infrared."""
         mottled = feature.brightness * (1 + 0.06 * noise[1] + 0.08 * noise[2] + 0.07 * noise[4])
         damp = np.clip(wet + 0.12 * smoothstep(noise[1], 0.2, 1.6), 0, 0.6)
         factors = np.array([0.55, 0.60, 0.65, 0.85], dtype=np.float32)  # of the loss where wet; most in the infrared
         colour: FloatArray = self._spectra["scar"][:, None, None] * mottled * (1 - factors[:, None, None] * damp)
-        colour[3] *= np.float32(feature.brightness)  # dark mud is wet mud, and water takes most of the infrared
+        colour[3] *= np.float32(feature.brightness)  # dark mud is wet, and water absorbs most in the infrared
         return colour
 
     def _surface_texture(self, noise: FloatArray, shape: Shape) -> FloatArray:
@@ -163,10 +169,10 @@ class PatchRenderer:
         return shade
 
     def _walls(self, feature: Feature, shape: Shape, noise: FloatArray, strength: float) -> FloatArray:
-        """Light and shadow of the headwall and of the ridges below it.
+        """Return the shading by the headwall and by the ridges below it.
 
-        Height of the wall grows with the scar, 2 to 12 m and less where banks are low; its shadow is as long as the sun
-        is low, its face is lit where it looks to the sun.
+        The height of the headwall grows with the size of the scar, from 2 to 12 m, and is less where banks are low. Its
+        shadow is longer when the sun is lower, and its face is lit where it faces the sun.
         """
         tall = np.clip(0.035 * np.sqrt(feature.outline.area), 1.5, 12) * min(self.region.bank_m / 14, 1.3) * strength
         head = smoothstep(shape.headness + 0.05 * noise[1], 0.0, 0.7)
@@ -182,13 +188,13 @@ class PatchRenderer:
 
 
 def _bareness(depth: FloatArray, bare_m: float) -> FloatArray:
-    """Bare share of the ground at a depth inside an outline (m), of slumps and look-alikes alike; see `Region`."""
+    """Return the share of bare ground at a depth inside an outline (m), for slumps and look-alikes; see `Region`."""
     bare: FloatArray = 1 - np.float32(0.42) * np.exp(-np.maximum(depth, 0) / np.float32(bare_m)).astype(np.float32)
     return bare
 
 
 def clip_to(patch: Patch, row: int, column: int, size: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Slices of a tile and of the patch where they meet; None where they don't."""
+    """Return the slices of a tile and of a patch where they overlap, or None where they do not overlap."""
     top, left = max(patch.row, row), max(patch.column, column)
     bottom = min(patch.row + patch.cover.shape[0], row + size)
     right = min(patch.column + patch.cover.shape[1], column + size)

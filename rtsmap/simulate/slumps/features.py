@@ -16,14 +16,15 @@ KINDS: tuple[Kind, ...] = ("bar", "bare", "bluff", "stabilised", "slump", "snow"
 
 @dataclass(frozen=True)
 class Feature:
-    """One patch of terrain.
+    """One slump or look-alike.
 
     Attributes:
-        outline: in the scene's CRS.
-        down: unit vector `(east, north)` down the slope.
-        activity: 0..1; of a slump, how active (bare) it is.
-        brightness: factor of its reflectance, around 1.
-        number: of a slump that is followed through years; 0 elsewhere.
+        kind: what it is.
+        outline: the outline in the scene's CRS.
+        down: the unit vector `(east, north)` down the slope.
+        activity: 0..1, how active and therefore how bare a slump is; for look-alikes, how bare they are.
+        brightness: a factor of the reflectance, around 1.
+        number: the number of a slump that is followed through the years, 0 otherwise.
     """
 
     kind: Kind

@@ -1,7 +1,7 @@
-"""Terrain that shares spectra, sizes and shapes with slumps and is none: bars, blow-outs, bluffs, stabilised scars, snow.
+"""Look-alikes, which share spectra, sizes and shapes with slumps: bars, blow-outs, bluffs, stabilised scars and snow.
 
-How many of them lie in a scene has not been measured; `Region.bare` and the rates below are set by eye so that bare
-ground outside slumps covers several times their area, as in the Sentinel-2 scenes of the sites.
+Their numbers have not been measured. `Region.bare` and the rates below are set by eye so that bare ground outside
+slumps covers several times the area of slumps, as in the Sentinel-2 scenes of the sites.
 """
 
 import contourpy

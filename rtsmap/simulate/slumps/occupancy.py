@@ -1,4 +1,4 @@
-"""Terrain that is taken, while one outline after the other is set down."""
+"""An index of occupied ground, to which outlines are added one after the other."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
