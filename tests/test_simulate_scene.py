@@ -243,10 +243,10 @@ def test_the_regions_of_the_command_are_those_of_the_simulation():
     [
         (["--region", "mars"], "'mars' is not one of"),
         (["--at", "200,70"], "--at 200,70: must be longitude"),
-        (["--at", "north"], "does not look like -119.5,72.8"),
-        (["--date", "2021-13-01"], "is no date such as"),
+        (["--at", "north"], "is not a longitude and a latitude such as"),
+        (["--date", "2021-13-01"], "is not a date such as"),
         (["--pixels", "100000", "100"], "each side must be 64 to 65536"),
-        (["--pixels", "200", "200", "--size-km", "2", "2"], "give one of them"),
+        (["--pixels", "200", "200", "--size-km", "2", "2"], "give only one of them"),
         (["--no-clouds", "--clouds", "0.3"], "contradict each other"),
     ],
 )

@@ -321,7 +321,7 @@ def test_the_command_writes_years_that_its_message_names(tmp_path):
     for year in (2019, 2020):
         (image,) = tmp_path.glob(f"{year}*_SR.tif")
         assert str(image) in result.output
-    assert "links: none, as there is no slump" in result.output
+    assert "links: none, because there are no slumps" in result.output
     slumps = pyogrio.read_info(tmp_path / SERIES_TRUTH, layer="slumps")
     assert (slumps["features"], slumps["geometry_type"]) == (0, "Polygon")
     links = pyogrio.read_info(tmp_path / SERIES_TRUTH, layer="links")
@@ -332,10 +332,10 @@ def test_the_command_writes_years_that_its_message_names(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--years", "2018"], "--years 2018: give two or more, the earliest first"),
-        (["--years", "2021,2019"], "--years 2021,2019: give two or more"),
-        (["--years", "2019,2019"], "--years 2019,2019: give two or more"),
-        (["--years", "2019,soon"], "'2019,soon' does not look like 2018,2019,2021"),
+        (["--years", "2018"], "--years 2018: give two or more years, the earliest first"),
+        (["--years", "2021,2019"], "--years 2021,2019: give two or more years"),
+        (["--years", "2019,2019"], "--years 2019,2019: give two or more years"),
+        (["--years", "2019,soon"], "'2019,soon' is not a list of years such as 2018,2019,2021"),
         (["--years", "20,2019"], "must lie between 1900 and 2100"),
         (["--years", "2018,2019", "--region", "mars"], "'mars' is not one of"),
         (["--years", "2018,2019", "--pixels", "9", "9"], "each side must be 64 to 65536"),

@@ -153,7 +153,7 @@ def acquisition_of(options: SceneOptions, rng: np.random.Generator) -> Acquisiti
         InputError: the region is unknown, the location or the size is out of range, or the slumps are too many.
     """
     if options.size_km is not None and options.pixels is not None:
-        raise InputError("--size-km and --pixels both set the size of the scene; give one of them")
+        raise InputError("--size-km and --pixels both set the size of the scene; give only one of them")
     region = region_named(options.region)
     lon, lat = options.at or (region.lon, region.lat)
     acquisition = make_acquisition(

@@ -56,7 +56,7 @@ MERGE_GAP = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.0, 0.0, 0.2, 9.7, 21.6))
 SPLIT_RATIO = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.48, 0.67, 0.91, 1.06, 1.26))
 SPLIT_GAP = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.0, 0.3, 6.4, 12.9, 31.2))
 SPLIT_SMALLER = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.09, 0.14, 0.34, 0.71, 0.96))
-#: New slumps: the distance to the nearest slump of the year before (m), and the mean of ln(area) relative to all slumps.
+#: New slumps: the distance to the nearest slump of the year before (m), and the mean of ln(area) relative to all.
 NEW_GAP = ((0.05, 0.25, 0.5, 0.75, 0.95), (0.0, 27.0, 73.0, 190.0, 426.0))
 NEW_LOG_AREA = -0.56
 

@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @scene_options
-@click.option("--date", "day", type=Day(), help="Day of the acquisition.  [default: in July or August]")
-@click.option("--lowland", is_flag=True, help="Flat ground full of lakes, ponds, drained lakes and polygon nets.")
-@click.option("--coast", is_flag=True, help="The sea on one side, with beaches, beach ridges and spits.")
+@click.option("--date", "day", type=Day(), help="Day of the acquisition.  [default: random, in July or August]")
+@click.option("--lowland", is_flag=True, help="Flat ground with lakes, ponds, drained basins and polygon nets.")
+@click.option("--coast", is_flag=True, help="Sea on one side, with beaches, beach ridges and spits.")
 @click.option(
-    "--thin-clouds", type=options.Real(0, 0.9), default=0.0, metavar="SHARE", help="Under thin cloud.  [default: 0]"
+    "--thin-clouds",
+    type=options.Real(0, 0.9),
+    default=0.0,
+    metavar="SHARE",
+    help="Share under thin clouds.  [default: 0]",
 )
 @click.option(
     "--vary",
     type=options.Real(0, 2),
     default=0.0,
     metavar="FACTOR",
-    help="How much wider than measured colours, contrast, texture, phenology and haze are drawn; 1 is wide.  [default: 0]",
+    help="Let colours, contrast, texture, phenology and haze vary more than measured; 1 is much more.  [default: 0]",
 )
-@click.option("--upright", is_flag=True, help="A footprint that fills the raster, as a tile of a mosaic does.")
+@click.option("--upright", is_flag=True, help="Let the footprint fill the raster, as in a tile of a mosaic.")
 def scene(
     output: Path,
     settings: "SceneOptions",
@@ -44,11 +48,11 @@ def scene(
 ) -> None:
     """Simulate a PlanetScope scene with known slumps.
 
-    Writes the surface reflectance (<id>_3B_AnalyticMS_SR.tif), the usable data mask (_3B_udm2.tif) and the metadata as
-    of a real product, and <id>_truth.gpkg: the slumps as rendered (rts), as a person would have drawn them (labels),
-    ground that only looks like slumps (lookalikes), and the footprint. docs/simulation.md tells what is measured.
-    --lowland, --coast, --thin-clouds and --vary are chosen rather than measured, for networks that shall learn from
-    more than one kind of ground; without them a seed gives the scene that it always gave.
+    The command writes the files of a real product: the surface reflectance (<id>_3B_AnalyticMS_SR.tif), the usable data
+    mask (<id>_3B_udm2.tif) and the metadata. It also writes <id>_truth.gpkg, which holds the slumps as rendered (rts),
+    the slumps as a person would have drawn them (labels), ground that looks like slumps but is not (lookalikes), and
+    the footprint. docs/simulation.md describes what is measured. What --lowland, --coast, --thin-clouds and --vary add
+    is chosen, not measured, and meant for training on more kinds of ground; they do not change scenes without them.
 
     \b
     Examples:

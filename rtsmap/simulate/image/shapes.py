@@ -88,7 +88,7 @@ def shape_of(feature: Feature, window: tuple[int, int, int, int], transform: Aff
         within[height // 2, width // 2] = True  # the feature is smaller than a pixel
     depth = ndimage.distance_transform_edt(within) - ndimage.distance_transform_edt(~within)
     depth = ndimage.gaussian_filter((depth * gsd).astype(np.float32), 0.8)
-    # The headwall follows the large-scale shape of the outline, not its notches: smooth over about a tenth of its width.
+    # The headwall follows the large-scale shape of the outline, not its notches: smooth over a tenth of its width.
     broad = float(np.clip(0.06 * np.sqrt(feature.outline.area) / gsd, 2.0, 10.0))
     southward, eastward = np.gradient(ndimage.gaussian_filter(depth, broad, truncate=2.5), gsd)
     length = np.maximum(np.hypot(southward, eastward), 1e-3)

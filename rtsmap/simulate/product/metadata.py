@@ -1,4 +1,4 @@
-"""The metadata files of a simulated product, with the names that Planet's public specification gives."""
+"""The metadata files of a simulated product, with the names of Planet's public specification."""
 
 import json
 from datetime import timedelta
@@ -19,8 +19,8 @@ _NAMESPACES = {
     "opt": "http://earth.esa.int/opt",
     "gml": "http://www.opengis.net/gml",
 }
-#: Top-of-atmosphere reflectance per unit of radiance x 100, by the numbers of bands; the orders of magnitude of real
-#: products. Surface reflectance needs none; readers of radiance look for them.
+#: The top-of-atmosphere reflectance per unit of radiance x 100, by the number of bands, with the orders of magnitude of
+#: real products. Surface reflectance does not need these coefficients, but readers of radiance look for them.
 COEFFICIENTS = {
     4: (2.0e-5, 2.1e-5, 2.3e-5, 3.5e-5),
     8: (1.8e-5, 2.0e-5, 2.05e-5, 2.1e-5, 2.2e-5, 2.3e-5, 2.9e-5, 3.5e-5),
@@ -28,11 +28,11 @@ COEFFICIENTS = {
 
 
 def properties(acquisition: Acquisition, shares: dict[str, float]) -> dict[str, Any]:
-    """What the JSON says of a scene.
+    """Return the properties of a scene for the JSON file.
 
     Args:
-        acquisition: of the acquisition.
-        shares: of the UDM2's classes among the valid pixels, 0..1: clear, snow, shadow, light_haze, cloud.
+        acquisition: the time, the satellite and the sun.
+        shares: the shares of the UDM2 classes among the valid pixels, 0..1: clear, snow, shadow, light_haze, cloud.
     """
     percent = {name: round(100 * share) for name, share in shares.items()}
     published = acquisition.acquired + timedelta(hours=9)

@@ -1,4 +1,4 @@
-"""Writing a series: a product for each year, and who became whom."""
+"""Writing a series: a product for each year, and the lineage of the slumps."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ from rtsmap.simulate.product.writing import Written, paths, write_files
 from rtsmap.simulate.series.lineage import Epoch, Link, all_links
 from rtsmap.simulate.series.making import Series
 
-#: Name of the file that tells who became whom.
+#: The name of the file that records the lineage of the slumps.
 SERIES_TRUTH = "series_truth.gpkg"
 _LAYERS = {
-    "slumps": "Every slump of every year, whole, also where no scene shows it",
-    "links": "Who became whom from one year to the next",
-    "footprints": "What the sensor saw in each year",
+    "slumps": "Every slump of every year, not clipped, including slumps that no scene shows",
+    "links": "Lineage of the slumps from one year to the next",
+    "footprints": "Area that the sensor saw in each year",
 }
 _LINK_TYPES = {"year_from": "int32", "id_from": "Int64", "year_to": "int32", "id_to": "Int64"}
 
@@ -36,16 +36,19 @@ def write_series(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, Written]]:
-    """Write the scenes of all years and `series_truth.gpkg`, whole or not at all; yields each year that is rendered.
+    """Write the scenes of all years and `series_truth.gpkg`: either all of them completely, or none.
 
-    Everything takes its place when the last year was taken.
+    The files get their final names after the last year was yielded.
 
     Args:
-        series: to be shown.
-        folder: made if missing.
-        overwrite: what is there.
-        workers: threads that render; the files don't depend on their number.
-        progress: told how many tiles of how many of a scene are done.
+        series: the series.
+        folder: the folder of the files, which is created if it is missing.
+        overwrite: whether to replace existing files.
+        workers: the number of rendering threads; the files do not depend on it.
+        progress: called with the number of finished tiles and the total number of tiles of a scene.
+
+    Yields:
+        Each year that is rendered, and its product.
 
     Raises:
         InputError: a file exists, or the folder cannot be written.
@@ -57,19 +60,20 @@ def write_series(
     files = [*(path for product in products.values() for path in product.values()), folder / SERIES_TRUTH]
     check_outputs(*files, overwrite=overwrite)
     with plain_errors(folder), replacing_together(files, overwrite=overwrite) as temporary:
-        place = dict(zip(files, temporary, strict=True))
+        temporary_of = dict(zip(files, temporary, strict=True))
         for epoch in series.epochs:
             product = products[epoch.year]
-            names = {kind: place[path] for kind, path in product.items()}
+            names = {kind: temporary_of[path] for kind, path in product.items()}
             yield epoch.year, write_files(series.scene(epoch), product, names, workers, progress)
         write_truth(temporary[-1], series)
 
 
 def write_truth(path: Path, series: Series) -> None:
-    """Write layers slumps and footprints, in the scenes' CRS, and the table links; empty ones are typed.
+    """Write the layers slumps and footprints, in the scenes' CRS, and the table links. Empty layers have typed fields.
 
-    Fields of slumps: slump_id, year, area_m2 (geodesic), activity (0..1), stabilising, seen (share of the outline in that
-    year's footprint, 0..1). Of links: those of `lineage.Link`. Of footprints: year, scene_id, date, options, version.
+    The fields of slumps are slump_id, year, area_m2 (geodesic), activity (0..1), stabilising, seen (the share of the
+    outline in the footprint of that year, 0..1) and scene_id. The fields of links are those of `lineage.Link`. The
+    fields of footprints are year, scene_id, date, options and rtsmap_version.
     """
     slumps = pd.concat([_slumps(series, epoch) for epoch in series.epochs], ignore_index=True)
     _write(path, "slumps", geopandas.GeoDataFrame(slumps), geometry_type="Polygon")

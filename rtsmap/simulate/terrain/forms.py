@@ -38,7 +38,7 @@ class Forms:
     sea: FloatArray
 
     def flooded(self, shore: FloatArray) -> FloatArray:
-        """Return the signed distance to water (m), given that to lakes. Basins are dry except for the remaining pond."""
+        """Return the signed distance to water (m), given that to lakes. Basins are dry except for remaining ponds."""
         drained = np.clip(self.pond + self.basin, -FAR_M, 300)
         dry = np.where(self.basin < 0, drained, shore)
         water: FloatArray = np.minimum(dry, self.sea).astype(np.float32)

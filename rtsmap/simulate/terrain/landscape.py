@@ -124,7 +124,7 @@ def extent_of(grid: Grid) -> Extent:
 
 
 def field_of(rng: np.random.Generator, spectrum: Spectrum, extent: Extent) -> FloatArray:
-    """Return a unit field that is a function of position: two tiles of different periods, so that it does not repeat."""
+    """Return a unit field as a function of position: two tiles of different periods, so that it does not repeat."""
     tiles: list[Tile] = [make_tile(rng, spectrum, fields=1, size=size, spacing_m=SPACING_M) for size in (1024, 900)]
     spacing, row, column, rows, columns = extent
     step = round(spacing / SPACING_M)

@@ -159,7 +159,7 @@ def _runs(weights: FloatArray) -> Iterator[tuple[slice, slice]]:
 
 
 def blend(bands: FloatArray, colour: FloatArray | Sequence[FloatArray], cover: FloatArray) -> None:
-    """Blend bands `(bands, rows, columns)` with a colour, in place. The colour has a number or an array for each band."""
+    """Blend bands `(bands, rows, columns)` with a colour, in place; a colour is one number or array for each band."""
     for index, value in enumerate(colour):
         bands[index] += (value - bands[index]) * cover
 

@@ -66,7 +66,7 @@ class Region:
 
 #: The regions are sites of the labels. Where `measured`, tundra is the median of the site's Sentinel-2 scenes at more
 #: than 200 m from any label, scar lies between the barest twentieth and the barest quarter of the labelled pixels,
-#: dense vegetation is fitted to the spread of the NDVI of tundra, and the landforms are set by eye from the same scenes.
+#: dense vegetation is fitted to the spread of the NDVI of tundra, and landforms are set by eye from the same scenes.
 REGIONS: Mapping[str, Region] = {
     "banks-island": Region(
         -119.5, 72.8, (10.02, 1.28), (0.046, 0.069, 0.083, 0.225), (0.045, 0.073, 0.077, 0.275),
