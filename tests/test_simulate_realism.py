@@ -4,22 +4,16 @@ import numpy as np
 import pytest
 import shapely
 
-from benchmarks.simulation_realism import (
-    band_pairs,
-    gaps,
-    overlap,
-    shape_measures,
-    simulated_sample,
-    trick_scores,
-)
 from rtsmap.simulate.acquisition import make_acquisition
 from rtsmap.simulate.product.labelling import drawn
 from rtsmap.simulate.slumps.library import LIBRARY, load_library
-from rtsmap.simulate.slumps.placement import number_of_slumps, place_slumps, analyse_terrain
+from rtsmap.simulate.slumps.placement import analyse_terrain, number_of_slumps, place_slumps
 from rtsmap.simulate.statistics import LOG_AREA, TEXTURE_SCALES, texture_modes
 from rtsmap.simulate.terrain.landscape import make_landscape
 from rtsmap.simulate.terrain.noise import exponential_sum, make_tile
 from rtsmap.simulate.terrain.regions import REGIONS
+from tests.realism import band_pairs, gaps, overlap, shape_measures, simulated_sample
+from tests.shortcuts import shortcut_scores
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +158,7 @@ def test_tundra_is_as_rough_as_measured(tundra):
 
 @pytest.mark.parametrize("region", ["taimyr", "west-siberia"])
 def test_no_simple_rule_finds_the_slumps(region):
-    scores = trick_scores(region, seeds=(11, 12), pixels=1024, slumps=10)
+    scores = shortcut_scores(region, seeds=(11, 12), pixels=1024, slumps=10)
     assert scores["NDVI threshold AP50"] < 0.2
     assert scores["texture AP50"] < 0.1
     assert scores["RGB pixels AP50"] < 0.3

@@ -26,7 +26,7 @@ from rtsmap.simulate.series.writing import SERIES_TRUTH, write_series
 from rtsmap.simulate.series.year import State
 from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.library import load_library
-from rtsmap.simulate.slumps.placement import place_slumps, analyse_terrain
+from rtsmap.simulate.slumps.placement import analyse_terrain, place_slumps
 from rtsmap.simulate.statistics import APPEARED, LOST, MERGED, SHRINKING, SPLIT
 from rtsmap.simulate.terrain.landscape import make_landscape
 from rtsmap.simulate.terrain.regions import REGIONS
@@ -310,7 +310,8 @@ def test_lineage_reaches_across_years_that_are_not_shown():
     shown: list[Epoch] = epochs(passing, (2018, 2020))
     kinds = [(link.id_from, link.id_to, link.kind) for link in all_links(shown)]
     assert kinds == [
-        (1, 5, "merged"), (2, 5, "merged"), (1, 6, "merged"), (2, 6, "merged"), (None, 7, "new"), (3, None, "stabilised"),
+        (1, 5, "merged"), (2, 5, "merged"), (1, 6, "merged"), (2, 6, "merged"), (None, 7, "new"),
+        (3, None, "stabilised"),
     ]  # fmt: skip
 
 
