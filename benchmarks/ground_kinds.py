@@ -33,7 +33,7 @@ def kinds(reflectance: FloatArray, valid: BoolArray, gsd_m: float) -> dict[str, 
     """Where each kind of ground is.
 
     Water has an NDWI (green against near infrared) above 0; bright is snow, cloud and dry sand, above 0.25 in the mean
-    of the visible bands; dark is shadow, burnt and sodden ground, below 0.06 in the mean of all four; bare has an NDVI
+    of the visible bands; dark is shadow, burnt and wet ground, below 0.06 in the mean of all four; bare has an NDVI
     below 0.3; shore lies within 30 m of water of at least four pixels.
 
     Args:

@@ -80,8 +80,8 @@ def write_scene(number: int, folder: Path) -> None:
     row = folder / f"{name}.csv"
     if row.exists():
         return
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        written = write_product(make_scene(options), Path(place), workers=1)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        written = write_product(make_scene(options), Path(temporary), workers=1)
         picture = _read(written.image)
         slumps = geopandas.read_file(written.truth, layer="rts")
         searched = geopandas.read_file(written.truth, layer="footprint").geometry.iloc[0]

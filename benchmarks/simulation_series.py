@@ -32,7 +32,7 @@ YEARS = tuple(range(2016, 2022))
 
 
 class Tally:
-    """What happened from one year to the next, over all places."""
+    """What happened from one year to the next, over all areas."""
 
     def __init__(self) -> None:
         self.slumps = 0
@@ -99,12 +99,12 @@ def _unlinked(
 
 
 def simulated(seeds: int, region: str) -> Tally:
-    """Several places."""
+    """Simulate several areas."""
     tally = Tally()
     for seed in range(seeds):
-        place = make_series(SceneOptions(region, seed, size_km=(20, 10), slumps=120, density=1.0), YEARS)
-        links = pd.DataFrame([vars(link) for link in all_links(place.epochs)])
-        for earlier, later in zip(place.epochs[:-1], place.epochs[1:], strict=True):
+        series = make_series(SceneOptions(region, seed, size_km=(20, 10), slumps=120, density=1.0), YEARS)
+        links = pd.DataFrame([vars(link) for link in all_links(series.epochs)])
+        for earlier, later in zip(series.epochs[:-1], series.epochs[1:], strict=True):
             before, after = ({s.number: s.outline for s in epoch.state.slumps} for epoch in (earlier, later))
             step = links[(links.year_from == earlier.year) & links.id_from.notna() & links.id_to.notna()]
             tally.add(before, after, step.astype({"id_from": int, "id_to": int}))

@@ -11,8 +11,8 @@ from rtsmap.simulate.slumps.occupancy import Occupancy
 def discs():
     """Small and large ones on both sides of the origin, some of them over several cells."""
     rng = np.random.default_rng(0)
-    places, sizes = rng.uniform(-4000, 4000, (200, 2)), np.exp(rng.normal(3.5, 1.2, 200))
-    return [Point(place).buffer(size) for place, size in zip(places, sizes, strict=True)]
+    centres, sizes = rng.uniform(-4000, 4000, (200, 2)), np.exp(rng.normal(3.5, 1.2, 200))
+    return [Point(centre).buffer(size) for centre, size in zip(centres, sizes, strict=True)]
 
 
 def test_it_answers_as_a_comparison_with_every_outline_would(discs):

@@ -92,13 +92,14 @@ def test_every_seventh_scene_is_empty():
 
 def test_people_disagree_as_much_as_measured():
     rng = np.random.default_rng(1)
-    library, sizes = load_library(), np.exp(rng.normal(*LOG_AREA, 600).clip(5, 13))
+    library, sizes = load_library(), np.exp(rng.normal(*LOG_AREA, 300).clip(5, 13))
     every = [library.draw(rng, size) for size in sizes]  # as large as anywhere: people agree better on larger slumps
-    share = [overlap(outline, drawn(rng, outline)) for outline in every]
+    redrawn = [drawn(rng, outline) for outline in every]
+    share = [overlap(*pair) for pair in zip(every, redrawn, strict=True)]
     assert np.median(share) == pytest.approx(0.74, abs=0.03)
     assert np.percentile(share, 25) == pytest.approx(0.55, abs=0.06)
     assert np.percentile(share, 75) == pytest.approx(0.85, abs=0.04)
-    assert shapely.is_valid([drawn(rng, outline) for outline in every[:20]]).all()
+    assert shapely.is_valid(redrawn).all()
     areas = np.array([outline.area for outline in every])
     # Of two people's outlines 0.64 of 1500 to 4000 m2, and 0.88 beyond 30000 m2.
     assert np.median(np.array(share)[(areas > 1500) & (areas < 4000)]) == pytest.approx(0.64, abs=0.07)
@@ -145,7 +146,7 @@ def test_the_ndvi_falls_across_the_outline_as_measured(lena):
         assert profile[distance] == pytest.approx(value, abs=0.09)
 
 
-def test_tundra_is_as_rough_as_measured(tundra):
+def test_the_texture_of_tundra_is_as_measured(tundra):
     ndvi_deviation, nir_deviation = np.mean(tundra.deviation, axis=0)
     assert 0.05 < ndvi_deviation < 0.10  # 0.066 measured
     assert 0.02 < nir_deviation < 0.040  # 0.025
@@ -158,7 +159,7 @@ def test_tundra_is_as_rough_as_measured(tundra):
 
 @pytest.mark.parametrize("region", ["taimyr", "west-siberia"])
 def test_no_simple_rule_finds_the_slumps(region):
-    scores = shortcut_scores(region, seeds=(11, 12), pixels=1024, slumps=10)
+    scores = shortcut_scores(region, seeds=(11, 12), pixels=768, slumps=6)
     assert scores["NDVI threshold AP50"] < 0.2
     assert scores["texture AP50"] < 0.1
     assert scores["RGB pixels AP50"] < 0.3

@@ -22,6 +22,7 @@ from rtsmap.errors import InputError
 from rtsmap.records import Window
 from rtsmap.scene import open_scene
 from rtsmap.simulate.acquisition import NODATA_SHARE, sun_position
+from rtsmap.simulate.product.truth import read_truth
 from rtsmap.simulate.product.writing import eight_bands, write_product
 from rtsmap.simulate.scene import SceneOptions, make_scene
 from rtsmap.simulate.terrain.regions import REGIONS
@@ -262,3 +263,18 @@ def test_bad_input_ends_in_one_line_and_exit_2(monkeypatch, capsys, tmp_path, ar
 def test_nothing_is_overwritten_unless_told(simulated, product):
     with pytest.raises(InputError, match="exists already"):
         write_product(simulated, product.image.parent)
+
+
+def test_truth_of_earlier_versions_is_read_under_the_present_names(tmp_path):
+    """One table with the names that were, as files of scenes and of series had them."""
+    former = {"vigour": [0.5, 0.2], "healing": [False, True], "kind": ["healed", "merged"]}
+    outlines = geopandas.GeoSeries.from_wkt(["POLYGON ((0 0, 1 0, 1 1, 0 0))"] * 2, crs=32601)
+    geopandas.GeoDataFrame(former, geometry=outlines).to_file(tmp_path / "old.gpkg", layer="slumps")
+    table = read_truth(tmp_path / "old.gpkg", "slumps")
+    assert table.activity.tolist() == [0.5, 0.2]
+    assert table.stabilising.tolist() == [False, True]
+    assert table.kind.tolist() == ["stabilised", "merged"]
+
+
+def test_truth_that_is_written_today_is_read_unchanged(product):
+    assert read_truth(product.truth, "rts").equals(geopandas.read_file(product.truth, layer="rts"))

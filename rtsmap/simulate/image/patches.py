@@ -68,7 +68,7 @@ class PatchRenderer:
         window = self.window(feature)
         shape = shape_of(feature, window, self.transform, self.light)
         gsd = self.transform.a
-        # Noise by place on the map, as all noise here: a slump's texture stays when the acquisition moves.
+        # Noise depends on map coordinates, so that the texture of a slump stays when the footprint shifts.
         row, column = window[0] - round(self.transform.f / gsd), window[1] + round(self.transform.c / gsd)
         noise = np.concatenate(
             [

@@ -45,7 +45,7 @@ def render_linear_features(
 
 
 def stream_water(region: Region) -> FloatArray:
-    """Return the reflectance of streams, which are turbid where lakes are."""
+    """Return the reflectance of streams, whose turbidity follows that of the lakes."""
     clear, silty = np.array([0.026, 0.038, 0.036, 0.060]), np.array([0.066, 0.086, 0.088, 0.075])
     mixed: FloatArray = (clear + (silty - clear) * 0.6 * region.turbidity).astype(np.float32)
     return mixed
