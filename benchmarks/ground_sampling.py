@@ -40,7 +40,7 @@ from rtsmap.scene.ground_distance import gsd_m
 from rtsmap.scene.resample import ResampledSource
 from rtsmap.settings.card import ModelCard
 from rtsmap.simulate.product.writing import write_product
-from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.scene import SceneOptions, make_scene
 from rtsmap.simulate.terrain.regions import REGIONS
 
 SIMULATED_M, REAL_M = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0), (10.0, 12.0, 15.0, 20.0)
@@ -93,12 +93,12 @@ def main() -> None:
 
 
 def simulated(home: Path, arguments: argparse.Namespace, stack: ExitStack) -> Iterator[Sample]:
-    """Clear simulated scenes of all regions in turn, with the slumps as they were painted."""
+    """Clear simulated scenes of all regions in turn, with the slumps as they were rendered."""
     for number in range(arguments.simulated):
         region = list(REGIONS)[number % len(REGIONS)]
         size = arguments.side, arguments.side
         options = SceneOptions(region, arguments.seed + number, pixels=size, clouds=0.0, slumps=arguments.slumps)
-        written = write_product(make_world(options), home / str(number))
+        written = write_product(make_scene(options), home / str(number))
         yield labelled_scene(str(written.image), written.truth, "rts", number, stack)
 
 

@@ -306,8 +306,8 @@ def test_what_the_machine_has_not_is_refused_at_the_start(rtsmap, quick, tmp_pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--slumps 1000000", "1000000 slumps are more than this ground holds"),
-        ("--slumps 5000 --pixels 256 256", "5000 slumps are more than this ground holds"),
+        ("--slumps 1000000", "1000000 slumps are too many for an area of this size"),
+        ("--slumps 5000 --pixels 256 256", "5000 slumps are too many for an area of this size"),
         ("--size-km inf 10", "is not a finite number"),
         ("--size-km 10 nan", "is not a finite number"),
         ("--size-km 1e300 10", "is not in the range"),
