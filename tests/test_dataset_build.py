@@ -8,7 +8,7 @@ from shapely.affinity import affine_transform
 
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.build import build
-from rtsmap.dataset.choosing import Cutting
+from rtsmap.dataset.chip_selection import ChipOptions
 from rtsmap.dataset.matching import ScenePlace, same_scene
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.planning import Inputs
@@ -381,7 +381,7 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
     slumps = write_polygons(tmp_path / "labels.gpkg")
     read, rows = Scene.read, []
     monkeypatch.setattr(Scene, "read", lambda self, window: rows.append(window.height) or read(self, window))
-    build([Source(str(image), slumps, paired=True)], tmp_path / "dataset", Inputs(), Cutting(chip_size=64))
+    build([Source(str(image), slumps, paired=True)], tmp_path / "dataset", Inputs(), ChipOptions(chip_size=64))
     assert max(rows) == 64
 
 

@@ -190,7 +190,7 @@ def ground_pixel(crs: str, width: float, height: float) -> tuple[float, float]:
 
 def test_chips_of_degrees_are_square_on_the_ground(tmp_path: Path) -> None:
     from rtsmap.dataset.build import build
-    from rtsmap.dataset.choosing import Cutting
+    from rtsmap.dataset.chip_selection import ChipOptions
     from rtsmap.dataset.images import read_dataset
     from rtsmap.dataset.planning import Inputs
     from rtsmap.dataset.sources import Source
@@ -198,7 +198,7 @@ def test_chips_of_degrees_are_square_on_the_ground(tmp_path: Path) -> None:
     scene, labels = warped(tmp_path / "scene.tif", "EPSG:4326", 3.36e-4, 4.5e-5), tmp_path / "labels.gpkg"
     geopandas.GeoDataFrame(geometry=true_slumps()).to_file(labels, layer="slumps")
     sources = [Source(str(scene), labels, site="taimyr", paired=True)]
-    build(sources, tmp_path / "set", Inputs(), Cutting(chip_size=64, min_visible=0.0))
+    build(sources, tmp_path / "set", Inputs(), ChipOptions(chip_size=64, min_visible=0.0))
     images = read_dataset(tmp_path / "set").images
     seen: dict[object, float] = {}
     for image in images:

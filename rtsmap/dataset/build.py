@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtsmap.dataset.choosing import Cutting, SceneChips
+from rtsmap.dataset.chip_selection import ChipOptions, SceneChips
 from rtsmap.dataset.images import LabelledImage
 from rtsmap.dataset.modality_files import write_modalities
 from rtsmap.dataset.planning import Inputs, Plan, ScenePlan, plan
@@ -49,7 +49,7 @@ def build(
     sources: Sequence[Source],
     folder: Path | None,
     inputs: Inputs,
-    cutting: Cutting,
+    options: ChipOptions,
     *,
     description: str = "",
     shard_size: int = 0,
@@ -63,7 +63,7 @@ def build(
         sources: scenes with their labels.
         folder: of the data set, which appears when all is done; None: nothing is written.
         inputs: how scenes and labels are read.
-        cutting: how scenes are cut.
+        options: how scenes are cut.
         description: where images and labels come from, for the data set's table.
         shard_size: images in a tar file; 0: plain files.
         modality_files: write the modalities too, see `write_modalities`.
@@ -79,15 +79,15 @@ def build(
         return plan(sources, inputs, lambda done, total: progress(done, 2 * total))
 
     if folder is None:
-        return _cut(prepared(), inputs, cutting, None, modality_files, progress)
+        return _cut(prepared(), inputs, options, None, modality_files, progress)
     with writing_dataset(folder, description, shard_size=shard_size, overwrite=overwrite) as writer:
-        return _cut(prepared(), inputs, cutting, writer, modality_files, progress)
+        return _cut(prepared(), inputs, options, writer, modality_files, progress)
 
 
 def _cut(
     prepared: Plan,
     inputs: Inputs,
-    cutting: Cutting,
+    options: ChipOptions,
     writer: DatasetWriter | None,
     modality_files: bool,
     progress: Progress,
@@ -95,7 +95,7 @@ def _cut(
     reports, notes, count = [], list(prepared.notes), len(prepared.scenes)
     for done, scene_plan in enumerate(prepared.scenes, start=1):
         with inputs.open(scene_plan.source) as scene:
-            cut = SceneChips(scene, scene_plan, cutting)
+            cut = SceneChips(scene, scene_plan, options)
             chosen = cut.choose()
             notes += cut.notes
             if writer is not None:

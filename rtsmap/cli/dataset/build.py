@@ -9,7 +9,7 @@ from rtsmap.cli import options
 
 if TYPE_CHECKING:
     from rtsmap.dataset.build import Report
-    from rtsmap.dataset.choosing import Cutting
+    from rtsmap.dataset.chip_selection import ChipOptions
     from rtsmap.dataset.planning import Inputs
     from rtsmap.dataset.sources import Source
 
@@ -137,7 +137,7 @@ def build(
       rtsmap dataset build *_SR.tif --labels TrainingLabel.gpkg --footprints ImageFootprints.gpkg -o dataset
       rtsmap dataset build *_SR.tif --labels ARTS_main_dataset.geojson --days 365 -o dataset
     """
-    from rtsmap.dataset.choosing import Cutting
+    from rtsmap.dataset.chip_selection import ChipOptions
     from rtsmap.dataset.labels import Fields
     from rtsmap.dataset.matching import Rule
     from rtsmap.dataset.planning import Inputs
@@ -164,8 +164,8 @@ def build(
         dem=dem,
         hard_negatives_layer=hard_negatives_layer,
     )
-    cutting = Cutting(chip_size, overlap, gsd, min_visible, min_valid, negatives, seed)
-    report = _build(sources, None if dry_run else output, inputs, cutting, shards or 0, modality_files, overwrite)
+    options = ChipOptions(chip_size, overlap, gsd, min_visible, min_valid, negatives, seed)
+    report = _build(sources, None if dry_run else output, inputs, options, shards or 0, modality_files, overwrite)
     _say(report, None if dry_run else output)
 
 
@@ -189,7 +189,7 @@ def _build(
     sources: list["Source"],
     folder: Path | None,
     inputs: "Inputs",
-    cutting: "Cutting",
+    options: "ChipOptions",
     shard_size: int,
     modality_files: bool,
     overwrite: bool,
@@ -208,7 +208,7 @@ def _build(
             sources,
             folder,
             inputs,
-            cutting,
+            options,
             description=_description(sources),
             shard_size=shard_size,
             modality_files=modality_files,

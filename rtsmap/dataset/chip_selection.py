@@ -23,7 +23,7 @@ _SAME_GSD = 0.01  # relative; nearer than that nothing is resampled
 
 
 @dataclass(frozen=True)
-class Cutting:
+class ChipOptions:
     """How scenes are cut into chips.
 
     Attributes:
@@ -55,25 +55,25 @@ class SceneChips:
     Args:
         scene: open.
         scene_plan: its labels.
-        cutting: how to cut.
+        options: how to cut.
 
     Attributes:
         notes: what the user should know, one line each.
     """
 
-    def __init__(self, scene: Scene, scene_plan: ScenePlan, cutting: Cutting) -> None:
-        self._plan, self._cutting = scene_plan, cutting
-        wanted = cutting.gsd_m or (None if is_square(scene.grid) else gsd_m(scene.grid))
+    def __init__(self, scene: Scene, scene_plan: ScenePlan, options: ChipOptions) -> None:
+        self._plan, self._options = scene_plan, options
+        wanted = options.gsd_m or (None if is_square(scene.grid) else gsd_m(scene.grid))
         near = (wanted or 0) * (1 - _SAME_GSD), (wanted or 0) * (1 + _SAME_GSD)
         self._scene = scene
         self._source: PixelSource = scene if wanted is None else scene.at_gsd(wanted, near)
-        self._lattice = ChipGrid(self._source.grid, cutting.chip_size, cutting.overlap)
+        self._lattice = ChipGrid(self._source.grid, options.chip_size, options.overlap)
         self._labels = _in_pixels(scene_plan, self._source.grid)
         self.notes: list[str] = []
 
     def chips(self, wanted: Collection[tuple[int, int]] | None = None) -> Iterator[Chip]:
         """All chips with clear pixels, or those wanted."""
-        with self._scene.read_cache(self._cutting.chip_size, self._lattice.strip_px, self._source.grid):
+        with self._scene.read_cache(self._options.chip_size, self._lattice.strip_px, self._source.grid):
             for block in read_chips(
                 self._source,
                 self._lattice,
@@ -86,8 +86,8 @@ class SceneChips:
         kept: dict[tuple[int, int], LabelledImage] = {}
         empty: list[tuple[int, int]] = []
         for chip in self.chips():
-            labels = chip_labels(self._labels, chip.place.window, chip.pixels.clear, self._cutting.min_visible)
-            if not labels.slumps and (not labels.observed or labels.observed < self._cutting.min_valid):
+            labels = chip_labels(self._labels, chip.place.window, chip.pixels.clear, self._options.min_visible)
+            if not labels.slumps and (not labels.observed or labels.observed < self._options.min_valid):
                 continue
             place = chip.place.row, chip.place.column
             kept[place] = image = self._image(chip, labels)
@@ -100,10 +100,10 @@ class SceneChips:
 
     def _surplus(self, empty: list[tuple[int, int]], positive: int) -> list[tuple[int, int]]:
         """Chips without slumps that are more than asked for; the choice depends on nothing but seed and scene."""
-        if self._cutting.negatives is None:
+        if self._options.negatives is None:
             return []
-        wanted = round(self._cutting.negatives * max(positive, 1))
-        order = np.random.default_rng([self._cutting.seed, zlib.crc32(self._plan.place.scene_id.encode())])
+        wanted = round(self._options.negatives * max(positive, 1))
+        order = np.random.default_rng([self._options.seed, zlib.crc32(self._plan.place.scene_id.encode())])
         return [empty[number] for number in order.permutation(len(empty))[wanted:]]
 
     def _image(self, chip: Chip, labels: ChipLabels) -> LabelledImage:
