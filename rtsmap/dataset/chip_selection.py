@@ -12,7 +12,7 @@ from shapely.affinity import affine_transform
 from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.chips.grid import ChipGrid
 from rtsmap.chips.reading import read_chips
-from rtsmap.dataset.cutting import ChipLabels, SceneLabels, chip_labels
+from rtsmap.dataset.chip_labels import ChipLabels, SceneLabels, chip_labels
 from rtsmap.dataset.images import LabelledImage
 from rtsmap.dataset.planning import ScenePlan
 from rtsmap.records import Chip, Grid, PixelSource
