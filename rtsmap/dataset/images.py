@@ -5,7 +5,7 @@
     FOLDER/split.csv            written by `rtsmap dataset split`: image, site, fold
 
 Images built with an elevation model have two more bands, elevation and slope (`bands.TERRAIN`): m and degrees by the
-scale and offset of `coding.TERRAIN_CODES`, which the files declare.
+scale and offset of `terrain_encoding.TERRAIN_ENCODING`, which the files declare.
 
 Images keep the resolution of their scene. Modalities are computed from reflectance when chips are made, for training as
 for inference, so that they cannot disagree.

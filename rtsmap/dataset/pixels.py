@@ -8,8 +8,8 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rtsmap.bands import BANDS, TERRAIN
-from rtsmap.dataset.coding import decoded
 from rtsmap.dataset.images import ANNOTATIONS, SCALE, LabelledImage
+from rtsmap.dataset.terrain_encoding import decode_terrain
 from rtsmap.errors import DatasetError
 from rtsmap.records import FloatArray, Pixels, Window
 
@@ -39,7 +39,7 @@ def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) 
             if band in BANDS:
                 reflectance[BANDS.index(band)][part] = plane
             elif terrain is not None:
-                terrain[TERRAIN.index(band)][part] = decoded(band, plane)
+                terrain[TERRAIN.index(band)][part] = decode_terrain(band, plane)
         valid[part] = numbers.any(axis=0)
     reflectance *= np.float32(SCALE)
     return Pixels(reflectance, valid, valid, terrain)

@@ -16,10 +16,10 @@ from rasterio.io import MemoryFile
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import BANDS, TERRAIN, channel
-from rtsmap.dataset.coding import TERRAIN_CODES, UNITS, coded
 from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage
 from rtsmap.dataset.outlines import segmentation_of
 from rtsmap.dataset.recognising import foreign_files
+from rtsmap.dataset.terrain_encoding import TERRAIN_ENCODING, UNITS, encode_terrain
 from rtsmap.errors import DatasetError
 from rtsmap.files.folders import replacing_folder
 from rtsmap.records import Pixels
@@ -166,7 +166,7 @@ def _geotiff(image: LabelledImage, pixels: Pixels) -> bytes:
     numbers[:, ~pixels.clear] = 0
     numbers[0][pixels.clear & ~numbers.any(axis=0)] = 1  # black is not nodata
     terrain = [
-        coded(name, channel(name, pixels.reflectance, pixels.terrain)) * pixels.clear
+        encode_terrain(name, channel(name, pixels.reflectance, pixels.terrain)) * pixels.clear
         for name in image.bands
         if name in TERRAIN
     ]
@@ -194,7 +194,7 @@ def _encode(image: LabelledImage, numbers: NDArray[np.uint16]) -> bytes:
             dataset.write(numbers)
             dataset.descriptions = image.bands
             if set(image.bands) & set(TERRAIN):  # plain reflectance needs none, its scale is the usual one
-                codes = [TERRAIN_CODES.get(name, (SCALE, 0.0)) for name in image.bands]
+                codes = [TERRAIN_ENCODING.get(name, (SCALE, 0.0)) for name in image.bands]
                 dataset.scales, dataset.offsets = zip(*codes, strict=True)
                 dataset.units = [UNITS.get(name, "") for name in image.bands]
         return bytes(memory.getbuffer())
