@@ -56,7 +56,7 @@ def test_nodata_does_not_count_and_tiles_change_nothing(tmp_path, monkeypatch):
     mean, deviation = channel_statistics(dataset, ("rgb",))
     assert mean["red"] == pytest.approx(pixels.reflectance[2, 36:].mean(), abs=1e-4)
     (site,) = site_statistics(dataset)
-    monkeypatch.setattr("rtsmap.dataset.streaming.TILE_PX", 20)
+    monkeypatch.setattr("rtsmap.dataset.tiles.TILE_PX", 20)
     assert channel_statistics(dataset, ("rgb",)) == (mean, deviation)
     (again,) = site_statistics(dataset)
     np.testing.assert_array_equal(again.histograms.slump["nir"], site.histograms.slump["nir"])

@@ -16,7 +16,7 @@ from rtsmap.dataset.images import ANNOTATIONS, Dataset, LabelledImage, read_data
 from rtsmap.dataset.neighbours import SAME_IOU, check_neighbours, overlap
 from rtsmap.dataset.pixels import gdal_name
 from rtsmap.dataset.splitting import GAP_M
-from rtsmap.dataset.streaming import label_numbers, tiles
+from rtsmap.dataset.tiles import label_numbers, tiles
 from rtsmap.errors import DatasetError
 from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.records import FloatArray, Pixels

@@ -9,7 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.findings import Finding
 from rtsmap.dataset.images import Dataset, LabelledImage
-from rtsmap.dataset.streaming import footprints, has_place, near_pairs, north_outline
+from rtsmap.dataset.tiles import footprints, has_place, near_pairs, north_outline
 
 #: Outlines that overlap more (intersection over union) are one outline drawn twice.
 SAME_IOU = 0.9

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rtsmap import bands
 from rtsmap.dataset.images import Dataset, LabelledImage
-from rtsmap.dataset.streaming import label_numbers, tiles
+from rtsmap.dataset.tiles import label_numbers, tiles
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray, Pixels
 
