@@ -74,7 +74,7 @@ def labels_of(labels: Path | None, site: str, image: Path, inventories: Inventor
     return read_labels(labels)[["geometry"]].to_crs(crs)
 
 
-def looked_at(
+def annotated_area(
     labels: Path | None, image: Path, slumps: geopandas.GeoDataFrame, inventories: Inventories
 ) -> BaseGeometry:
     """The part of a scene whose ground without a label can be taken as ground without a slump.

@@ -179,7 +179,7 @@ def test_a_label_of_a_whole_chip_is_kept_with_a_warning(made, tmp_path, scene):
 
 
 def test_what_was_not_looked_at_is_ignored(made, tmp_path, scene, labels):
-    area = write_polygons(tmp_path / "looked_at.gpkg", world((0, 0, 48, 64)), {"image_id": ["scene"]})
+    area = write_polygons(tmp_path / "annotated_area.gpkg", world((0, 0, 48, 64)), {"image_id": ["scene"]})
     dataset, _, _ = made(scene, "--labels", labels, "--footprints", area, *ONE_CHIP)
     (image,) = dataset.images
     assert len(image.slumps) == 2
@@ -190,8 +190,8 @@ def test_what_was_not_looked_at_is_ignored(made, tmp_path, scene, labels):
 def test_labels_and_footprints_may_be_layers_of_one_file(made, tmp_path, scene):
     path = tmp_path / "both.gpkg"
     write_polygons(path, layer="rts")
-    write_polygons(path, world((0, 0, 48, 64)), layer="looked_at")
-    layers = ("--layer", "rts", "--footprints-layer", "looked_at")
+    write_polygons(path, world((0, 0, 48, 64)), layer="annotated_area")
+    layers = ("--layer", "rts", "--footprints-layer", "annotated_area")
     dataset, _, _ = made(scene, "--labels", path, "--footprints", path, *layers, *ONE_CHIP)
     assert [area.area for area in dataset.images[0].ignored] == pytest.approx([16 * 64 - 4 * 16], abs=1)
 
@@ -200,20 +200,20 @@ def test_a_table_names_the_layers_of_its_files(made, rtsmap, tmp_path):
     path = tmp_path / "all.gpkg"
     write_polygons(path, layer="y2019")
     write_polygons(path, world(SLUMPS[0]), layer="y2020")
-    write_polygons(path, world((0, 0, 48, 64)), layer="looked_at")
+    write_polygons(path, world((0, 0, 48, 64)), layer="annotated_area")
     for name in "abc":
         write_scene(tmp_path / f"{name}.tif")
     header = "image,labels,site,layer,footprints,footprints_layer"
-    rows = ["a.tif,all.gpkg,x,y2019,,", "b.tif,all.gpkg,y,y2020,all.gpkg,looked_at"]
+    rows = ["a.tif,all.gpkg,x,y2019,,", "b.tif,all.gpkg,y,y2020,all.gpkg,annotated_area"]
     dataset, _, _ = made("--table", table(tmp_path, *rows, header=header), "--chip-size", 64)
     assert {image.scene: (len(image.slumps), len(image.ignored)) for image in dataset.images} == {
         "a": (2, 0),
         "b": (1, 1),
     }
     for row, message in (
-        ("c.tif,all.gpkg,z,,,", "all.gpkg: has several layers, y2019, y2020, looked_at; choose one with --layer"),
-        ("c.tif,all.gpkg,z,y2019,all.gpkg,", "looked_at; choose one with --footprints-layer"),
-        ("c.tif,all.gpkg,z,y2021,,", "all.gpkg: has no layer y2021; it has y2019, y2020, looked_at"),
+        ("c.tif,all.gpkg,z,,,", "all.gpkg: has several layers, y2019, y2020, annotated_area; choose one with --layer"),
+        ("c.tif,all.gpkg,z,y2019,all.gpkg,", "annotated_area; choose one with --footprints-layer"),
+        ("c.tif,all.gpkg,z,y2021,,", "all.gpkg: has no layer y2021; it has y2019, y2020, annotated_area"),
     ):
         code, _, err = rtsmap(
             "dataset", "build", "--table", table(tmp_path, row, header=header), "-o", tmp_path / "other"
@@ -242,8 +242,8 @@ def test_labels_with_long_edges_and_across_the_antimeridian(made, tmp_path):
     slumps = geopandas.GeoDataFrame(geometry=[over], crs=4326)
     slumps.to_file(tmp_path / "labels.geojson")
     south = to_degrees.transform(363_896, 7_323_104)[1]  # of the middle of the scene
-    looked_at = geopandas.GeoDataFrame(geometry=[shapely.box(170, south, 200, 70)], crs=4326)
-    looked_at.to_file(tmp_path / "seen.geojson")
+    annotated_area = geopandas.GeoDataFrame(geometry=[shapely.box(170, south, 200, 70)], crs=4326)
+    annotated_area.to_file(tmp_path / "seen.geojson")
     words = ("--labels", tmp_path / "labels.geojson", "--footprints", tmp_path / "seen.geojson", *ONE_CHIP)
     dataset, _, _ = made(image, *words)
     (read,) = dataset.images
@@ -252,7 +252,7 @@ def test_labels_with_long_edges_and_across_the_antimeridian(made, tmp_path):
 
 
 def test_a_footprint_without_labels_is_a_true_negative(made, tmp_path, scene):
-    area = write_polygons(tmp_path / "looked_at.gpkg", world((0, 0, 64, 64)))
+    area = write_polygons(tmp_path / "annotated_area.gpkg", world((0, 0, 64, 64)))
     empty = write_polygons(tmp_path / "labels.gpkg", [])
     dataset, _, _ = made(scene, "--labels", empty, "--footprints", area, *ONE_CHIP)
     assert (len(dataset.images), dataset.slumps) == (1, 0)

@@ -29,13 +29,13 @@ class SceneLabels:
     Attributes:
         outlines: of slumps.
         uids: of each.
-        looked_at: area that the labeller looked at; None: all of the scene.
+        annotated_area: area that the labeller looked at; None: all of the scene.
         hard_negatives: `(n, 2)` points, column and row, where there is no slump although it looks like one.
     """
 
     outlines: NDArray[Any]
     uids: Sequence[str]
-    looked_at: BaseGeometry | None = None
+    annotated_area: BaseGeometry | None = None
     hard_negatives: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
 
     @cached_property
@@ -94,19 +94,19 @@ def chip_labels(labels: SceneLabels, window: Window, clear: BoolArray, min_visib
             slumps.append(Label(outline, min(visible, 1.0), labels.uids[row]))
         else:
             ignored.append(outline)
-    unseen, observed = _not_looked_at(labels, window, clear)
+    unseen, observed = _not_annotated(labels, window, clear)
     if not unseen.is_empty:
         ignored.append(unseen)
     points = _points_in(labels.hard_negatives, window, clear)
     return ChipLabels(tuple(slumps), tuple(ignored), points, observed, box.area)
 
 
-def _not_looked_at(labels: SceneLabels, window: Window, clear: BoolArray) -> tuple[BaseGeometry, float]:
+def _not_annotated(labels: SceneLabels, window: Window, clear: BoolArray) -> tuple[BaseGeometry, float]:
     """The part of a chip outside of what was looked at, and the share of the chip that is observed."""
     box = shapely.box(*window.bounds)
-    if labels.looked_at is None or shapely.contains_properly(labels.looked_at, box):
+    if labels.annotated_area is None or shapely.contains_properly(labels.annotated_area, box):
         return MultiPolygon(), float(clear.mean())
-    unseen = _moved(polygons_of(shapely.difference(box, labels.looked_at)), window)
+    unseen = _moved(polygons_of(shapely.difference(box, labels.annotated_area)), window)
     observed = clear if unseen.is_empty else clear & ~_drawn(unseen, clear.shape)
     slumps = labels.outlines[labels.tree.query(box, predicate="intersects")]
     # a slump that was drawn was looked at, whatever the footprint says

@@ -135,6 +135,8 @@ def _in_pixels(scene_plan: ScenePlan, grid: Grid) -> SceneLabels:
     return SceneLabels(
         outlines=slumps.geometry.affine_transform(to_pixel).to_numpy(),
         uids=list(slumps["uid"]),
-        looked_at=None if scene_plan.looked_at is None else affine_transform(scene_plan.looked_at, to_pixel),
+        annotated_area=None
+        if scene_plan.annotated_area is None
+        else affine_transform(scene_plan.annotated_area, to_pixel),
         hard_negatives=np.column_stack([columns, rows]),
     )

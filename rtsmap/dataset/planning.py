@@ -69,7 +69,7 @@ class ScenePlan:
         place: of the scene.
         site: of the scene.
         slumps: outlines in the normal form of labels.
-        looked_at: by the labeller; None: the whole scene.
+        annotated_area: by the labeller; None: the whole scene.
         hard_negatives: points.
     """
 
@@ -77,7 +77,7 @@ class ScenePlan:
     place: ScenePlace
     site: str
     slumps: geopandas.GeoDataFrame
-    looked_at: BaseGeometry | None
+    annotated_area: BaseGeometry | None
     hard_negatives: tuple[shapely.Point, ...]
 
 
@@ -170,25 +170,25 @@ class _Planner:
         return result
 
     def _add(self, source: Source, place: ScenePlace) -> None:
-        looked_at = None
+        annotated_area = None
         if source.labels is not None:
             self._labels(source)  # an empty file is an error whatever the scene
         if source.footprints is not None:
-            looked_at = self._looked_at(source.footprints, source.footprints_layer, place)
-            if looked_at is None:
+            annotated_area = self._annotated_area(source.footprints, source.footprints_layer, place)
+            if annotated_area is None:
                 self._result.notes.append(f"{place.stem}: left out, for {source.footprints} has no footprint of it")
                 return
         labels = self._labels_of(source, place)
-        if source.labels is not None and labels.empty and looked_at is None:
+        if source.labels is not None and labels.empty and annotated_area is None:
             self._result.notes.append(
                 f"{place.stem}: left out, for no polygon of {source.labels} belongs to it; if it was searched and has "
                 "no slumps, say so with --footprints or with an empty cell in a --table"
             )
             return
         slumps, others = labels[labels["positive"]], labels[~labels["positive"]]
-        points = [*others.representative_point(), *self._false_alarms(source, place, looked_at)]
+        points = [*others.representative_point(), *self._false_alarms(source, place, annotated_area)]
         site = self._site(source, place, labels)
-        self._result.scenes.append(ScenePlan(source, place, site, slumps, looked_at, tuple(points)))
+        self._result.scenes.append(ScenePlan(source, place, site, slumps, annotated_area, tuple(points)))
 
     def _labels(self, source: Source) -> geopandas.GeoDataFrame:
         path, layer = of = self._label_layer(source)
@@ -214,7 +214,7 @@ class _Planner:
         self._used.setdefault(self._label_layer(source), set()).update(mine.index)
         return mine
 
-    def _looked_at(self, path: Path, layer: str | None, place: ScenePlace) -> BaseGeometry | None:
+    def _annotated_area(self, path: Path, layer: str | None, place: ScenePlace) -> BaseGeometry | None:
         """The union of a scene's footprints; those without a date go by place."""
         of = path, layer or self._inputs.footprint_layer
         if of not in self._footprints:
@@ -234,7 +234,7 @@ class _Planner:
         return self._ids_count[key]
 
     def _false_alarms(
-        self, source: Source, place: ScenePlace, looked_at: BaseGeometry | None
+        self, source: Source, place: ScenePlace, annotated_area: BaseGeometry | None
     ) -> Sequence[shapely.Point]:
         """Where a model found what no label touches, of whatever date, and the labeller did look."""
         if self._mapped is None:
@@ -245,7 +245,7 @@ class _Planner:
             slumps = labels[labels["positive"]].union_all()
             found = found[~found.intersects(slumps)]
         points = found.representative_point()
-        return list(points if looked_at is None else points[points.within(looked_at)])
+        return list(points if annotated_area is None else points[points.within(annotated_area)])
 
     def _site(self, source: Source, place: ScenePlace, labels: geopandas.GeoDataFrame) -> str:
         site = source.site or self._inputs.site or commonest(labels["site"].dropna())
