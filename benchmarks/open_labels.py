@@ -16,7 +16,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.labels import read_labels
-from rtsmap.dataset.outlines import components
+from rtsmap.dataset.segmentation import components
 
 #: Ground around an outline that is no label, and around a point, which is not taken as searched, m.
 AROUND_OUTLINE_M, AROUND_POINT_M = 20.0, 150.0

@@ -12,7 +12,7 @@ from affine import Affine
 
 from rtsmap.bands import BANDS
 from rtsmap.dataset import Dataset, Label, LabelledImage, read_dataset
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.records import Pixels
 
 #: Outlines of the slumps of every image, px.

@@ -9,7 +9,7 @@ from shapely.affinity import affine_transform
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.build import build
 from rtsmap.dataset.chip_selection import ChipOptions
-from rtsmap.dataset.matching import ScenePlace, same_scene
+from rtsmap.dataset.label_matching import ScenePlace, same_scene
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source

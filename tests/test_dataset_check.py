@@ -8,7 +8,7 @@ from affine import Affine
 
 from rtsmap.dataset import Label
 from rtsmap.dataset.checking import check_dataset
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.records import Pixels
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset, write_images
 from tests.scenes import truncate, write_raster

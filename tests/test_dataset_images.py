@@ -6,9 +6,9 @@ import pytest
 import shapely
 
 from rtsmap.dataset import Label, read_dataset
-from rtsmap.dataset.outlines import segmentation_of
 from rtsmap.dataset.pixels import ImagePixels, pixels_of
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.segmentation import segmentation_of
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.records import Pixels, Window
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset, write_images

@@ -10,7 +10,7 @@ from rtsmap import bands
 from rtsmap.dataset import Dataset, Label, read_dataset
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.stats import BINS, channel_statistics, site_statistics
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
 from rtsmap.settings.card import ModelCard

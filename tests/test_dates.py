@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from rtsmap.dataset.dates import days_of, local_day
+from rtsmap.dataset.label_matching import Rule, match, place_of
 from rtsmap.dataset.labels import read_labels
-from rtsmap.dataset.matching import Rule, match, place_of
 from rtsmap.dataset.sources import read_table
 from rtsmap.errors import DatasetError, SceneError
 from rtsmap.scene import open_scene

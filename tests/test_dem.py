@@ -19,7 +19,7 @@ from rtsmap.dataset.checking import check_dataset
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.stats import channel_statistics, site_statistics
 from rtsmap.dataset.terrain_encoding import TERRAIN_ENCODING
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import InputError, SceneError
 from rtsmap.records import Pixels, Window
 from rtsmap.scene import open_scene

@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from rtsmap.dataset.images import Label, read_dataset
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import Detection, detect_images, read_all, read_detections, write_detections

@@ -230,7 +230,7 @@ def test_maps_are_compared_in_metres(crs: str, kept: bool) -> None:
     ],
 )
 def test_import_refuses_pixels_that_are_not_square(tmp_path: Path, crs: str, transform: Affine, message: str) -> None:
-    from rtsmap.dataset.importing import ImportSettings, read_image
+    from rtsmap.dataset.image_import import ImportSettings, read_image
     from rtsmap.errors import DatasetError
 
     path: Any = scenes.write_raster(tmp_path / "a.tif", crs=crs, transform=transform)

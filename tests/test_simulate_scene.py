@@ -14,8 +14,8 @@ from rtsmap.cli import main, rtsmap
 from rtsmap.cli.simulate.options import REGIONS as NAMED
 from rtsmap.dataset.build import build
 from rtsmap.dataset.chip_selection import ChipOptions
+from rtsmap.dataset.label_matching import Rule
 from rtsmap.dataset.labels import Fields
-from rtsmap.dataset.matching import Rule
 from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.errors import InputError

@@ -9,7 +9,7 @@ from rtsmap.dataset.images import LabelledImage
 from rtsmap.dataset.modality_files import write_modalities
 from rtsmap.dataset.planning import Inputs, Plan, ScenePlan, plan
 from rtsmap.dataset.sources import Source
-from rtsmap.dataset.writing import DatasetWriter, writing_dataset
+from rtsmap.dataset.writer import DatasetWriter, writing_dataset
 
 Progress = Callable[[int, int], None]
 

@@ -11,9 +11,9 @@ import shapely
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rtsmap.bands import BANDS, TERRAIN
+from rtsmap.dataset.cross_checks import SAME_IOU, check_neighbours, overlap
 from rtsmap.dataset.findings import Finding
 from rtsmap.dataset.images import ANNOTATIONS, Dataset, LabelledImage, read_dataset
-from rtsmap.dataset.neighbours import SAME_IOU, check_neighbours, overlap
 from rtsmap.dataset.pixels import gdal_name
 from rtsmap.dataset.splitting import GAP_M
 from rtsmap.dataset.tiles import label_numbers, tiles

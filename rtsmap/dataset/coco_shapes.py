@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.dataset.outlines import outlines_of
+from rtsmap.dataset.segmentation import outlines_of
 
 _Ring = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.coco_shapes import box_of, parts_of, rings_of
+from rtsmap.dataset.image_import import IMAGE_SUFFIXES, ImportSettings, files_in, image_names, read_image
 from rtsmap.dataset.images import Label, LabelledImage
-from rtsmap.dataset.importing import IMAGE_SUFFIXES, ImportSettings, files_in, image_names, read_image
 from rtsmap.errors import DatasetError
 from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.records import Pixels

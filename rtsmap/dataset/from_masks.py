@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rtsmap.bands import ndvi
+from rtsmap.dataset.image_import import ImportSettings, SourceImage, files_in, image_names, read_image
 from rtsmap.dataset.images import Label, LabelledImage
-from rtsmap.dataset.importing import ImportSettings, SourceImage, files_in, image_names, read_image
-from rtsmap.dataset.outlines import outlines_of
+from rtsmap.dataset.segmentation import outlines_of
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, Pixels
 

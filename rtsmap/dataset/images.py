@@ -24,7 +24,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import BANDS, MODALITY_CHANNELS, TERRAIN
-from rtsmap.dataset.outlines import outline_of
+from rtsmap.dataset.segmentation import outline_of
 from rtsmap.errors import DatasetError
 from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.records import Grid

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rtsmap.dataset.dates import days_of
-from rtsmap.dataset.outlines import components
+from rtsmap.dataset.segmentation import components
 from rtsmap.errors import DatasetError
 from rtsmap.polygons import MAP_LAYER, POLYGONS, read_polygons
 

@@ -9,8 +9,8 @@ import geopandas
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.dataset.label_matching import Rule, ScenePlace, commonest, ids_that_match, match, on_scene, place_of
 from rtsmap.dataset.labels import COLUMNS, Fields, read_footprints, read_labels
-from rtsmap.dataset.matching import Rule, ScenePlace, commonest, ids_that_match, match, on_scene, place_of
 from rtsmap.dataset.sources import Source
 from rtsmap.errors import DatasetError
 from rtsmap.polygons import MAP_LAYER, read_polygons

@@ -12,8 +12,8 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import ANNOTATIONS, Dataset, LabelledImage
-from rtsmap.dataset.outlines import outline_of, segmentation_of
 from rtsmap.dataset.pixels import ImagePixels
+from rtsmap.dataset.segmentation import outline_of, segmentation_of
 from rtsmap.detector import Detector
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files.json_files import MALFORMED, read_json

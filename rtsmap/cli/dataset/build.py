@@ -138,10 +138,10 @@ def build(
       rtsmap dataset build *_SR.tif --labels ARTS_main_dataset.geojson --days 365 -o dataset
     """
     from rtsmap.dataset.chip_selection import ChipOptions
+    from rtsmap.dataset.folder_contents import foreign_files
+    from rtsmap.dataset.label_matching import Rule
     from rtsmap.dataset.labels import Fields
-    from rtsmap.dataset.matching import Rule
     from rtsmap.dataset.planning import Inputs
-    from rtsmap.dataset.recognising import foreign_files
     from rtsmap.files.folders import check_folder
 
     if output is None and not dry_run:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rtsmap.dataset import LabelledImage
-    from rtsmap.dataset.importing import ImportSettings
+    from rtsmap.dataset.image_import import ImportSettings
     from rtsmap.records import Pixels
 
 
@@ -72,9 +72,9 @@ def import_(
     """
     from tqdm import tqdm
 
-    from rtsmap.dataset.importing import ImportSettings
-    from rtsmap.dataset.recognising import foreign_files
-    from rtsmap.dataset.writing import writing_dataset
+    from rtsmap.dataset.folder_contents import foreign_files
+    from rtsmap.dataset.image_import import ImportSettings
+    from rtsmap.dataset.writer import writing_dataset
     from rtsmap.files.folders import check_folder
 
     if site and site_from_name:

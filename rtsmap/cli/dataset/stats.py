@@ -23,9 +23,9 @@ def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
     Example:
       rtsmap dataset stats dataset --png dataset.png
     """
-    from rtsmap.dataset.figures import write_figure
+    from rtsmap.dataset.folder_contents import dataset_files
+    from rtsmap.dataset.histograms import write_histograms
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.dataset.stats import channel_statistics, site_statistics, statistics_table
     from rtsmap.files.outputs import check_outputs
 
@@ -39,5 +39,5 @@ def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
         for name, value in values.items():
             click.echo(f"{name} = {value}")
     if png:
-        write_figure(sites, png, overwrite=overwrite)
+        write_histograms(sites, png, overwrite=overwrite)
         click.echo(f"\n{png}: histograms", err=True)

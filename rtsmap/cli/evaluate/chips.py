@@ -65,8 +65,8 @@ def chips(
       rtsmap evaluate chips dataset --detections fold-0/detections.json --detections fold-1/detections.json \\
           --model runs/mine --calibrate --tune --reliability reliability.png
     """
+    from rtsmap.dataset.folder_contents import dataset_files
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.errors import DatasetError
     from rtsmap.evaluation.calibration import with_probabilities
     from rtsmap.evaluation.chips import compare_images, covered, score_chips

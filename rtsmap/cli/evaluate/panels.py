@@ -66,8 +66,8 @@ def panels(
       rtsmap evaluate panels dataset --detections RGB=rgb/detections.json --detections RGB+NIR=both/detections.json \\
           -o panels.png
     """
+    from rtsmap.dataset.folder_contents import dataset_files
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.evaluation.chips import best_score
     from rtsmap.evaluation.detections import image_named, read_all
     from rtsmap.evaluation.panels import choose_images, covered_by_all, write_panels

@@ -68,7 +68,7 @@ def onnx(
       rtsmap export onnx runs/mine -o mine.onnx --precision fp32
       rtsmap export onnx runs/mine --overwrite --precision int8 --calibrate-on dataset
     """
-    from rtsmap.dataset.recognising import dataset_files
+    from rtsmap.dataset.folder_contents import dataset_files
     from rtsmap.errors import INSTALL_TORCH, ModelError
     from rtsmap.files.outputs import check_outputs
     from rtsmap.files.writing import replacing, sha256

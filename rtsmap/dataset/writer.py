@@ -16,9 +16,9 @@ from rasterio.io import MemoryFile
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import BANDS, TERRAIN, channel
+from rtsmap.dataset.folder_contents import foreign_files
 from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage
-from rtsmap.dataset.outlines import segmentation_of
-from rtsmap.dataset.recognising import foreign_files
+from rtsmap.dataset.segmentation import segmentation_of
 from rtsmap.dataset.terrain_encoding import TERRAIN_ENCODING, UNITS, encode_terrain
 from rtsmap.errors import DatasetError
 from rtsmap.files.folders import replacing_folder

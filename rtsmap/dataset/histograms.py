@@ -20,7 +20,7 @@ _WIDTH, _HEIGHT = 2.6, 2.1  # of one histogram, in inches
 _CUT = 0.002
 
 
-def write_figure(sites: Sequence[SiteStatistics], path: Path, *, overwrite: bool = True) -> None:
+def write_histograms(sites: Sequence[SiteStatistics], path: Path, *, overwrite: bool = True) -> None:
     """Write a PNG of histograms: a row for each site, with the slumps' areas and every channel.
 
     Args:
