@@ -10,7 +10,7 @@ import pytest
 from rtsmap.cli import predict as command
 from rtsmap.dataset.build import build
 from rtsmap.dataset.chip_selection import ChipOptions
-from rtsmap.dataset.planning import Inputs
+from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.layer import write_layer
 from rtsmap.predict.scene import Options, plan_scene, predict_scene

@@ -9,9 +9,9 @@ from shapely.affinity import affine_transform
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.build import build
 from rtsmap.dataset.chip_selection import ChipOptions
-from rtsmap.dataset.label_matching import ScenePlace, same_scene
+from rtsmap.dataset.label_matching import SceneExtent, same_scene
+from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.pixels import pixels_of
-from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
 from tests.labels import SLUMPS, world, write_polygons, write_scene
 from tests.scenes import TRANSFORM, UTM_7N, clear_udm2, write_planetscope, write_raster
@@ -291,7 +291,7 @@ def test_a_table_of_scenes_masks_and_scenes_without_slumps(made, tmp_path, label
     ],
 )
 def test_ids_of_scenes(label, scene, same):
-    assert same_scene(label, ScenePlace(scene, "x", None, None, shapely.Point())) is same
+    assert same_scene(label, SceneExtent(scene, "x", None, None, shapely.Point())) is same
 
 
 def test_labels_with_ids_belong_to_the_scene_that_they_name(made, tmp_path):

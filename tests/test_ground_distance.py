@@ -192,7 +192,7 @@ def test_chips_of_degrees_are_square_on_the_ground(tmp_path: Path) -> None:
     from rtsmap.dataset.build import build
     from rtsmap.dataset.chip_selection import ChipOptions
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.dataset.planning import Inputs
+    from rtsmap.dataset.labelled_scenes import Inputs
     from rtsmap.dataset.sources import Source
 
     scene, labels = warped(tmp_path / "scene.tif", "EPSG:4326", 3.36e-4, 4.5e-5), tmp_path / "labels.gpkg"

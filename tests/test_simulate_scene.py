@@ -15,8 +15,8 @@ from rtsmap.cli.simulate.options import REGIONS as NAMED
 from rtsmap.dataset.build import build
 from rtsmap.dataset.chip_selection import ChipOptions
 from rtsmap.dataset.label_matching import Rule
+from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.labels import Fields
-from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.errors import InputError
 from rtsmap.records import Window

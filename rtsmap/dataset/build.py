@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rtsmap.dataset.chip_selection import ChipOptions, SceneChips
 from rtsmap.dataset.images import LabelledImage
+from rtsmap.dataset.labelled_scenes import Inputs, LabelledScene, LabelledScenes, label_scenes
 from rtsmap.dataset.modality_files import write_modalities
-from rtsmap.dataset.planning import Inputs, Plan, ScenePlan, plan
 from rtsmap.dataset.sources import Source
 from rtsmap.dataset.writer import DatasetWriter, writing_dataset
 
@@ -15,7 +15,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class SceneReport:
+class SceneSummary:
     """What became of a scene; `slumps` counts a slump in two chips twice."""
 
     scene_id: str
@@ -29,7 +29,7 @@ class SceneReport:
 
 
 @dataclass(frozen=True)
-class Report:
+class BuildSummary:
     """What became of scenes and labels.
 
     Attributes:
@@ -39,7 +39,7 @@ class Report:
         notes: what the user should know, one line each.
     """
 
-    scenes: tuple[SceneReport, ...]
+    scenes: tuple[SceneSummary, ...]
     matched: int
     unmatched: int
     notes: tuple[str, ...] = field(default=())
@@ -56,7 +56,7 @@ def build(
     modality_files: bool = False,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
-) -> Report:
+) -> BuildSummary:
     """Build a data set.
 
     Args:
@@ -71,12 +71,12 @@ def build(
         progress: is told how many steps are done, and of how many: two for each scene.
 
     Raises:
-        InputError: a scene, a label file or an option is wrong; see `plan`.
+        InputError: a scene, a label file or an option is wrong; see `label_scenes`.
         OutputError: the disk is full.
     """
 
-    def prepared() -> Plan:
-        return plan(sources, inputs, lambda done, total: progress(done, 2 * total))
+    def prepared() -> LabelledScenes:
+        return label_scenes(sources, inputs, lambda done, total: progress(done, 2 * total))
 
     if folder is None:
         return _cut(prepared(), inputs, options, None, modality_files, progress)
@@ -85,24 +85,24 @@ def build(
 
 
 def _cut(
-    prepared: Plan,
+    prepared: LabelledScenes,
     inputs: Inputs,
     options: ChipOptions,
     writer: DatasetWriter | None,
     modality_files: bool,
     progress: Progress,
-) -> Report:
+) -> BuildSummary:
     reports, notes, count = [], list(prepared.notes), len(prepared.scenes)
-    for done, scene_plan in enumerate(prepared.scenes, start=1):
-        with inputs.open(scene_plan.source) as scene:
-            cut = SceneChips(scene, scene_plan, options)
+    for done, labelled in enumerate(prepared.scenes, start=1):
+        with inputs.open(labelled.source) as scene:
+            cut = SceneChips(scene, labelled, options)
             chosen = cut.choose()
             notes += cut.notes
             if writer is not None:
                 _write(cut, chosen, writer, modality_files)
-            reports.append(_report(scene_plan, list(chosen.values())))
+            reports.append(_report(labelled, list(chosen.values())))
         progress(count + done, 2 * count)
-    return Report(tuple(reports), prepared.matched, prepared.unmatched, tuple(notes))
+    return BuildSummary(tuple(reports), prepared.matched, prepared.unmatched, tuple(notes))
 
 
 def _write(
@@ -115,11 +115,11 @@ def _write(
             write_modalities(writer.folder, image, chip.pixels)
 
 
-def _report(scene_plan: ScenePlan, images: Sequence[LabelledImage]) -> SceneReport:
-    return SceneReport(
-        scene_id=scene_plan.place.scene_id,
-        site=scene_plan.site,
-        labels=len(scene_plan.slumps),
+def _report(labelled: LabelledScene, images: Sequence[LabelledImage]) -> SceneSummary:
+    return SceneSummary(
+        scene_id=labelled.place.scene_id,
+        site=labelled.site,
+        labels=len(labelled.slumps),
         chips=len(images),
         with_slumps=sum(bool(image.slumps) for image in images),
         slumps=sum(len(image.slumps) for image in images),

@@ -14,7 +14,7 @@ from rtsmap.chips.grid import ChipGrid
 from rtsmap.chips.reading import read_chips
 from rtsmap.dataset.chip_labels import ChipLabels, SceneLabels, chip_labels
 from rtsmap.dataset.images import LabelledImage
-from rtsmap.dataset.planning import ScenePlan
+from rtsmap.dataset.labelled_scenes import LabelledScene
 from rtsmap.records import Chip, Grid, PixelSource
 from rtsmap.scene import Scene
 from rtsmap.scene.ground_distance import gsd_m, is_square
@@ -54,21 +54,21 @@ class SceneChips:
 
     Args:
         scene: open.
-        scene_plan: its labels.
+        labelled: its labels.
         options: how to cut.
 
     Attributes:
         notes: what the user should know, one line each.
     """
 
-    def __init__(self, scene: Scene, scene_plan: ScenePlan, options: ChipOptions) -> None:
-        self._plan, self._options = scene_plan, options
+    def __init__(self, scene: Scene, labelled: LabelledScene, options: ChipOptions) -> None:
+        self._labelled, self._options = labelled, options
         wanted = options.gsd_m or (None if is_square(scene.grid) else gsd_m(scene.grid))
         near = (wanted or 0) * (1 - _SAME_GSD), (wanted or 0) * (1 + _SAME_GSD)
         self._scene = scene
         self._source: PixelSource = scene if wanted is None else scene.at_gsd(wanted, near)
         self._lattice = ChipGrid(self._source.grid, options.chip_size, options.overlap)
-        self._labels = _in_pixels(scene_plan, self._source.grid)
+        self._labels = _in_pixels(labelled, self._source.grid)
         self.notes: list[str] = []
 
     def chips(self, wanted: Collection[tuple[int, int]] | None = None) -> Iterator[Chip]:
@@ -103,16 +103,16 @@ class SceneChips:
         if self._options.negatives is None:
             return []
         wanted = round(self._options.negatives * max(positive, 1))
-        order = np.random.default_rng([self._options.seed, zlib.crc32(self._plan.place.scene_id.encode())])
+        order = np.random.default_rng([self._options.seed, zlib.crc32(self._labelled.place.scene_id.encode())])
         return [empty[number] for number in order.permutation(len(empty))[wanted:]]
 
     def _image(self, chip: Chip, labels: ChipLabels) -> LabelledImage:
-        place, grid = self._plan.place, self._source.grid
+        place, grid = self._labelled.place, self._source.grid
         window = chip.place.window
         return LabelledImage(
             name=f"{place.scene_id}_r{chip.place.row:03d}_c{chip.place.column:03d}",
             file="",  # the writer's choice
-            site=self._plan.site,
+            site=self._labelled.site,
             scene=place.scene_id,
             height=window.height,
             width=window.width,
@@ -127,16 +127,14 @@ class SceneChips:
         )
 
 
-def _in_pixels(scene_plan: ScenePlan, grid: Grid) -> SceneLabels:
+def _in_pixels(labelled: LabelledScene, grid: Grid) -> SceneLabels:
     to_pixel = (~grid.transform).to_shapely()
-    slumps = scene_plan.slumps
-    points = shapely.get_coordinates(list(scene_plan.hard_negatives))
+    slumps = labelled.slumps
+    points = shapely.get_coordinates(list(labelled.hard_negatives))
     columns, rows = ~grid.transform @ (points[:, 0], points[:, 1])
     return SceneLabels(
         outlines=slumps.geometry.affine_transform(to_pixel).to_numpy(),
         uids=list(slumps["uid"]),
-        annotated_area=None
-        if scene_plan.annotated_area is None
-        else affine_transform(scene_plan.annotated_area, to_pixel),
+        annotated_area=None if labelled.annotated_area is None else affine_transform(labelled.annotated_area, to_pixel),
         hard_negatives=np.column_stack([columns, rows]),
     )

@@ -30,7 +30,7 @@ _SAME_SLUMP = 0.2  # of the smaller area: outlines of two dates are then one slu
 
 
 @dataclass(frozen=True)
-class ScenePlace:
+class SceneExtent:
     """What matching needs to know of a scene.
 
     Attributes:
@@ -63,7 +63,7 @@ class Rule:
     undated: bool = False
 
 
-def place_of(scene: Scene, acquired: date | datetime | None = None) -> ScenePlace:
+def extent_of(scene: Scene, acquired: date | datetime | None = None) -> SceneExtent:
     """The place of a scene; `acquired`, a day or a moment, is for those that do not know their date themselves.
 
     Raises:
@@ -79,7 +79,7 @@ def place_of(scene: Scene, acquired: date | datetime | None = None) -> ScenePlac
     )
     stem = PurePosixPath(scene.info.path).stem
     day, local = _days_of(acquired or scene.info.acquired, grid.crs, outline)
-    return ScenePlace(scene.info.scene_id, stem, day, grid.crs, outline, local)
+    return SceneExtent(scene.info.scene_id, stem, day, grid.crs, outline, local)
 
 
 def _days_of(moment: date | datetime | None, crs: CRS, outline: BaseGeometry) -> tuple[date | None, date | None]:
@@ -93,7 +93,7 @@ def _days_of(moment: date | datetime | None, crs: CRS, outline: BaseGeometry) ->
     return moment.date(), local_day(moment, longitude if np.isfinite(longitude) else 0.0)
 
 
-def same_scene(label: str, scene: ScenePlace) -> bool:
+def same_scene(label: str, scene: SceneExtent) -> bool:
     """Whether one of the ids of a label is that of the scene; one may go on after an underscore of the other."""
     return any(_same(part.strip(), own) for part in re.split("[,;]", label) for own in (scene.scene_id, scene.stem))
 
@@ -103,13 +103,13 @@ def _same(one: str, other: str) -> bool:
     return short == long or (len(short) >= _SHORTEST_ID and long.startswith(f"{short}_"))
 
 
-def ids_that_match(labels: geopandas.GeoDataFrame, scenes: Iterable[ScenePlace]) -> bool:
+def ids_that_match(labels: geopandas.GeoDataFrame, scenes: Iterable[SceneExtent]) -> bool:
     """Whether any label names one of the scenes; ids then decide for all labels that have one."""
     ids = labels["scene_id"].dropna().unique()
     return any(same_scene(label, scene) for scene in scenes for label in ids)
 
 
-def on_scene(frame: geopandas.GeoDataFrame, scene: ScenePlace) -> geopandas.GeoDataFrame:
+def on_scene(frame: geopandas.GeoDataFrame, scene: SceneExtent) -> geopandas.GeoDataFrame:
     """The rows that touch the valid part of a scene, in the scene's CRS; their index stays."""
     if scene.outline.is_empty or frame.empty:
         return frame.iloc[:0].to_crs(scene.crs)
@@ -119,7 +119,7 @@ def on_scene(frame: geopandas.GeoDataFrame, scene: ScenePlace) -> geopandas.GeoD
 
 def match(
     labels: geopandas.GeoDataFrame,
-    scene: ScenePlace,
+    scene: SceneExtent,
     rule: Rule,
     *,
     by_id: bool,
@@ -152,7 +152,7 @@ def match(
     return here[chosen] if overlapping else _one_outline_each(here[chosen], away[chosen])
 
 
-def _check_dates(undated: BoolArray, scene: ScenePlace, rule: Rule, source: object) -> None:
+def _check_dates(undated: BoolArray, scene: SceneExtent, rule: Rule, source: object) -> None:
     if rule.undated or not undated.any():
         return
     if scene.acquired is None:
@@ -166,7 +166,7 @@ def _check_dates(undated: BoolArray, scene: ScenePlace, rule: Rule, source: obje
     )
 
 
-def _days_away(labels: geopandas.GeoDataFrame, scene: ScenePlace) -> Any:
+def _days_away(labels: geopandas.GeoDataFrame, scene: SceneExtent) -> Any:
     """Days between the scene and each label, 0 within its first and last day; NaN where a date is not known.
 
     Whoever writes down a day alone means that of the place; a moment is one of UTC.

@@ -8,9 +8,9 @@ import click
 from rtsmap.cli import options
 
 if TYPE_CHECKING:
-    from rtsmap.dataset.build import Report
+    from rtsmap.dataset.build import BuildSummary
     from rtsmap.dataset.chip_selection import ChipOptions
-    from rtsmap.dataset.planning import Inputs
+    from rtsmap.dataset.labelled_scenes import Inputs
     from rtsmap.dataset.sources import Source
 
 
@@ -140,8 +140,8 @@ def build(
     from rtsmap.dataset.chip_selection import ChipOptions
     from rtsmap.dataset.folder_contents import foreign_files
     from rtsmap.dataset.label_matching import Rule
+    from rtsmap.dataset.labelled_scenes import Inputs
     from rtsmap.dataset.labels import Fields
-    from rtsmap.dataset.planning import Inputs
     from rtsmap.files.folders import check_folder
 
     if output is None and not dry_run:
@@ -193,7 +193,7 @@ def _build(
     shard_size: int,
     modality_files: bool,
     overwrite: bool,
-) -> "Report":
+) -> "BuildSummary":
     from tqdm import tqdm
 
     from rtsmap.dataset.build import build as build_dataset
@@ -222,7 +222,7 @@ def _description(sources: list["Source"]) -> str:
     return f"rtsmap dataset build: {len(sources)} scenes; labels: {', '.join(labels) or 'none'}"
 
 
-def _say(report: "Report", output: Path | None) -> None:
+def _say(report: "BuildSummary", output: Path | None) -> None:
     for note in report.notes:
         click.echo(f"rtsmap: {note}", err=True)
     if report.unmatched:

@@ -9,7 +9,7 @@ import geopandas
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.dataset.label_matching import Rule, ScenePlace, commonest, ids_that_match, match, on_scene, place_of
+from rtsmap.dataset.label_matching import Rule, SceneExtent, commonest, extent_of, ids_that_match, match, on_scene
 from rtsmap.dataset.labels import COLUMNS, Fields, read_footprints, read_labels
 from rtsmap.dataset.sources import Source
 from rtsmap.errors import DatasetError
@@ -61,7 +61,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class ScenePlan:
+class LabelledScene:
     """A scene and its labels, in the scene's CRS.
 
     Attributes:
@@ -74,7 +74,7 @@ class ScenePlan:
     """
 
     source: Source
-    place: ScenePlace
+    place: SceneExtent
     site: str
     slumps: geopandas.GeoDataFrame
     annotated_area: BaseGeometry | None
@@ -82,7 +82,7 @@ class ScenePlan:
 
 
 @dataclass
-class Plan:
+class LabelledScenes:
     """What a data set will be cut from.
 
     Attributes:
@@ -92,15 +92,15 @@ class Plan:
         notes: what the user should know, one line each.
     """
 
-    scenes: list[ScenePlan] = field(default_factory=list)
+    scenes: list[LabelledScene] = field(default_factory=list)
     matched: int = 0
     unmatched: int = 0
     notes: list[str] = field(default_factory=list)
 
 
-def plan(
+def label_scenes(
     sources: Sequence[Source], inputs: Inputs, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Plan:
+) -> LabelledScenes:
     """Find the labels of every scene.
 
     Args:
@@ -115,19 +115,19 @@ def plan(
     places, unmasked = [], []
     for done, source in enumerate(sources, start=1):
         with inputs.open(source) as scene:
-            places.append(place_of(scene, source.acquired))
+            places.append(extent_of(scene, source.acquired))
             if inputs.mask and not scene.clouds_masked:
                 unmasked.append(scene.info.scene_id)
         progress(done, len(sources))
     _check_ids(sources, places)
-    result = _Planner(sources, places, inputs).plan()
+    result = _SceneLabeller(sources, places, inputs).plan()
     if unmasked:
         named = ", ".join(unmasked[:3]) + (f" and {len(unmasked) - 3} more" if len(unmasked) > 3 else "")
         result.notes.append(f"clouds were not masked in {named}: no cloud mask was found")
     return result
 
 
-def _check_ids(sources: Sequence[Source], places: Sequence[ScenePlace]) -> None:
+def _check_ids(sources: Sequence[Source], places: Sequence[SceneExtent]) -> None:
     known: dict[str, str] = {}
     for source, place in zip(sources, places, strict=True):
         if place.scene_id in known:
@@ -138,21 +138,21 @@ def _check_ids(sources: Sequence[Source], places: Sequence[ScenePlace]) -> None:
         known[place.scene_id] = source.image
 
 
-class _Planner:
+class _SceneLabeller:
     """Reads every label file once, and remembers which of its labels found a scene."""
 
-    def __init__(self, sources: Sequence[Source], places: Sequence[ScenePlace], inputs: Inputs) -> None:
+    def __init__(self, sources: Sequence[Source], places: Sequence[SceneExtent], inputs: Inputs) -> None:
         self._sources, self._places, self._inputs = sources, places, inputs
         self._frames: dict[_Layer, geopandas.GeoDataFrame] = {}
         self._used: dict[_Layer, set[Any]] = {}
         self._footprints: dict[_Layer, geopandas.GeoDataFrame] = {}
         self._ids_count: dict[int, bool] = {}
-        self._result = Plan()
+        self._result = LabelledScenes()
         hard = inputs.hard_negatives
         wanted = {"option": "--hard-negatives-layer", "usual": MAP_LAYER}
         self._mapped = None if hard is None else read_polygons(hard, inputs.hard_negatives_layer, **wanted)
 
-    def plan(self) -> Plan:
+    def plan(self) -> LabelledScenes:
         """The plan of all scenes."""
         result = self._result
         for source, place in zip(self._sources, self._places, strict=True):
@@ -169,7 +169,7 @@ class _Planner:
             raise DatasetError(f"no scene is left; {'; '.join(result.notes)}")
         return result
 
-    def _add(self, source: Source, place: ScenePlace) -> None:
+    def _add(self, source: Source, place: SceneExtent) -> None:
         annotated_area = None
         if source.labels is not None:
             self._labels(source)  # an empty file is an error whatever the scene
@@ -188,7 +188,7 @@ class _Planner:
         slumps, others = labels[labels["positive"]], labels[~labels["positive"]]
         points = [*others.representative_point(), *self._false_alarms(source, place, annotated_area)]
         site = self._site(source, place, labels)
-        self._result.scenes.append(ScenePlan(source, place, site, slumps, annotated_area, tuple(points)))
+        self._result.scenes.append(LabelledScene(source, place, site, slumps, annotated_area, tuple(points)))
 
     def _labels(self, source: Source) -> geopandas.GeoDataFrame:
         path, layer = of = self._label_layer(source)
@@ -202,7 +202,7 @@ class _Planner:
         assert source.labels is not None
         return source.labels, source.layer or self._inputs.layer
 
-    def _labels_of(self, source: Source, place: ScenePlace) -> geopandas.GeoDataFrame:
+    def _labels_of(self, source: Source, place: SceneExtent) -> geopandas.GeoDataFrame:
         if source.labels is None:
             return geopandas.GeoDataFrame({name: [] for name in COLUMNS}, geometry=[], crs=place.crs).astype(
                 {"positive": bool}
@@ -214,7 +214,7 @@ class _Planner:
         self._used.setdefault(self._label_layer(source), set()).update(mine.index)
         return mine
 
-    def _annotated_area(self, path: Path, layer: str | None, place: ScenePlace) -> BaseGeometry | None:
+    def _annotated_area(self, path: Path, layer: str | None, place: SceneExtent) -> BaseGeometry | None:
         """The union of a scene's footprints; those without a date go by place."""
         of = path, layer or self._inputs.footprint_layer
         if of not in self._footprints:
@@ -234,7 +234,7 @@ class _Planner:
         return self._ids_count[key]
 
     def _false_alarms(
-        self, source: Source, place: ScenePlace, annotated_area: BaseGeometry | None
+        self, source: Source, place: SceneExtent, annotated_area: BaseGeometry | None
     ) -> Sequence[shapely.Point]:
         """Where a model found what no label touches, of whatever date, and the labeller did look."""
         if self._mapped is None:
@@ -247,7 +247,7 @@ class _Planner:
         points = found.representative_point()
         return list(points if annotated_area is None else points[points.within(annotated_area)])
 
-    def _site(self, source: Source, place: ScenePlace, labels: geopandas.GeoDataFrame) -> str:
+    def _site(self, source: Source, place: SceneExtent, labels: geopandas.GeoDataFrame) -> str:
         site = source.site or self._inputs.site or commonest(labels["site"].dropna())
         if site is None:
             self._result.notes.append(
