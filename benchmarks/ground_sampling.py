@@ -29,7 +29,7 @@ from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.chips import units_of
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_pixels
 from rtsmap.evaluation.matching import Comparison, compare, joined
-from rtsmap.evaluation.rates import Ground
+from rtsmap.evaluation.rates import EvaluatedArea
 from rtsmap.evaluation.report import Row, report_of
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
@@ -135,12 +135,12 @@ def score(samples: Sequence[Sample], card: ModelCard, detector: Detector) -> Row
     limits = Options().for_model(card)
     comparison = joined([compared(sample, card, detector) for sample in samples])
     comparison = comparison.where(comparison.prediction_m2 >= limits.min_area_m2)
-    ground = Ground(
+    ground = EvaluatedArea(
         np.array([observed_km2(sample) for sample in samples]),
         np.array([sample.unit for sample in samples], dtype=np.intp),
         np.ones(len(comparison.scores), dtype=np.bool_),
     )
-    return report_of(comparison, [], threshold=limits.score, over_ious=False, ground=ground).rows[0]
+    return report_of(comparison, [], threshold=limits.score, over_ious=False, area=ground).rows[0]
 
 
 def compared(sample: Sample, card: ModelCard, detector: Detector) -> Comparison:

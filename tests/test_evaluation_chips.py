@@ -118,25 +118,25 @@ def test_what_two_images_of_a_scene_show_counts_once(tmp_path):
         "here-0": [Detection(wrong, 0.9)],
         "here-1": [Detection(shapely.affinity.translate(wrong, -32), 0.8), Detection(wrong, 0.7)],
     }
-    report = score_chips(dataset, found, threshold=0.5, ground=True)
+    report = score_chips(dataset, found, threshold=0.5, measure_area=True)
     assert report.rows[0].rates.km2 == pytest.approx(1.5 * 0.64**2)
     assert report.rows[0].rates.false == 2
     assert report.overall.predictions - report.overall.matched == 3
     elsewhere = replace(dataset, images=tuple(replace(one, scene=one.name) for one in dataset.images))
-    assert score_chips(elsewhere, found, threshold=0.5, ground=True).rows[0].rates.false == 3
+    assert score_chips(elsewhere, found, threshold=0.5, measure_area=True).rows[0].rates.false == 3
 
 
 def test_images_without_a_place_count_wholly_and_pixels_without_data_not_at_all(tmp_path):
     placeless = overlapping(tmp_path / "placeless", crs=None, transform=None)
     nothing = {image.name: [] for image in placeless.images}
-    assert score_chips(placeless, nothing, ground=True).rows[0].rates.km2 == pytest.approx(2 * 0.64**2)
+    assert score_chips(placeless, nothing, measure_area=True).rows[0].rates.km2 == pytest.approx(2 * 0.64**2)
     image = labelled_image("half-0")
     pixels = pixels_with(image)
     pixels.reflectance[:, :, :32] = 0
     pixels.valid[:, :32] = False
     with writing_dataset(tmp_path / "half", "a test") as writer:
         writer.add(image, pixels)
-    half = score_chips(read_dataset(tmp_path / "half"), {"half-0": []}, ground=True).rows[0].rates
+    half = score_chips(read_dataset(tmp_path / "half"), {"half-0": []}, measure_area=True).rows[0].rates
     assert half.km2 == pytest.approx(0.64**2 / 2)
     assert half.false_per_100km2 == 0
     assert not np.isfinite(score_chips(placeless, nothing).rows[0].rates.false_per_100km2)  # pixels are not read

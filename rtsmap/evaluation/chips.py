@@ -8,10 +8,10 @@ import numpy as np
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 from rtsmap.evaluation.detections import Detection
-from rtsmap.evaluation.ground import ground_of
+from rtsmap.evaluation.evaluated_area import evaluated_area_of
 from rtsmap.evaluation.matching import Bools, Comparison, compare, joined
 from rtsmap.evaluation.precision import RESAMPLES, best_threshold
-from rtsmap.evaluation.rates import Ground
+from rtsmap.evaluation.rates import EvaluatedArea
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
 
 #: Images of one scene are not independent, so the bootstrap draws scenes. Of sites with fewer than this the draws would
@@ -88,7 +88,7 @@ def score_chips(
     min_area_m2: float = 0.0,
     resamples: int = RESAMPLES,
     groups: bool = True,
-    ground: bool = False,
+    measure_area: bool = False,
 ) -> Report:
     """Score detections in images, by COCO's rules.
 
@@ -108,7 +108,7 @@ def score_chips(
     large = comparison.prediction_m2 >= min_area_m2
     comparison = comparison.where(large)
     units = units_of(dataset)
-    observed = ground_of(dataset, found, np.array(units, dtype=np.intp)).where(large) if ground else None
+    observed = evaluated_area_of(dataset, found, np.array(units, dtype=np.intp)).where(large) if measure_area else None
     sites = list(_sites(dataset, found, large, observed)) if groups else []
     return report_of(
         comparison,
@@ -118,17 +118,17 @@ def score_chips(
         drawn=f"{len(set(units))} scenes or images",
         resamples=resamples,
         over_ious=groups,
-        ground=observed,
+        area=observed,
     )
 
 
 def _sites(
-    dataset: Dataset, found: Mapping[str, Sequence[Detection]], large: Bools, ground: Ground | None
+    dataset: Dataset, found: Mapping[str, Sequence[Detection]], large: Bools, area: EvaluatedArea | None
 ) -> Iterator[Group]:
     names = np.array([image.site for image in dataset.images])
     of_label = names.repeat([len(image.slumps) for image in dataset.images])
     of_prediction = names.repeat([len(found[image.name]) for image in dataset.images])[large]
     for site in sorted(set(names.tolist())):
         here = names == site
-        seen = ground.of(here) if ground else None
+        seen = area.of(here) if area else None
         yield Group("site", site, of_label == site, of_prediction == site, int(here.sum()), seen)

@@ -11,7 +11,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Ground:
+class EvaluatedArea:
     """What k images observed, beside a comparison of n predictions in them.
 
     Attributes:
@@ -25,13 +25,13 @@ class Ground:
     unit: Indices
     once: Bools
 
-    def of(self, images: Bools) -> "Ground":
+    def of(self, images: Bools) -> "EvaluatedArea":
         """Some of the images, with all predictions."""
-        return Ground(self.km2[images], self.unit[images], self.once)
+        return EvaluatedArea(self.km2[images], self.unit[images], self.once)
 
-    def where(self, predictions: Bools) -> "Ground":
+    def where(self, predictions: Bools) -> "EvaluatedArea":
         """All images with some of the predictions."""
-        return Ground(self.km2, self.unit, self.once[predictions])
+        return EvaluatedArea(self.km2, self.unit, self.once[predictions])
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def rates_of(
     *,
     threshold: float,
     labels: Bools | None = None,
-    ground: Ground | None = None,
+    area: EvaluatedArea | None = None,
     resamples: int,
 ) -> Rates:
     """Rates of the predictions from a score on.
@@ -78,18 +78,18 @@ def rates_of(
     """
     kept = comparison.scores >= threshold
     right, wrong = kept & matching.correct, kept & matching.counts & ~matching.correct
-    wrong = wrong if ground is None else wrong & ground.once
+    wrong = wrong if area is None else wrong & area.once
     of_label = comparison.label_unit if labels is None else comparison.label_unit[labels]
     columns = {
         "labels": (of_label, np.ones(len(of_label))),
         "found": (comparison.label_unit[matching.label[right]], np.ones(int(right.sum()))),
         "false": (comparison.prediction_unit[wrong], np.ones(int(wrong.sum()))),
-        "km2": (ground.unit, ground.km2) if ground else (np.empty(0, dtype=np.intp), np.empty(0)),
+        "km2": (area.unit, area.km2) if area else (np.empty(0, dtype=np.intp), np.empty(0)),
     }
     drawn = _drawn(columns, resamples)
     return Rates(
         recall_interval=_interval(drawn["found"], drawn["labels"]),
-        km2=float(ground.km2.sum()) if ground else NAN,
+        km2=float(area.km2.sum()) if area else NAN,
         false=int(wrong.sum()),
         false_interval=_interval(drawn["false"] * 100, drawn["km2"]),
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from rtsmap.evaluation.matching import Bools, Comparison, Floats
 from rtsmap.evaluation.precision import RESAMPLES, Curve, Score, precision_recall, score_of
-from rtsmap.evaluation.rates import Ground, Rates, rates_of
+from rtsmap.evaluation.rates import EvaluatedArea, Rates, rates_of
 
 #: Size classes in m2 on the ground, from the lower limit on and below the upper one. 2000 m2 is 15 x 15 px of
 #: PlanetScope and near the lower quartile of published slumps (2500 m2); 10 000 m2 is above their median (6600 m2).
@@ -32,7 +32,7 @@ class Group:
     labels: Bools
     predictions: Bools
     images: int | None = None
-    ground: Ground | None = None
+    area: EvaluatedArea | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def report_of(
     min_iou: float = 0.5,
     resamples: int = RESAMPLES,
     over_ious: bool = True,
-    ground: Ground | None = None,
+    area: EvaluatedArea | None = None,
 ) -> Report:
     """Score all predictions and each group; for the numbers see `score_of` and `rates_of`.
 
@@ -118,7 +118,7 @@ def report_of(
             comparison.match(min_iou, group.labels, group.predictions),
             threshold=threshold,
             labels=group.labels,
-            ground=group.ground or ground,
+            area=group.area or area,
             resamples=resamples,
         )
         return Row(group.kind, group.name, group.images, score, rates)

@@ -104,7 +104,7 @@ def chips(
         scored,
         threshold=limits.score if limits else None,
         min_area_m2=limits.min_area_m2 if limits else 0.0,
-        ground=True,
+        measure_area=True,
     )
     left_out = (
         f", {len(images.images) - len(chosen.images)} left out" if len(chosen.images) < len(images.images) else ""

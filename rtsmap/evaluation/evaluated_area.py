@@ -12,10 +12,10 @@ from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.evaluation.detections import Detection
 from rtsmap.evaluation.matching import Indices
-from rtsmap.evaluation.rates import Ground
+from rtsmap.evaluation.rates import EvaluatedArea
 
 
-def ground_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], units: Indices) -> Ground:
+def evaluated_area_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], units: Indices) -> EvaluatedArea:
     """What the images observed: valid pixels in no ignored area, in a scene each place by its first image only.
 
     A place in two scenes counts twice, as do its slumps and what is false there. Of images without a place on the
@@ -38,7 +38,7 @@ def ground_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], units:
         points = shapely.point_on_surface([one.outline for one in found[image.name]])
         once.append(shapely.intersects(points, own))
         before.append(image)
-    return Ground(np.array(km2), units, np.concatenate([np.empty(0, dtype=np.bool_), *once]))
+    return EvaluatedArea(np.array(km2), units, np.concatenate([np.empty(0, dtype=np.bool_), *once]))
 
 
 def _own_part(image: LabelledImage, before: Sequence[LabelledImage]) -> BaseGeometry:
