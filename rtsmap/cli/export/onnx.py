@@ -103,10 +103,10 @@ def onnx(
 
 
 def _in_8_bits(folder: Path, card: "ModelCard", calibrate_on: Path, opset: int) -> "tuple[bytes, Agreement]":
-    from rtsmap.evaluation.recording import chips_of
+    from rtsmap.evaluation.chip_sampling import sample_chips
     from rtsmap.network.quantising import export_int8
 
-    return export_int8(folder, card, chips_of(calibrate_on, card, CHIPS), opset=opset)
+    return export_int8(folder, card, sample_chips(calibrate_on, card, CHIPS), opset=opset)
 
 
 def _in_words(agreement: "Agreement") -> str:

@@ -15,7 +15,7 @@ _NOTHING = Detections(
 )
 
 
-class _Recorder:
+class _ChipSampler:
     """A detector that finds nothing and keeps some of the chips: any one is as likely to be kept as any other."""
 
     def __init__(self, number: int) -> None:
@@ -33,7 +33,7 @@ class _Recorder:
         return [_NOTHING] * len(chips)
 
 
-def chips_of(path: Path, card: ModelCard, number: int) -> list[FloatArray]:
+def sample_chips(path: Path, card: ModelCard, number: int) -> list[FloatArray]:
     """Chips drawn from all of a scene or of a data set, always the same ones.
 
     Args:
@@ -47,9 +47,9 @@ def chips_of(path: Path, card: ModelCard, number: int) -> list[FloatArray]:
     Raises:
         RtsmapError: the scene or the data set cannot be read, or does not fit the model.
     """
-    recorder = _Recorder(number)
+    sampler = _ChipSampler(number)
     if (path / ANNOTATIONS).exists():
-        detect_images(read_dataset(path), card, recorder)
+        detect_images(read_dataset(path), card, sampler)
     else:
-        predict_scene(str(path), card, recorder, Options())
-    return recorder.chips
+        predict_scene(str(path), card, sampler, Options())
+    return sampler.chips
