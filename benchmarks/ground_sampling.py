@@ -27,8 +27,8 @@ from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector, load_detector
 from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.chips import units_of
-from rtsmap.evaluation.detections import LOWEST_SCORE, detect_pixels
 from rtsmap.evaluation.matching import Comparison, compare, joined
+from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_pixels
 from rtsmap.evaluation.rates import EvaluatedArea
 from rtsmap.evaluation.report import Row, report_of
 from rtsmap.models import find_model, verify
@@ -146,7 +146,7 @@ def score(samples: Sequence[Sample], card: ModelCard, detector: Detector) -> Row
 def compared(sample: Sample, card: ModelCard, detector: Detector) -> Comparison:
     """What is found in a sample beside what is there."""
     lowest = float(calibrated(LOWEST_SCORE, card.calibration))
-    found = detect_pixels(sample.pixels, card, detector, lowest)
+    found = predict_pixels(sample.pixels, card, detector, lowest)
     return compare(
         [one.outline for one in found],
         [one.score for one in found],

@@ -20,7 +20,7 @@ from rtsmap.evaluation.calibration import (
     with_probabilities,
     write_calibrated,
 )
-from rtsmap.evaluation.detections import Detection, write_detections
+from rtsmap.evaluation.predictions import Prediction, write_predictions
 from rtsmap.evaluation.reliability import bins_of, calibration_error, wilson, write_reliability
 from rtsmap.models import find_model
 from rtsmap.settings.card import Calibration, ModelCard
@@ -136,8 +136,8 @@ def test_detections_that_count_are_the_evidence(tmp_path):
     dataset = replace(dataset, images=(dataset.images[0], hidden))
     half = first.intersection(first.buffer(0).envelope.buffer(-3))  # IoU 0.36
     found = {
-        "north-0": [Detection(half, 0.9), Detection(second, 0.8)],
-        "south-0": [Detection(first, 0.7), Detection(second, 0.6), Detection(first.buffer(-5.5), 0.5)],
+        "north-0": [Prediction(half, 0.9), Prediction(second, 0.8)],
+        "south-0": [Prediction(first, 0.7), Prediction(second, 0.6), Prediction(first.buffer(-5.5), 0.5)],
     }
     evidence = evidence_of(dataset, found, min_area_m2=1000)
     assert evidence.scores.tolist() == [0.9, 0.8, 0.7]  # not what lies where nobody knows, nor the small one
@@ -189,13 +189,13 @@ def folds(tmp_path, monkeypatch):
         images = [image for image in dataset.images if image.site == site]
         found = {
             image.name: [
-                Detection(slump if rng.random() < score else wrong, score)
+                Prediction(slump if rng.random() < score else wrong, score)
                 for slump, score in zip(SLUMPS, rng.uniform(0.1, 0.9, 2).tolist(), strict=True)
             ]
             for image in images
         }
         files.append(tmp_path / f"{site}.json")
-        write_detections(files[-1], dataset, found)
+        write_predictions(files[-1], dataset, found)
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "weights.safetensors").write_bytes(b"none")
@@ -261,7 +261,7 @@ def test_nothing_is_written_where_nothing_can_be_fitted(rtsmap, folds, tmp_path)
 
 
 def test_detections_are_calibrated_one_by_one():
-    found = {"a": [Detection(SLUMPS[0], 0.5)], "b": []}
+    found = {"a": [Prediction(SLUMPS[0], 0.5)], "b": []}
     assert with_probabilities(found, None) == found
     assert with_probabilities(found, MAP)["a"][0].score == pytest.approx(1 / (1 + np.exp(2)))
 

@@ -13,8 +13,8 @@ from rtsmap.dataset.images import Dataset
 from rtsmap.detector.calibrated import calibrated, logits, raw_score
 from rtsmap.errors import InputError
 from rtsmap.evaluation.chips import compare_images
-from rtsmap.evaluation.detections import Detection, Found
 from rtsmap.evaluation.matching import Bools, Floats, Indices
+from rtsmap.evaluation.predictions import Prediction, Predictions
 from rtsmap.models import CARD
 from rtsmap.settings.card import Calibration, ModelCard
 
@@ -46,7 +46,7 @@ class Evidence:
         return Evidence(self.scores[chosen], self.right[chosen], self.near[:, chosen], self.sites[chosen])
 
 
-def evidence_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], min_area_m2: float) -> Evidence:
+def evidence_of(dataset: Dataset, found: Mapping[str, Sequence[Prediction]], min_area_m2: float) -> Evidence:
     """What detections tell of their scores.
 
     Args:
@@ -137,7 +137,7 @@ def expected_by_site(evidence: Evidence) -> Iterator[tuple[str, int, int, float]
         yield site, int(own.sum()), int(evidence.right[own].sum()), float(probabilities[own].sum())
 
 
-def with_probabilities(found: Mapping[str, Sequence[Detection]], calibration: Calibration | None) -> Found:
+def with_probabilities(found: Mapping[str, Sequence[Prediction]], calibration: Calibration | None) -> Predictions:
     """Detections with calibrated scores; those of files and of the network are not."""
     return {
         name: [replace(one, score=float(calibrated(one.score, calibration))) for one in detections]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rtsmap.dataset.images import ANNOTATIONS, read_dataset
-from rtsmap.evaluation.detections import detect_images
+from rtsmap.evaluation.predictions import predict_images
 from rtsmap.predict.scene import Options, predict_scene
 from rtsmap.records import Detections, FloatArray
 from rtsmap.settings.card import ModelCard
@@ -49,7 +49,7 @@ def sample_chips(path: Path, card: ModelCard, number: int) -> list[FloatArray]:
     """
     sampler = _ChipSampler(number)
     if (path / ANNOTATIONS).exists():
-        detect_images(read_dataset(path), card, sampler)
+        predict_images(read_dataset(path), card, sampler)
     else:
         predict_scene(str(path), card, sampler, Options())
     return sampler.chips

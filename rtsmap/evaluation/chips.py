@@ -7,10 +7,10 @@ import numpy as np
 
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
-from rtsmap.evaluation.detections import Detection
 from rtsmap.evaluation.evaluated_area import evaluated_area_of
 from rtsmap.evaluation.matching import Bools, Comparison, compare, joined
 from rtsmap.evaluation.precision import RESAMPLES, best_threshold
+from rtsmap.evaluation.predictions import Prediction
 from rtsmap.evaluation.rates import EvaluatedArea
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
 
@@ -42,13 +42,13 @@ def covered(dataset: Dataset, found: Mapping[str, object], *, partly: bool = Fal
     return replace(dataset, images=images)
 
 
-def best_score(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -> float:
+def best_score(dataset: Dataset, found: Mapping[str, Sequence[Prediction]]) -> float:
     """The score from which on detections have the highest F1, in the images that they cover."""
     comparison = compare_images(covered(dataset, found, partly=True), found)
     return best_threshold(comparison.scores, comparison.match(0.5))[0]
 
 
-def compare_images(dataset: Dataset, found: Mapping[str, Sequence[Detection]]) -> Comparison:
+def compare_images(dataset: Dataset, found: Mapping[str, Sequence[Prediction]]) -> Comparison:
     """Compare the detections of every image with its slumps, image by image."""
     units = units_of(dataset)
     parts = []
@@ -82,7 +82,7 @@ def units_of(dataset: Dataset) -> list[int]:
 
 def score_chips(
     dataset: Dataset,
-    found: Mapping[str, Sequence[Detection]],
+    found: Mapping[str, Sequence[Prediction]],
     *,
     threshold: float | None = None,
     min_area_m2: float = 0.0,
@@ -123,7 +123,7 @@ def score_chips(
 
 
 def _sites(
-    dataset: Dataset, found: Mapping[str, Sequence[Detection]], large: Bools, area: EvaluatedArea | None
+    dataset: Dataset, found: Mapping[str, Sequence[Prediction]], large: Bools, area: EvaluatedArea | None
 ) -> Iterator[Group]:
     names = np.array([image.site for image in dataset.images])
     of_label = names.repeat([len(image.slumps) for image in dataset.images])

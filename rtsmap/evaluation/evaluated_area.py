@@ -10,12 +10,12 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.pixels import pixels_of
-from rtsmap.evaluation.detections import Detection
 from rtsmap.evaluation.matching import Indices
+from rtsmap.evaluation.predictions import Prediction
 from rtsmap.evaluation.rates import EvaluatedArea
 
 
-def evaluated_area_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], units: Indices) -> EvaluatedArea:
+def evaluated_area_of(dataset: Dataset, found: Mapping[str, Sequence[Prediction]], units: Indices) -> EvaluatedArea:
     """What the images observed: valid pixels in no ignored area, in a scene each place by its first image only.
 
     A place in two scenes counts twice, as do its slumps and what is false there. Of images without a place on the

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.errors import DatasetError
-from rtsmap.evaluation.detections import Detection
+from rtsmap.evaluation.predictions import Prediction
 from rtsmap.figures import drawing
 from rtsmap.preview import natural_colours
 
@@ -49,7 +49,7 @@ def write_panels(
     path: Path,
     dataset: Dataset,
     images: Sequence[LabelledImage],
-    models: Mapping[str, Mapping[str, Sequence[Detection]]],
+    models: Mapping[str, Mapping[str, Sequence[Prediction]]],
     scores: Mapping[str, float],
     *,
     overwrite: bool = True,
@@ -99,7 +99,7 @@ def covered_by_all(dataset: Dataset, models: Mapping[str, Mapping[str, object]])
     return replace(dataset, images=images)
 
 
-def _seen(model: str, found: Mapping[str, Sequence[Detection]], image: LabelledImage) -> Sequence[Detection]:
+def _seen(model: str, found: Mapping[str, Sequence[Prediction]], image: LabelledImage) -> Sequence[Prediction]:
     if image.name not in found:
         raise DatasetError(f"the detections called {model} do not cover the image {image.name}")
     return found[image.name]

@@ -10,7 +10,7 @@ from rtsmap.cli.evaluate import shared
 
 if TYPE_CHECKING:
     from rtsmap.dataset.images import Dataset
-    from rtsmap.evaluation.detections import Found
+    from rtsmap.evaluation.predictions import Predictions
     from rtsmap.settings.card import ModelCard
 
 
@@ -70,7 +70,7 @@ def chips(
     from rtsmap.errors import DatasetError
     from rtsmap.evaluation.calibration import with_probabilities
     from rtsmap.evaluation.chips import compare_images, covered, score_chips
-    from rtsmap.evaluation.detections import read_all, write_detections
+    from rtsmap.evaluation.predictions import read_all, write_predictions
     from rtsmap.evaluation.tables import headline, table
     from rtsmap.evaluation.tuning import check_tunable
     from rtsmap.evaluation.writing import write_report
@@ -114,7 +114,7 @@ def chips(
     click.echo("\n".join([*headline(report), "", *table(report)]))
     if output:
         of_chosen = {image.name: found[image.name] for image in chosen.images}
-        write_detections(output / "detections.json", chosen, of_chosen, overwrite=overwrite)
+        write_predictions(output / "detections.json", chosen, of_chosen, overwrite=overwrite)
         write_report(output, report, card.name if card else dataset.name, overwrite=overwrite)
         click.echo(f"scores.csv, scores.md, precision_recall.csv, precision_recall.png, detections.json -> {output}")
     click.echo("".join(f"{line}\n" for line in lines), nl=False)
@@ -124,7 +124,7 @@ def chips(
 
 def _calibrate(
     images: "Dataset",
-    found: "Found",
+    found: "Predictions",
     folder: Path | None,
     card: "ModelCard | None",
     reliability: Path | None,
@@ -154,12 +154,12 @@ def _calibrate(
     return card, lines
 
 
-def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, flips: int) -> "Found":
+def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, flips: int) -> "Predictions":
     """What a model finds, with the network's own scores."""
     from tqdm import tqdm
 
     from rtsmap.detector import load_detector
-    from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
+    from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images
     from rtsmap.models import verify
 
     assert folder is not None
@@ -172,4 +172,4 @@ def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", de
         def progress(done: int, _total: int) -> None:
             bar.update(done - bar.n)
 
-        return detect_images(images, raw, detector, progress=progress)
+        return predict_images(images, raw, detector, progress=progress)

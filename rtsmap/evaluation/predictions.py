@@ -31,24 +31,24 @@ _SIZE_UNIT = 64  # px; the stride of the network's coarsest level
 
 
 @dataclass(frozen=True)
-class Detection:
+class Prediction:
     """What a model takes for a slump: its outline in pixel coordinates of the image, and a score of 0..1."""
 
     outline: BaseGeometry
     score: float
 
 
-Found = dict[str, list[Detection]]
+Predictions = dict[str, list[Prediction]]
 
 
-def detect_images(
+def predict_images(
     dataset: Dataset,
     card: ModelCard,
     detector: Detector,
     *,
     score: float = LOWEST_SCORE,
     progress: Callable[[int, int], None] = no_progress,
-) -> Found:
+) -> Predictions:
     """Run a model on the images of a data set, by the same chain as `rtsmap predict` runs it on a scene.
 
     Args:
@@ -66,15 +66,15 @@ def detect_images(
     """
     if missing := [name for name in card.input.modalities if name not in dataset.modalities]:
         raise DatasetError(f"{dataset.folder}: has no bands for {', '.join(missing)}, which {card.name} needs")
-    found: Found = {}
+    found: Predictions = {}
     for image in dataset.images:
-        found[image.name] = detect_pixels(ImagePixels(dataset.folder, image), card, detector, score)
+        found[image.name] = predict_pixels(ImagePixels(dataset.folder, image), card, detector, score)
         progress(len(found), len(dataset.images))
     return found
 
 
-def detect_pixels(pixels: PixelSource, card: ModelCard, detector: Detector, score: float) -> list[Detection]:
-    """What `detect_images` does with an image: detections in pixel coordinates of whatever gives pixels."""
+def predict_pixels(pixels: PixelSource, card: ModelCard, detector: Detector, score: float) -> list[Prediction]:
+    """What `predict_images` does with an image: detections in pixel coordinates of whatever gives pixels."""
     source = pixels
     lowest, highest = card.input.gsd_range_m
     if not all(lowest <= size <= highest for size in pixel_size_m(pixels.grid)):
@@ -86,11 +86,11 @@ def detect_pixels(pixels: PixelSource, card: ModelCard, detector: Detector, scor
     overlap = card.input.overlap if chip_size == card.input.chip_size else 0  # one chip holds all of the image
     merged = find(source, card, detector, score=score, chip_size=chip_size, overlap=overlap)
     back = (~pixels.grid.transform @ source.grid.transform).to_shapely()
-    return [Detection(affine_transform(one.geometry, back), one.score) for one in merged]
+    return [Prediction(affine_transform(one.geometry, back), one.score) for one in merged]
 
 
-def write_detections(
-    path: Path, dataset: Dataset, found: Mapping[str, Sequence[Detection]], *, overwrite: bool = True
+def write_predictions(
+    path: Path, dataset: Dataset, found: Mapping[str, Sequence[Prediction]], *, overwrite: bool = True
 ) -> None:
     """Write detections as COCO's results, a list of image_id, category_id, score, bbox and segmentation (px).
 
@@ -114,7 +114,7 @@ def write_detections(
         temporary.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n", encoding="utf-8")
 
 
-def _entry(detection: Detection) -> dict[str, Any]:
+def _entry(detection: Prediction) -> dict[str, Any]:
     left, top, right, bottom = detection.outline.bounds
     return {
         "score": round(float(detection.score), 6),
@@ -123,7 +123,7 @@ def _entry(detection: Detection) -> dict[str, Any]:
     }
 
 
-def read_detections(path: Path, dataset: Dataset) -> Found:
+def read_predictions(path: Path, dataset: Dataset) -> Predictions:
     """Read detections of a data set; those of images that it has not (of other sites or folds) are left out.
 
     Raises:
@@ -133,10 +133,10 @@ def read_detections(path: Path, dataset: Dataset) -> Found:
     return _read(path, dataset, _image_ids(dataset))
 
 
-def _read(path: Path, dataset: Dataset, numbers: Mapping[str, int]) -> Found:
+def _read(path: Path, dataset: Dataset, numbers: Mapping[str, int]) -> Predictions:
     names = {number: name for name, number in numbers.items()}
     wanted = {image.name for image in dataset.images}
-    found: Found = {}
+    found: Predictions = {}
     try:
         for entry in read_json(path, InputError, "give what rtsmap evaluate chips wrote with -o"):
             name = names.get(entry["image_id"])
@@ -148,17 +148,17 @@ def _read(path: Path, dataset: Dataset, numbers: Mapping[str, int]) -> Found:
             if name in wanted:
                 detections = found.setdefault(name, [])
                 outline = outline_of(entry["segmentation"])
-                detections += [Detection(outline, float(entry["score"]))] if outline.area > 0 else []
+                detections += [Prediction(outline, float(entry["score"]))] if outline.area > 0 else []
     except MALFORMED as error:
         raise InputError(f"{path}: holds no detections in COCO's form ({error!r})") from error
     return found
 
 
-def read_all(paths: Iterable[Path], dataset: Dataset) -> Found:
+def read_all(paths: Iterable[Path], dataset: Dataset) -> Predictions:
     """Detections of several files, such as one for each fold of a cross-validation.
 
     Raises:
-        InputError: see `read_detections`; or two files hold the same image.
+        InputError: see `read_predictions`; or two files hold the same image.
     """
     paths, numbers = list(paths), _image_ids(dataset)
     parts = [_read(path, dataset, numbers) for path in paths]
