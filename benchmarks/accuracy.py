@@ -19,7 +19,7 @@ from rtsmap import bands
 from rtsmap.cli.options import BandNumbers, Real
 from rtsmap.detector import load_detector
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.maps import score_map
+from rtsmap.evaluation.map_scores import score_map
 from rtsmap.evaluation.precision import Score
 from rtsmap.evaluation.predictions import LOWEST_SCORE
 from rtsmap.layer import SceneResult

@@ -26,7 +26,7 @@ from rtsmap.dataset.images import Dataset, read_dataset
 from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector, load_detector
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.chips import units_of
+from rtsmap.evaluation.image_scores import units_of
 from rtsmap.evaluation.matching import Comparison, compare, joined
 from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_pixels
 from rtsmap.evaluation.rates import EvaluatedArea

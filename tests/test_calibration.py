@@ -11,7 +11,9 @@ import shapely
 
 from rtsmap.detector.calibrated import CalibratedDetector, calibrated, raw_score
 from rtsmap.errors import DatasetError, InputError, ModelError
-from rtsmap.evaluation.calibration import (
+from rtsmap.evaluation.predictions import Prediction, write_predictions
+from rtsmap.evaluation.reliability import bins_of, calibration_error, wilson, write_reliability
+from rtsmap.evaluation.score_calibration import (
     Evidence,
     evidence_of,
     expected_by_site,
@@ -20,8 +22,6 @@ from rtsmap.evaluation.calibration import (
     with_probabilities,
     write_calibrated,
 )
-from rtsmap.evaluation.predictions import Prediction, write_predictions
-from rtsmap.evaluation.reliability import bins_of, calibration_error, wilson, write_reliability
 from rtsmap.models import find_model
 from rtsmap.settings.card import Calibration, ModelCard
 from tests.datasets import SLUMPS, write_dataset

@@ -13,7 +13,7 @@ import shapely
 from rtsmap.dataset.images import Label, read_dataset
 from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import DatasetError, InputError
-from rtsmap.evaluation.chips import score_chips
+from rtsmap.evaluation.image_scores import score_images
 from rtsmap.evaluation.predictions import Prediction, predict_images, read_all, read_predictions, write_predictions
 from rtsmap.files.writing import sha256
 from rtsmap.settings.card import ModelCard
@@ -118,28 +118,28 @@ def test_what_two_images_of_a_scene_show_counts_once(tmp_path):
         "here-0": [Prediction(wrong, 0.9)],
         "here-1": [Prediction(shapely.affinity.translate(wrong, -32), 0.8), Prediction(wrong, 0.7)],
     }
-    report = score_chips(dataset, found, threshold=0.5, measure_area=True)
+    report = score_images(dataset, found, threshold=0.5, measure_area=True)
     assert report.rows[0].rates.km2 == pytest.approx(1.5 * 0.64**2)
     assert report.rows[0].rates.false == 2
     assert report.overall.predictions - report.overall.matched == 3
     elsewhere = replace(dataset, images=tuple(replace(one, scene=one.name) for one in dataset.images))
-    assert score_chips(elsewhere, found, threshold=0.5, measure_area=True).rows[0].rates.false == 3
+    assert score_images(elsewhere, found, threshold=0.5, measure_area=True).rows[0].rates.false == 3
 
 
 def test_images_without_a_place_count_wholly_and_pixels_without_data_not_at_all(tmp_path):
     placeless = overlapping(tmp_path / "placeless", crs=None, transform=None)
     nothing = {image.name: [] for image in placeless.images}
-    assert score_chips(placeless, nothing, measure_area=True).rows[0].rates.km2 == pytest.approx(2 * 0.64**2)
+    assert score_images(placeless, nothing, measure_area=True).rows[0].rates.km2 == pytest.approx(2 * 0.64**2)
     image = labelled_image("half-0")
     pixels = pixels_with(image)
     pixels.reflectance[:, :, :32] = 0
     pixels.valid[:, :32] = False
     with writing_dataset(tmp_path / "half", "a test") as writer:
         writer.add(image, pixels)
-    half = score_chips(read_dataset(tmp_path / "half"), {"half-0": []}, measure_area=True).rows[0].rates
+    half = score_images(read_dataset(tmp_path / "half"), {"half-0": []}, measure_area=True).rows[0].rates
     assert half.km2 == pytest.approx(0.64**2 / 2)
     assert half.false_per_100km2 == 0
-    assert not np.isfinite(score_chips(placeless, nothing).rows[0].rates.false_per_100km2)  # pixels are not read
+    assert not np.isfinite(score_images(placeless, nothing).rows[0].rates.false_per_100km2)  # pixels are not read
 
 
 def test_flips_are_asked_of_the_detector(rtsmap, dataset, model, monkeypatch):
@@ -235,10 +235,10 @@ def test_detections_are_coco_results_and_come_back(dataset, tmp_path):
 
 def test_validation_in_training_needs_no_groups_or_intervals(dataset):
     found = predict_images(dataset, card(gsd_m=10.0), BareGround())
-    report = score_chips(dataset, found, resamples=0, groups=False)
+    report = score_images(dataset, found, resamples=0, groups=False)
     assert report.average_precision == pytest.approx(84 / 101)
     assert len(report.rows) == 1
-    nothing = score_chips(dataset, {name: [] for name in IMAGES}, resamples=0, groups=False)
+    nothing = score_images(dataset, {name: [] for name in IMAGES}, resamples=0, groups=False)
     assert nothing.average_precision == 0
 
 
@@ -250,9 +250,9 @@ def test_the_bootstrap_draws_scenes_where_there_are_enough(tmp_path):
         image.name: [Prediction(slump.outline, 0.9) for slump in image.slumps[: 1 + (number % 4 == 0)]]
         for number, image in enumerate(many.images)
     }
-    report = score_chips(many, found)
+    report = score_images(many, found)
     assert report.drawn == "10 scenes or images"
-    assert score_chips(replace(many, images=in_pairs[:18]), found).drawn == "18 scenes or images"
+    assert score_images(replace(many, images=in_pairs[:18]), found).drawn == "18 scenes or images"
     low, high = report.overall.interval
     assert low < report.average_precision < high
 
@@ -304,4 +304,4 @@ def test_unknown_folds_and_images_without_slumps_are_named(rtsmap, dataset, mode
     code, _, err = rtsmap("evaluate", "chips", empty.folder, "--model", model)
     assert code == 2
     assert "hold no slump" in err
-    assert not np.isfinite(score_chips(empty, {"taimyr-0": [], "yamal-0": []}).average_precision)
+    assert not np.isfinite(score_images(empty, {"taimyr-0": [], "yamal-0": []}).average_precision)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap.evaluation.maps import evaluate_files, read_map, score_map
-from rtsmap.evaluation.outlines import area_score, boundary_errors
+from rtsmap.evaluation.map_scores import evaluate_files, read_map, score_map
+from rtsmap.evaluation.outline_agreement import area_score, boundary_errors
 from rtsmap.settings.card import ModelCard
 from tests.detectors import card
 

@@ -211,7 +211,7 @@ def test_chips_of_degrees_are_square_on_the_ground(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("crs", "kept"), [("EPSG:32647", True), ("EPSG:3413", True), ("EPSG:3857", False)])
 def test_maps_are_compared_in_metres(crs: str, kept: bool) -> None:
-    from rtsmap.evaluation.maps import _is_true_to_scale
+    from rtsmap.evaluation.map_scores import _is_true_to_scale
 
     left, top = corner()
     box = geopandas.GeoDataFrame(geometry=[shapely.box(left, top - 900, left + 900, top)], crs=UTM).to_crs(crs)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.calibration import LOWER_IOUS, MIN_IOU, Evidence, expected_by_site, left_out
 from rtsmap.evaluation.matching import Floats
+from rtsmap.evaluation.score_calibration import LOWER_IOUS, MIN_IOU, Evidence, expected_by_site, left_out
 from rtsmap.figures import drawing
 from rtsmap.settings.card import Calibration
 

@@ -68,12 +68,12 @@ def chips(
     from rtsmap.dataset.folder_contents import dataset_files
     from rtsmap.dataset.images import read_dataset
     from rtsmap.errors import DatasetError
-    from rtsmap.evaluation.calibration import with_probabilities
-    from rtsmap.evaluation.chips import compare_images, covered, score_chips
+    from rtsmap.evaluation.image_scores import compare_images, covered, score_images
     from rtsmap.evaluation.predictions import read_all, write_predictions
-    from rtsmap.evaluation.tables import headline, table
+    from rtsmap.evaluation.report_files import write_report
+    from rtsmap.evaluation.report_text import headline, table
+    from rtsmap.evaluation.score_calibration import with_probabilities
     from rtsmap.evaluation.tuning import check_tunable
-    from rtsmap.evaluation.writing import write_report
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files
     from rtsmap.predict.scene import Options
@@ -99,7 +99,7 @@ def chips(
         card, lines = _calibrate(chosen, found, folder if calibrate else None, card, reliability, flips, overwrite)
     scored = with_probabilities(found, card.calibration if card else None)
     limits = Options().for_model(card) if card else None
-    report = score_chips(
+    report = score_images(
         chosen,
         scored,
         threshold=limits.score if limits else None,
@@ -132,8 +132,8 @@ def _calibrate(
     overwrite: bool,
 ) -> "tuple[ModelCard | None, list[str]]":
     """Draw, and change the card of a model if its folder is given; the card as it is then, and what to say."""
-    from rtsmap.evaluation.calibration import evidence_of, fit, write_calibrated
     from rtsmap.evaluation.reliability import curves_of, reliability_lines, write_reliability
+    from rtsmap.evaluation.score_calibration import evidence_of, fit, write_calibrated
     from rtsmap.predict.scene import Options
 
     evidence = evidence_of(images, found, Options().for_model(card).min_area_m2 if card else 0.0)

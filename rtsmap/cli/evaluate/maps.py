@@ -11,7 +11,7 @@ from rtsmap.cli.evaluate import shared
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtsmap.evaluation.maps import LabelledMap
+    from rtsmap.evaluation.map_scores import LabelledMap
     from rtsmap.evaluation.matching import Matching
 
 
@@ -57,11 +57,11 @@ def maps(
       rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --score 0.5 --matches matches.gpkg
       rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --tune --model runs/mine
     """
-    from rtsmap.evaluation.maps import read_map, report_map
-    from rtsmap.evaluation.matches import write_matches
-    from rtsmap.evaluation.tables import headline, table
+    from rtsmap.evaluation.map_scores import read_map, report_map
+    from rtsmap.evaluation.match_layer import write_matches
+    from rtsmap.evaluation.report_files import write_report
+    from rtsmap.evaluation.report_text import headline, table
     from rtsmap.evaluation.tuning import check_tunable
-    from rtsmap.evaluation.writing import write_report
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model
 
@@ -91,7 +91,7 @@ def maps(
 def _outlines(layers: "LabelledMap", matching: "Matching", threshold: float) -> "Iterator[str]":
     import numpy as np
 
-    from rtsmap.evaluation.outlines import area_score, boundary_errors
+    from rtsmap.evaluation.outline_agreement import area_score, boundary_errors
 
     area = area_score(layers, threshold)
     yield f"area IoU   {area.iou * 100:.1f} % ({area.shared / 1e6:.3f} km2 shared)"
@@ -106,7 +106,7 @@ def _thresholds(layers: "LabelledMap", matching: "Matching") -> "Iterator[str]":
     import numpy as np
 
     yield f"{'from score':<12}{'polygons':>9}{'recall %':>10}{'precision %':>13}{'F1 %':>7}{'area F1 %':>11}"
-    from rtsmap.evaluation.outlines import area_score
+    from rtsmap.evaluation.outline_agreement import area_score
 
     for threshold in np.arange(1, 10) / 10:
         kept = matching.counts & (layers.comparison.scores >= threshold)

@@ -68,7 +68,7 @@ def panels(
     """
     from rtsmap.dataset.folder_contents import dataset_files
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.evaluation.chips import best_score
+    from rtsmap.evaluation.image_scores import best_score
     from rtsmap.evaluation.panels import choose_images, covered_by_all, write_panels
     from rtsmap.evaluation.predictions import image_named, read_all
     from rtsmap.files.outputs import check_outputs

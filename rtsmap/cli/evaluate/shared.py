@@ -36,7 +36,7 @@ reliability = click.option(
 
 def report_files(folder: Path | None, *others: str) -> list[Path]:
     """The files that go into the folder of the outputs, if one is wanted."""
-    from rtsmap.evaluation.writing import REPORT_FILES
+    from rtsmap.evaluation.report_files import REPORT_FILES
 
     return [folder / name for name in (*REPORT_FILES, *others)] if folder else []
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from rtsmap.dataset.images import Dataset
 from rtsmap.detector.calibrated import calibrated, logits, raw_score
 from rtsmap.errors import InputError
-from rtsmap.evaluation.chips import compare_images
+from rtsmap.evaluation.image_scores import compare_images
 from rtsmap.evaluation.matching import Bools, Floats, Indices
 from rtsmap.evaluation.predictions import Prediction, Predictions
 from rtsmap.models import CARD

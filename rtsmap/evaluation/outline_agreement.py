@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.evaluation.maps import LabelledMap
+from rtsmap.evaluation.map_scores import LabelledMap
 from rtsmap.evaluation.matching import Floats, Matching
 
 #: Boundaries are sampled at least this densely, m: finer than a pixel of PlanetScope.

@@ -80,7 +80,7 @@ def units_of(dataset: Dataset) -> list[int]:
     return [numbers[name] for name in names]
 
 
-def score_chips(
+def score_images(
     dataset: Dataset,
     found: Mapping[str, Sequence[Prediction]],
     *,

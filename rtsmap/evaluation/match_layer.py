@@ -8,7 +8,7 @@ import pandas as pd
 import pyogrio
 from numpy.typing import NDArray
 
-from rtsmap.evaluation.maps import LabelledMap
+from rtsmap.evaluation.map_scores import LabelledMap
 from rtsmap.evaluation.matching import Matching
 from rtsmap.files.writing import replacing
 from rtsmap.layer import plain_errors

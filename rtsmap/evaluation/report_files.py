@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rtsmap.evaluation.report import Report, Row
-from rtsmap.evaluation.tables import markdown
+from rtsmap.evaluation.report_text import markdown
 from rtsmap.figures import drawing
 from rtsmap.files.writing import replacing_together
 
