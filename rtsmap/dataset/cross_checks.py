@@ -8,8 +8,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.findings import Finding
+from rtsmap.dataset.footprints import footprints, is_georeferenced, near_pairs, north_outline
 from rtsmap.dataset.images import Dataset, LabelledImage
-from rtsmap.dataset.tiles import footprints, has_place, near_pairs, north_outline
 
 #: Outlines that overlap more (intersection over union) are one outline drawn twice.
 SAME_IOU = 0.9
@@ -34,7 +34,7 @@ def check_neighbours(dataset: Dataset, gap_m: float) -> Iterator[Finding]:
 
 
 def _mixtures(dataset: Dataset) -> Iterator[Finding]:
-    systems = Counter(image.crs for image in dataset.images if has_place(image))
+    systems = Counter(image.crs for image in dataset.images if is_georeferenced(image))
     if len(systems) > 1:
         said = ", ".join(f"{crs} ({count})" for crs, count in systems.most_common())
         yield Finding("info", "all images", f"have {len(systems)} CRS: {said}")
@@ -73,7 +73,7 @@ def _divided_scenes(dataset: Dataset) -> Iterator[Finding]:
         folds = sorted({dataset.folds[image.name] for image in images if image.name in dataset.folds})
         if len(folds) > 1:
             what = f"its scene {scene} is in the folds {', '.join(folds)}"
-            placed = all(map(has_place, images))
+            placed = all(map(is_georeferenced, images))
             yield Finding("warning" if placed else "error", images[0].name, what, "split with --by scene or --by site")
 
 

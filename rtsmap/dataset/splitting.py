@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from rtsmap.dataset.footprints import footprints, near_pairs
 from rtsmap.dataset.images import Dataset, LabelledImage, read_folds
-from rtsmap.dataset.tiles import footprints, near_pairs
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files.writing import replacing
 
