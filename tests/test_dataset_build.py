@@ -6,6 +6,7 @@ import shapely
 from pyproj import Transformer
 from shapely.affinity import affine_transform
 
+from rtsmap.cli.dataset.build import build as build_command
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.build import build
 from rtsmap.dataset.chip_selection import ChipOptions
@@ -13,6 +14,7 @@ from rtsmap.dataset.label_matching import SceneExtent, same_scene
 from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.sources import Source
+from rtsmap.dataset.visibility import MIN_VISIBLE_PX, MIN_VISIBLE_SHARE, is_visible
 from tests.labels import SLUMPS, world, write_polygons, write_scene
 from tests.scenes import TRANSFORM, UTM_7N, clear_udm2, write_planetscope, write_raster
 
@@ -107,6 +109,20 @@ def test_of_a_slump_little_seen_neither_slump_nor_background_is_learnt(made, tmp
     assert [area.area for area in images["r001_c001"].ignored] == pytest.approx([4 * 1.2])  # 4 px
 
 
+@pytest.mark.parametrize(
+    ("share", "pixels", "visible"),
+    [(1.0, 6, True), (1.0, 5, False), (0.3, 100, True), (0.29, 100, False), (0.0, 0, False)],
+)
+def test_a_slump_is_visible_by_its_share_and_its_pixels(share, pixels, visible):
+    assert is_visible(share, pixels) is visible
+    assert is_visible(share, pixels, min_share=0.0) is (pixels >= MIN_VISIBLE_PX)
+
+
+def test_the_command_has_the_default_of_the_rule():
+    defaults = {option.name: option.default for option in build_command.params}
+    assert defaults["min_visible"] == MIN_VISIBLE_SHARE == ChipOptions().min_visible
+
+
 def test_what_is_not_clear_is_nodata_and_hides_slumps(made, tmp_path):
     numbers = np.full((4, 64, 64), 1000, dtype=np.uint16)
     numbers[:, :, 60:] = 0
@@ -178,7 +194,7 @@ def test_a_label_of_a_whole_chip_is_kept_with_a_warning(made, tmp_path, scene):
 # footprints and scenes without slumps
 
 
-def test_what_was_not_looked_at_is_ignored(made, tmp_path, scene, labels):
+def test_what_was_not_annotated_is_ignored(made, tmp_path, scene, labels):
     area = write_polygons(tmp_path / "annotated_area.gpkg", world((0, 0, 48, 64)), {"image_id": ["scene"]})
     dataset, _, _ = made(scene, "--labels", labels, "--footprints", area, *ONE_CHIP)
     (image,) = dataset.images

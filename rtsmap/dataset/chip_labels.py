@@ -13,10 +13,8 @@ from shapely import MultiPolygon, Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Label
+from rtsmap.dataset.visibility import is_visible
 from rtsmap.records import BoolArray, Window
-
-#: Pixels of a slump that are seen at least; of fewer neither a network nor a person can tell.
-MIN_PIXELS = 6
 
 #: Part of a chip that a label covers only if it outlines a region rather than a slump.
 WHOLE_CHIP = 0.9
@@ -90,7 +88,7 @@ def chip_labels(labels: SceneLabels, window: Window, clear: BoolArray, min_visib
         drawn = _drawn(outline, clear.shape)
         seen = int(np.count_nonzero(drawn & clear))
         visible = part.area / whole.area * seen / max(np.count_nonzero(drawn), 1)
-        if visible >= min_visible and seen >= MIN_PIXELS:
+        if is_visible(visible, seen, min_visible):
             slumps.append(Label(outline, min(visible, 1.0), labels.uids[row]))
         else:
             ignored.append(outline)

@@ -15,6 +15,7 @@ from rtsmap.chips.reading import read_chips
 from rtsmap.dataset.chip_labels import ChipLabels, SceneLabels, chip_labels
 from rtsmap.dataset.images import LabelledImage
 from rtsmap.dataset.labelled_scenes import LabelledScene
+from rtsmap.dataset.visibility import MIN_VISIBLE_SHARE
 from rtsmap.records import Chip, Grid, PixelSource
 from rtsmap.scene import Scene
 from rtsmap.scene.ground_distance import gsd_m, is_square
@@ -41,7 +42,7 @@ class ChipOptions:
     chip_size: int = 256
     overlap: int = 0
     gsd_m: float | None = None
-    min_visible: float = 0.3
+    min_visible: float = MIN_VISIBLE_SHARE
     min_valid: float = 0.05
     negatives: float | None = None
     seed: int = 0

@@ -45,9 +45,7 @@ def is_georeferenced(image: LabelledImage) -> bool:
 def near_pairs(shapes: list[BaseGeometry | None], distance_m: float) -> list[tuple[int, int]]:
     """Return the sorted pairs `(i, j)`, i < j, of shapes that lie within a distance (m) of one another."""
     known = [number for number, shape in enumerate(shapes) if shape is not None]
-    placed = np.array(
-        [shape for shape in shapes if shape is not None], dtype=object
-    )  # an explicit type, for the array may be empty
+    placed = np.array([shape for shape in shapes if shape is not None], dtype=object)  # typed, as it may be empty
     first, second = shapely.STRtree(placed).query(placed, predicate="dwithin", distance=distance_m)
     return sorted((known[i], known[j]) for i, j in zip(first, second, strict=True) if i < j)
 
