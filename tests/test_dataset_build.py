@@ -188,7 +188,7 @@ def test_a_label_of_a_whole_chip_is_kept_with_a_warning(made, tmp_path, scene):
     path = write_polygons(tmp_path / "labels.gpkg", world((0, 0, 32, 32)), {"uid": ["region"]})
     dataset, _, err = made(scene, "--labels", path, "--any-date", "--chip-size", 32)
     assert dataset.slumps == 1
-    assert "scene_r000_c000: label region covers the whole chip; is it a slump?" in err
+    assert "scene_r000_c000: label region covers the whole chip; check that it outlines a slump" in err
 
 
 # footprints and scenes without slumps
@@ -330,14 +330,14 @@ def test_labels_without_ids_go_by_date_and_the_nearest_outline_of_a_slump_is_tak
     assert "2 of 3 label polygons" in err
     dataset, _, err = made(image, "--labels", path, "--chip-size", 64, "--days", 60, "--overwrite")
     assert len(dataset.images[0].slumps) == 2
-    assert "is a site of its own" in err
+    assert "is taken as a site by itself" in err
 
 
 def test_a_scene_that_no_label_belongs_to_is_left_out(made, tmp_path, scene, labels):
     far = write_scene(tmp_path / "far.tif", transform=TRANSFORM @ TRANSFORM.translation(500, 0))
     dataset, _, err = made(scene, far, "--labels", labels, *ONE_CHIP)
     assert {image.scene for image in dataset.images} == {"scene"}
-    assert "far: left out, for no polygon of" in err
+    assert "far: left out, because no polygon of" in err
 
 
 def test_labels_on_both_sides_of_the_antimeridian_belong_to_one_scene(made, tmp_path):
@@ -407,8 +407,14 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["scene.tif", "--labels", "empty.gpkg"], "empty.gpkg: holds no polygon; say with --footprints"),
-        (["scene.tif", "--labels", "labels.gpkg"], "scene: its date is not known, so labels cannot be matched by date"),
+        (
+            ["scene.tif", "--labels", "empty.gpkg"],
+            "empty.gpkg: holds no polygon; give the area that was searched with --footprints",
+        ),
+        (
+            ["scene.tif", "--labels", "labels.gpkg"],
+            "scene: its date is not known, so that labels cannot be matched by date",
+        ),
         (
             ["dated_20180706.tif", "--labels", "labels.gpkg"],
             "2 polygons on dated_20180706 have no date that can be read",
@@ -417,7 +423,7 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
         (["scene.tif", "--labels", "bare.parquet"], "bare.parquet: has no coordinate reference system; assign one"),
         (
             ["scene.tif", "copy/scene.tif", "--labels", "labels.gpkg"],
-            "is the scene scene, as scene.tif is; leave one out",
+            "has the same scene id, scene, as",
         ),
         (["scene.tif", "--labels", "labels.gpkg", "--date-field", "day"], "labels.gpkg: has no field day; it has none"),
         (["scene.tif", "--labels", "labels.gpkg", "--any-date", "--overlap", "3"], "cannot overlap by 3 px"),
@@ -425,7 +431,7 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
         (["missing.tif", "--labels", "labels.gpkg"], "missing.tif: no such file"),
         (["--table", "short.csv"], "short.csv: needs a header and the columns image, labels, site; it lacks site"),
         (["--table", "missing.csv"], "missing.csv: cannot be read as a table"),
-        (["--table", "path.csv"], "path.csv: line 2: labels x.gpkg does not exist; mend the path"),
+        (["--table", "path.csv"], "path.csv: line 2: labels x.gpkg does not exist; correct the path"),
         (["--table", "date.csv"], "date.csv: line 2: the date 6.7.2018 is not YYYY-MM-DD"),
         (["--table", "short.csv", "--labels", "labels.gpkg"], "--table names scenes, labels and footprints itself"),
         (["scene.tif"], "Missing option '--labels'; or give a --table."),

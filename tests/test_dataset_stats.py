@@ -120,14 +120,14 @@ def test_sites_without_slumps_are_described_too(tmp_path, rtsmap):
 
 def test_what_cannot_be_normalised_is_refused(tmp_path):
     dataset = write_dataset(tmp_path / "rgb", ["here"], bands=("blue", "green", "red"))
-    with pytest.raises(DatasetError, match="not every image has the bands of ndvi, nir; choose others"):
+    with pytest.raises(DatasetError, match="some images lack the bands of ndvi, nir; choose others"):
         channel_statistics(dataset, ("rgb", "ndvi", "nir"))
     image = labelled_image(slumps=())
     flat = np.full((4, 64, 64), 0.2, dtype=np.float32)
     for name, valid in (("flat", True), ("empty", False)):
         with writing_dataset(tmp_path / name, "a test") as writer:
             writer.add(image, Pixels(flat, *2 * [np.full((64, 64), valid)]))
-    with pytest.raises(DatasetError, match="red has one value throughout; run rtsmap dataset check"):
+    with pytest.raises(DatasetError, match="red is the same in all pixels; run rtsmap dataset check"):
         channel_statistics(read_dataset(tmp_path / "flat"), ("rgb",))
     with pytest.raises(DatasetError, match="has no valid pixel; run rtsmap dataset check"):
         channel_statistics(read_dataset(tmp_path / "empty"), ("rgb",))

@@ -412,7 +412,7 @@ def test_a_table_may_name_elevation_models(rtsmap, tmp_path):
     table.write_text("image,labels,site,dem\na.tif,labels.gpkg,here,lost.tif\n")
     code, _, err = rtsmap(*words, "--overwrite")
     assert code == 2
-    assert f"line 2: dem {tmp_path / 'lost.tif'} does not exist; mend the path" in err
+    assert f"line 2: dem {tmp_path / 'lost.tif'} does not exist; correct the path" in err
 
 
 def test_what_lacks_an_elevation_model_is_said_in_one_line(rtsmap, tmp_path):

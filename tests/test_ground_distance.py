@@ -226,7 +226,7 @@ def test_maps_are_compared_in_metres(crs: str, kept: bool) -> None:
             Affine(1e-4, 0, 90, 0, -1e-4, 74),
             r"a\.tif: its pixels are 3\.08 m wide and 11\.16 m high on the",
         ),
-        ("EPSG:4326", Affine(3, 0, 570_000, 0, -3, 7_720_000), r"a\.tif: has no place on the Earth in its CRS, WGS 84"),
+        ("EPSG:4326", Affine(3, 0, 570_000, 0, -3, 7_720_000), r"a\.tif: lies outside the Earth in its CRS, WGS 84"),
     ],
 )
 def test_import_refuses_pixels_that_are_not_square(tmp_path: Path, crs: str, transform: Affine, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Scenes and labels made into a data set of chips, scene by scene and window by window."""
+"""Building a data set of chips from scenes and labels, scene by scene and window by window."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SceneSummary:
-    """What became of a scene; `slumps` counts a slump in two chips twice."""
+    """The number of labels of a scene and of the chips made from it; a slump in two chips counts twice in `slumps`."""
 
     scene_id: str
     site: str
@@ -30,13 +30,13 @@ class SceneSummary:
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What became of scenes and labels.
+    """What was made of scenes and labels.
 
     Attributes:
-        scenes: one by one.
-        matched: labels that belong to a scene.
-        unmatched: labels that belong to none.
-        notes: what the user should know, one line each.
+        scenes: a summary of each scene.
+        matched: number of labels that belong to a scene.
+        unmatched: number of labels that belong to no scene.
+        notes: messages for the user, one line each.
     """
 
     scenes: tuple[SceneSummary, ...]
@@ -60,19 +60,22 @@ def build(
     """Build a data set.
 
     Args:
-        sources: scenes with their labels.
-        folder: of the data set, which appears when all is done; None: nothing is written.
+        sources: scenes with their label files.
+        folder: folder of the data set, which appears when all is done; None to write nothing.
         inputs: how scenes and labels are read.
-        options: how scenes are cut.
-        description: where images and labels come from, for the data set's table.
-        shard_size: images in a tar file; 0: plain files.
-        modality_files: write the modalities too, see `write_modalities`.
-        overwrite: an existing data set goes; a folder that holds anything else stays.
-        progress: is told how many steps are done, and of how many: two for each scene.
+        options: how scenes are cut into chips.
+        description: where images and labels come from, for `annotations.json`.
+        shard_size: number of images in each tar file; 0 to write plain files.
+        modality_files: also write the modalities as files; see `write_modalities`.
+        overwrite: replace an existing data set; a folder that holds other files is never replaced.
+        progress: called with the number of finished steps and of all steps; each scene takes two.
+
+    Returns:
+        A summary of scenes and labels.
 
     Raises:
         InputError: a scene, a label file or an option is wrong; see `label_scenes`.
-        OutputError: the disk is full.
+        OutputError: the data set cannot be written.
     """
 
     def prepared() -> LabelledScenes:
@@ -117,7 +120,7 @@ def _write(
 
 def _report(labelled: LabelledScene, images: Sequence[LabelledImage]) -> SceneSummary:
     return SceneSummary(
-        scene_id=labelled.place.scene_id,
+        scene_id=labelled.extent.scene_id,
         site=labelled.site,
         labels=len(labelled.slumps),
         chips=len(images),

@@ -1,4 +1,4 @@
-"""Which chips of a scene a data set takes: what each shows, and which of those without slumps are kept."""
+"""Selection of the chips of a scene that go into a data set: those with slumps, and a share of those without."""
 
 import zlib
 from collections.abc import Collection, Iterator
@@ -20,7 +20,7 @@ from rtsmap.records import Chip, Grid, PixelSource
 from rtsmap.scene import Scene
 from rtsmap.scene.ground_distance import gsd_m, is_square
 
-_SAME_GSD = 0.01  # relative; nearer than that nothing is resampled
+_SAME_GSD = 0.01  # relative difference of pixel sizes below which a scene is not resampled
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,16 @@ class ChipOptions:
     """How scenes are cut into chips.
 
     Attributes:
-        chip_size: side, px.
-        overlap: px that neighbouring chips share; even.
-        gsd_m: ground sampling distance to resample to, m; None: that of each scene, with pixels that are square on the
-            ground.
-        min_visible: part of a slump's area that a chip shows, 0..1; of less it is ignored.
-        min_valid: part of a chip that is observed at least, 0..1, unless it holds a slump.
-        negatives: chips without a slump for each one with, scene by scene; None: all. A scene without slumps gives
-            as many as one with a single chip. Chips with hard negatives are always kept.
-        seed: of the choice of negatives.
+        chip_size: side of a chip, px.
+        overlap: number of pixels that neighbouring chips share; even.
+        gsd_m: ground sampling distance to which scenes are resampled, m; None keeps that of each scene, and only makes
+            its pixels square on the ground.
+        min_visible: least share of a slump's area that a chip must show, 0..1; a slump that shows less is ignored.
+        min_valid: least share of a chip that must be observed, 0..1, unless the chip holds a slump.
+        negatives: number of chips without a slump for each chip with one, counted scene by scene; None keeps them all.
+            A scene without slumps gives as many as a scene with a single positive chip. Chips with hard negatives are
+            always kept.
+        seed: seed of the random choice of negatives.
     """
 
     chip_size: int = 256
@@ -49,17 +50,17 @@ class ChipOptions:
 
 
 class SceneChips:
-    """The chips of one scene: looked at once to choose, and read again to be written.
+    """The chips of one scene, which is read once to select chips and again to write them.
 
-    Reading twice costs seconds; keeping the pixels would cost the memory of the scene.
+    Reading a scene twice costs seconds, whereas keeping its pixels would cost the memory of the whole scene.
 
     Args:
-        scene: open.
-        labelled: its labels.
-        options: how to cut.
+        scene: the open scene.
+        labelled: the labels of the scene.
+        options: how to cut the scene into chips.
 
     Attributes:
-        notes: what the user should know, one line each.
+        notes: messages for the user, one line each.
     """
 
     def __init__(self, scene: Scene, labelled: LabelledScene, options: ChipOptions) -> None:
@@ -68,53 +69,56 @@ class SceneChips:
         near = (wanted or 0) * (1 - _SAME_GSD), (wanted or 0) * (1 + _SAME_GSD)
         self._scene = scene
         self._source: PixelSource = scene if wanted is None else scene.at_gsd(wanted, near)
-        self._lattice = ChipGrid(self._source.grid, options.chip_size, options.overlap)
+        self._chip_grid = ChipGrid(self._source.grid, options.chip_size, options.overlap)
         self._labels = _in_pixels(labelled, self._source.grid)
         self.notes: list[str] = []
 
     def chips(self, wanted: Collection[tuple[int, int]] | None = None) -> Iterator[Chip]:
-        """All chips with clear pixels, or those wanted."""
-        with self._scene.read_cache(self._options.chip_size, self._lattice.strip_px, self._source.grid):
+        """Yield all chips that have clear pixels, or only the wanted ones, given by row and column of the chip grid."""
+        with self._scene.read_cache(self._options.chip_size, self._chip_grid.strip_px, self._source.grid):
             for block in read_chips(
                 self._source,
-                self._lattice,
-                wanted=None if wanted is None else lambda place: (place.row, place.column) in wanted,
+                self._chip_grid,
+                wanted=None if wanted is None else lambda chip: (chip.row, chip.column) in wanted,
             ):
                 yield from block.chips
 
     def choose(self) -> dict[tuple[int, int], LabelledImage]:
-        """The chips to write by row and column."""
+        """Select the chips to write, by row and column of the chip grid."""
         kept: dict[tuple[int, int], LabelledImage] = {}
         empty: list[tuple[int, int]] = []
         for chip in self.chips():
             labels = chip_labels(self._labels, chip.place.window, chip.pixels.clear, self._options.min_visible)
             if not labels.slumps and (not labels.observed or labels.observed < self._options.min_valid):
                 continue
-            place = chip.place.row, chip.place.column
-            kept[place] = image = self._image(chip, labels)
-            self.notes += [f"{image.name}: label {uid} covers the whole chip; is it a slump?" for uid in labels.whole]
+            index = chip.place.row, chip.place.column
+            kept[index] = image = self._image(chip, labels)
+            self.notes += [
+                f"{image.name}: label {uid} covers the whole chip; check that it outlines a slump"
+                for uid in labels.whole
+            ]
             if not labels.slumps and not labels.hard_negatives:
-                empty.append(place)
-        for place in self._surplus(empty, positive=sum(bool(image.slumps) for image in kept.values())):
-            del kept[place]
+                empty.append(index)
+        for index in self._surplus(empty, positive=sum(bool(image.slumps) for image in kept.values())):
+            del kept[index]
         return kept
 
     def _surplus(self, empty: list[tuple[int, int]], positive: int) -> list[tuple[int, int]]:
-        """Chips without slumps that are more than asked for; the choice depends on nothing but seed and scene."""
+        """Draw the chips without slumps that exceed the wanted number; the seed and the scene alone decide which."""
         if self._options.negatives is None:
             return []
         wanted = round(self._options.negatives * max(positive, 1))
-        order = np.random.default_rng([self._options.seed, zlib.crc32(self._labelled.place.scene_id.encode())])
+        order = np.random.default_rng([self._options.seed, zlib.crc32(self._labelled.extent.scene_id.encode())])
         return [empty[number] for number in order.permutation(len(empty))[wanted:]]
 
     def _image(self, chip: Chip, labels: ChipLabels) -> LabelledImage:
-        place, grid = self._labelled.place, self._source.grid
+        extent, grid = self._labelled.extent, self._source.grid
         window = chip.place.window
         return LabelledImage(
-            name=f"{place.scene_id}_r{chip.place.row:03d}_c{chip.place.column:03d}",
-            file="",  # the writer's choice
+            name=f"{extent.scene_id}_r{chip.place.row:03d}_c{chip.place.column:03d}",
+            file="",  # chosen by the writer
             site=self._labelled.site,
-            scene=place.scene_id,
+            scene=extent.scene_id,
             height=window.height,
             width=window.width,
             gsd_m=round(gsd_m(grid), 6),
@@ -122,7 +126,7 @@ class SceneChips:
             slumps=labels.slumps,
             ignored=labels.ignored,
             hard_negatives=labels.hard_negatives,
-            acquired=place.acquired,
+            acquired=extent.acquired,
             crs=grid.crs.to_string(),
             transform=grid.transform @ Affine.translation(window.column, window.row),
         )
@@ -130,12 +134,12 @@ class SceneChips:
 
 def _in_pixels(labelled: LabelledScene, grid: Grid) -> SceneLabels:
     to_pixel = (~grid.transform).to_shapely()
-    slumps = labelled.slumps
+    slumps, area = labelled.slumps, labelled.annotated_area
     points = shapely.get_coordinates(list(labelled.hard_negatives))
     columns, rows = ~grid.transform @ (points[:, 0], points[:, 1])
     return SceneLabels(
         outlines=slumps.geometry.affine_transform(to_pixel).to_numpy(),
         uids=list(slumps["uid"]),
-        annotated_area=None if labelled.annotated_area is None else affine_transform(labelled.annotated_area, to_pixel),
+        annotated_area=None if area is None else affine_transform(area, to_pixel),
         hard_negatives=np.column_stack([columns, rows]),
     )

@@ -20,7 +20,7 @@ def tiles(folder: Path, image: LabelledImage) -> Iterator[tuple[Window, Pixels]]
     """Yield all pixels of an image, tile by tile, with the window of each tile.
 
     Raises:
-        DatasetError: The file cannot be read.
+        DatasetError: the file cannot be read.
     """
     for row in range(0, image.height, TILE_PX):
         for column in range(0, image.width, TILE_PX):

@@ -11,8 +11,8 @@ def is_visible(share: float, pixels: int, min_share: float = MIN_VISIBLE_SHARE) 
     """Whether a slump counts as visible in a chip. A slump that does not is ignored: neither slump nor background.
 
     Args:
-        share: Share of the slump's area that the chip shows, 0..1.
-        pixels: Number of pixels of the slump in the chip.
-        min_share: Least share, 0..1.
+        share: the share of the slump's area that the chip shows, 0..1.
+        pixels: the number of pixels of the slump in the chip.
+        min_share: the least share, 0..1.
     """
     return share >= min_share and pixels >= MIN_VISIBLE_PX
