@@ -409,7 +409,7 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
     [
         (
             ["scene.tif", "--labels", "empty.gpkg"],
-            "empty.gpkg: holds no polygon; give the area that was searched with --footprints",
+            "empty.gpkg: holds no polygon; give the area that was searched",
         ),
         (
             ["scene.tif", "--labels", "labels.gpkg"],

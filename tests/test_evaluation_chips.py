@@ -261,8 +261,8 @@ def test_the_bootstrap_draws_scenes_where_there_are_enough(tmp_path):
     ("text", "message"),
     [
         (None, "cannot be read"),
-        ("{", "holds no detections in COCO's form"),
-        ('[{"score": 1}]', "holds no detections in COCO's form"),
+        ("{", "holds no predictions in COCO's form"),
+        ('[{"score": 1}]', "holds no predictions in COCO's form"),
     ],
 )
 def test_a_file_that_holds_no_detections_is_named(dataset, tmp_path, text, message):

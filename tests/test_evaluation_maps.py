@@ -166,7 +166,7 @@ def test_nothing_found_tunes_nothing(rtsmap, files, tmp_path):
     card().to_toml(tmp_path / "model.toml")
     code, out, err = rtsmap("evaluate", "maps", predicted, files[1], "--tune", "--model", tmp_path)
     assert code == 2
-    assert "no prediction finds a label" in err
+    assert "no prediction matches a label" in err
     assert "recall     0.0 % (0 of 3 labels)" in out
     assert ModelCard.from_toml(tmp_path / "model.toml").score_threshold == 0.5
 

@@ -95,10 +95,10 @@ def test_all_models_must_have_seen_the_samples(rtsmap, dataset, tmp_path):
     files = ["--detections", f"a={tmp_path / 'north.json'}", "--detections", f"b={tmp_path / 'south.json'}"]
     code, _, err = rtsmap("evaluate", "panels", dataset.folder, *files, "-o", tmp_path / "x.png")
     assert code == 2
-    assert "there is no image that a and b have all seen" in err
+    assert "no image is covered by the predictions of all of a, b" in err
     code, _, err = rtsmap("evaluate", "panels", dataset.folder, *files, "-o", tmp_path / "x.png", "--images", "north-0")
     assert code == 2
-    assert "the detections called b do not cover the image north-0" in err
+    assert "the predictions of b do not cover the image north-0" in err
 
 
 def test_an_unknown_image_is_named(rtsmap, dataset, detections, tmp_path):

@@ -58,9 +58,9 @@ def test_few_detections_that_scores_tell_apart_give_finite_numbers():
 @pytest.mark.parametrize(
     ("right", "message"),
     [
-        ([True, True, True, True], "4 of 4 detections find a label"),
-        ([False, False, False, False], "0 of 4 detections find a label"),
-        ([True, True, False, False], "surer detections are not right more often"),
+        ([True, True, True, True], "4 of 4 predictions match a label"),
+        ([False, False, False, False], "0 of 4 predictions match a label"),
+        ([True, True, False, False], "higher scores are not correct more often"),
     ],
 )
 def test_detections_that_tell_nothing_are_refused(right, message):
@@ -96,13 +96,13 @@ def test_bins_expect_as_many_slumps_each_whatever_is_right():
     evidence = drawn(2000, 1.0, 0.0)
     bins = bins_of(evidence.scores, evidence)
     assert len(bins) == 10
-    assert [one.detections * one.score for one in bins] == pytest.approx([evidence.scores.sum() / 10] * 10, abs=1)
-    assert sum(one.detections for one in bins) == 2000
-    assert sum(one.detections * one.right for one in bins) == pytest.approx(evidence.right.sum())
+    assert [one.predictions * one.score for one in bins] == pytest.approx([evidence.scores.sum() / 10] * 10, abs=1)
+    assert sum(one.predictions for one in bins) == 2000
+    assert sum(one.predictions * one.right for one in bins) == pytest.approx(evidence.right.sum())
     assert all(one.interval[0] < one.right < one.interval[1] for one in bins)
     assert calibration_error(bins) < 0.04
     other = bins_of(evidence.scores, replace(evidence, right=~evidence.right))
-    assert [one.detections for one in other] == [one.detections for one in bins]
+    assert [one.predictions for one in other] == [one.predictions for one in bins]
     assert calibration_error(other) > 0.3
 
 
@@ -212,8 +212,8 @@ def test_a_model_is_calibrated_with_the_detections_of_all_folds(rtsmap, folds, t
     assert code == 0, err
     found = ModelCard.from_toml(model / "model.toml").calibration
     assert (found.sites, found.detections) == (("north", "south"), 80)
-    assert f"80 detections, {found.matched} of them slumps; calibration error" in out
-    assert "north: 40 detections" in out
+    assert f"80 predictions, {found.matched} of them slumps; calibration error" in out
+    assert "north: 40 predictions" in out
     assert f"calibrated {model}: slope {found.slope:.3f}" in out
     assert f"tuned {model}: score_threshold" in out
     assert figure.read_bytes().startswith(b"\x89PNG")
@@ -255,7 +255,7 @@ def test_nothing_is_written_where_nothing_can_be_fitted(rtsmap, folds, tmp_path)
         "--reliability", figure,
     )  # fmt: skip
     assert code == 2
-    assert "0 of 40 detections find a label" in err
+    assert "0 of 40 predictions match a label" in err
     assert (model / "model.toml").read_text() == before
     assert not figure.exists()
 

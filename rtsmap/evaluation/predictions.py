@@ -1,4 +1,4 @@
-"""What a model finds in the images of a data set, and its file: COCO's results, so that scoring can follow later."""
+"""Predictions of a model in the images of a data set, and their file in the format of COCO results."""
 
 import json
 import math
@@ -24,15 +24,15 @@ from rtsmap.scene.ground_distance import pixel_size_m
 from rtsmap.scene.resample import ResampledSource
 from rtsmap.settings.card import ModelCard
 
-#: Low enough that the precision-recall curve is whole where precision is more than chance.
+#: Least score of predictions; low enough for a complete precision-recall curve wherever precision exceeds chance.
 LOWEST_SCORE = 0.05
 
-_SIZE_UNIT = 64  # px; the stride of the network's coarsest level
+_SIZE_UNIT = 64  # stride of the network's coarsest level, px
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model takes for a slump: its outline in pixel coordinates of the image, and a score of 0..1."""
+    """A predicted slump: its outline in pixel coordinates of the image, and its score, 0..1."""
 
     outline: BaseGeometry
     score: float
@@ -49,86 +49,102 @@ def predict_images(
     score: float = LOWEST_SCORE,
     progress: Callable[[int, int], None] = no_progress,
 ) -> Predictions:
-    """Run a model on the images of a data set, by the same chain as `rtsmap predict` runs it on a scene.
+    """Run a model on the images of a data set, with the same steps as `rtsmap predict` on a scene.
 
     Args:
-        dataset: the images; those out of the model's range of ground sampling distance are resampled.
-        card: the model's card.
-        detector: the model itself.
-        score: the lowest that is kept, 0..1.
-        progress: called with the images done and their number.
+        dataset: the images; those outside the model's range of ground sampling distances are resampled.
+        card: the card of the model.
+        detector: the detector of the model.
+        score: least score of the predictions that are kept, 0..1.
+        progress: called with the number of finished images and of all images.
 
     Returns:
-        The detections of every image by its name, empty where there are none.
+        The predictions of every image by the name of the image, empty where there are none.
 
     Raises:
         DatasetError: images lack bands that the model needs, or cannot be read.
     """
     if missing := [name for name in card.input.modalities if name not in dataset.modalities]:
         raise DatasetError(f"{dataset.folder}: has no bands for {', '.join(missing)}, which {card.name} needs")
-    found: Predictions = {}
+    predictions: Predictions = {}
     for image in dataset.images:
-        found[image.name] = predict_pixels(ImagePixels(dataset.folder, image), card, detector, score)
-        progress(len(found), len(dataset.images))
-    return found
+        predictions[image.name] = predict_pixels(ImagePixels(dataset.folder, image), card, detector, score)
+        progress(len(predictions), len(dataset.images))
+    return predictions
 
 
 def predict_pixels(pixels: PixelSource, card: ModelCard, detector: Detector, score: float) -> list[Prediction]:
-    """What `predict_images` does with an image: detections in pixel coordinates of whatever gives pixels."""
+    """Run a model on a source of pixels, as `predict_images` does with each image.
+
+    Args:
+        pixels: the source of pixels.
+        card: the card of the model.
+        detector: the detector of the model.
+        score: least score of the predictions that are kept, 0..1.
+
+    Returns:
+        The predictions, in pixel coordinates of the source.
+    """
     source = pixels
     lowest, highest = card.input.gsd_range_m
     if not all(lowest <= size <= highest for size in pixel_size_m(pixels.grid)):
         source = ResampledSource(pixels, card.input.gsd_m)
-    # no larger than it must be: a chip of 1024 px round an image of 256 px would cost sixteen times as much
+    # no larger than needed, because a chip of 1024 px around an image of 256 px costs sixteen times as much
     unit = math.lcm(_SIZE_UNIT, card.network.alignment)
     longest = max(source.grid.height, source.grid.width)
     chip_size = min(card.input.chip_size, math.ceil(longest / unit) * unit)
-    overlap = card.input.overlap if chip_size == card.input.chip_size else 0  # one chip holds all of the image
+    overlap = card.input.overlap if chip_size == card.input.chip_size else 0  # one chip holds the whole image
     merged = find(source, card, detector, score=score, chip_size=chip_size, overlap=overlap)
     back = (~pixels.grid.transform @ source.grid.transform).to_shapely()
     return [Prediction(affine_transform(one.geometry, back), one.score) for one in merged]
 
 
 def write_predictions(
-    path: Path, dataset: Dataset, found: Mapping[str, Sequence[Prediction]], *, overwrite: bool = True
+    path: Path, dataset: Dataset, predictions: Mapping[str, Sequence[Prediction]], *, overwrite: bool = True
 ) -> None:
-    """Write detections as COCO's results, a list of image_id, category_id, score, bbox and segmentation (px).
+    """Write predictions as COCO results, a list of image_id, category_id, score, bbox and segmentation (px).
 
-    An image without detections has one entry without area and with the score 0, which changes no average precision: so
-    the file says which images it covers. A file that is there is replaced if `overwrite`.
+    An image without predictions gets one entry without area and with the score 0, which changes no average precision,
+    so that the file states which images it covers.
+
+    Args:
+        path: path of the JSON file.
+        dataset: the data set of the images.
+        predictions: predictions by the name of the image.
+        overwrite: replace an existing file.
 
     Raises:
-        DatasetError: an image is none of the data set's.
+        DatasetError: the data set lacks one of the images.
         OutputError: the file cannot be written.
     """
     numbers = _image_ids(dataset)
-    if unknown := sorted(set(found) - set(numbers)):
+    if unknown := sorted(set(predictions) - set(numbers)):
         raise DatasetError(f"{dataset.folder}: has no image {unknown[0]}")
     nothing = [{"score": 0.0, "bbox": [0.0] * 4, "segmentation": [[0.0] * 6]}]
     entries = [
         {"image_id": numbers[name], "category_id": 1, "image": name, **entry}
-        for name, detections in found.items()
-        for entry in (list(map(_entry, detections)) or nothing)
+        for name, in_image in predictions.items()
+        for entry in (list(map(_entry, in_image)) or nothing)
     ]
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n", encoding="utf-8")
 
 
-def _entry(detection: Prediction) -> dict[str, Any]:
-    left, top, right, bottom = detection.outline.bounds
+def _entry(prediction: Prediction) -> dict[str, Any]:
+    left, top, right, bottom = prediction.outline.bounds
     return {
-        "score": round(float(detection.score), 6),
+        "score": round(float(prediction.score), 6),
         "bbox": [round(value, 3) for value in (left, top, right - left, bottom - top)],
-        "segmentation": segmentation_of(detection.outline),
+        "segmentation": segmentation_of(prediction.outline),
     }
 
 
 def read_predictions(path: Path, dataset: Dataset) -> Predictions:
-    """Read detections of a data set; those of images that it has not (of other sites or folds) are left out.
+    """Read the predictions of a file for the images of a data set; those of other images are skipped.
 
     Raises:
-        InputError: the file cannot be read, or is no list of detections.
-        DatasetError: it belongs to another data set.
+        InputError: the file cannot be read, or is not a list of predictions.
+        DatasetError: the file belongs to another data set.
     """
     return _read(path, dataset, _image_ids(dataset))
 
@@ -136,41 +152,41 @@ def read_predictions(path: Path, dataset: Dataset) -> Predictions:
 def _read(path: Path, dataset: Dataset, numbers: Mapping[str, int]) -> Predictions:
     names = {number: name for name, number in numbers.items()}
     wanted = {image.name for image in dataset.images}
-    found: Predictions = {}
+    predictions: Predictions = {}
     try:
         for entry in read_json(path, InputError, "give what rtsmap evaluate chips wrote with -o"):
             name = names.get(entry["image_id"])
             if name is None or entry.get("image", name) != name:
                 raise DatasetError(
-                    f"{path}: is not of {dataset.folder}, which has no image {entry['image_id']}"
+                    f"{path}: does not belong to {dataset.folder}, which has no image {entry['image_id']}"
                     f"{' ' + entry['image'] if 'image' in entry else ''}; give the data set that it was made with"
                 )
             if name in wanted:
-                detections = found.setdefault(name, [])
+                in_image = predictions.setdefault(name, [])
                 outline = outline_of(entry["segmentation"])
-                detections += [Prediction(outline, float(entry["score"]))] if outline.area > 0 else []
+                in_image += [Prediction(outline, float(entry["score"]))] if outline.area > 0 else []
     except MALFORMED as error:
-        raise InputError(f"{path}: holds no detections in COCO's form ({error!r})") from error
-    return found
+        raise InputError(f"{path}: holds no predictions in COCO's form ({error!r})") from error
+    return predictions
 
 
 def read_all(paths: Iterable[Path], dataset: Dataset) -> Predictions:
-    """Detections of several files, such as one for each fold of a cross-validation.
+    """Read the predictions of several files, such as one for each fold of a cross-validation.
 
     Raises:
-        InputError: see `read_predictions`; or two files hold the same image.
+        InputError: a file cannot be read, or two files hold the same image; see `read_predictions`.
     """
     paths, numbers = list(paths), _image_ids(dataset)
     parts = [_read(path, dataset, numbers) for path in paths]
     times = Counter(name for part in parts for name in part)
     if twice := [name for name, number in times.items() if number > 1]:
         both = [str(path) for path, part in zip(paths, parts, strict=True) if twice[0] in part]
-        raise InputError(f"{' and '.join(both)}: both hold the image {twice[0]}; each image may be there once")
-    return {name: detections for part in parts for name, detections in part.items()}
+        raise InputError(f"{' and '.join(both)}: both hold the image {twice[0]}; give each image only once")
+    return {name: in_image for part in parts for name, in_image in part.items()}
 
 
 def _image_ids(dataset: Dataset) -> dict[str, int]:
-    """COCO's number of every image on the disk, also of those that a subset has not."""
+    """Return the COCO id of every image of the data set on disk, including images that a subset leaves out."""
     path = dataset.folder / ANNOTATIONS
     table = read_json(path, DatasetError, "make the data set again with rtsmap dataset")
     try:
@@ -180,10 +196,10 @@ def _image_ids(dataset: Dataset) -> dict[str, int]:
 
 
 def image_named(dataset: Dataset, name: str) -> LabelledImage:
-    """An image by its name.
+    """Return an image by its name.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: the data set has no such image.
     """
     for image in dataset.images:
         if image.name == name:
