@@ -318,7 +318,7 @@ def test_labels_with_ids_belong_to_the_scene_that_they_name(made, tmp_path):
     dataset, _, err = made(*scenes, "--labels", path, "--chip-size", 64)
     assert {image.scene: image.slumps[0].outline.bounds[0] for image in dataset.images} == {first: 2, second: 20}
     assert {image.site for image in dataset.images} == {"one", "two"}
-    assert "rtsmap: 1 of 3 label polygons belong to none of the scenes, by id, date or place" in err
+    assert "rtsmap: 1 of 3 label polygons belong to no scene by id, date or place" in err
 
 
 def test_labels_without_ids_go_by_date_and_the_nearest_outline_of_a_slump_is_taken(made, tmp_path):
@@ -433,9 +433,9 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
         (["--table", "missing.csv"], "missing.csv: cannot be read as a table"),
         (["--table", "path.csv"], "path.csv: line 2: labels x.gpkg does not exist; correct the path"),
         (["--table", "date.csv"], "date.csv: line 2: the date 6.7.2018 is not YYYY-MM-DD"),
-        (["--table", "short.csv", "--labels", "labels.gpkg"], "--table names scenes, labels and footprints itself"),
+        (["--table", "short.csv", "--labels", "labels.gpkg"], "--table names scenes, labels and footprints;"),
         (["scene.tif"], "Missing option '--labels'; or give a --table."),
-        ([], "Missing SCENE, or --table."),
+        ([], "Missing argument SCENE, or option --table."),
     ],
 )
 def test_bad_input_is_refused_in_one_line(rtsmap, tmp_path, monkeypatch, scene, labels, words, message):

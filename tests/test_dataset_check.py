@@ -37,7 +37,7 @@ def test_an_error_ends_with_exit_code_2_and_a_warning_does_not(tmp_path, rtsmap)
     assert code == 2
     assert out == "error    here-0: slump 1 lies outside the image; remove or move it\n"
     assert "1 error, 0 warnings, 0 infos\n" in err
-    assert err.endswith("cannot be trained on as it is; mend the errors above and check again\n")
+    assert err.endswith("cannot be used for training as it is; correct the errors above and check again\n")
     folder = write_images(tmp_path / "odd", [labelled_image(slumps=(Label(shapely.box(50, 50, 70, 60)),))]).folder
     code, out, _ = rtsmap("dataset", "check", folder)
     assert code == 0

@@ -336,7 +336,7 @@ def test_images_of_complex_numbers_are_refused(tmp_path, rtsmap):
 def test_help_shows_an_example(rtsmap, command):
     code, out, _ = rtsmap("dataset", command, "-h")
     assert code == 0
-    assert f"Example:\n    rtsmap dataset {command}" in out
+    assert f"Examples:\n    rtsmap dataset {command}" in out
 
 
 def test_options_that_contradict_are_usage_errors(tmp_path, rtsmap):
