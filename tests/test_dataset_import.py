@@ -18,7 +18,7 @@ AREAS = sorted(slump.area for slump in SLUMPS)
 
 
 def paper_bands(dtype="float32"):
-    """RGB, NDVI, NIR and mask of an image with two slumps: reflectance, or its numbers."""
+    """Return RGB, NDVI, NIR and mask of an image with two slumps, as reflectance or as digital numbers."""
     image = labelled_image()
     blue, green, red, nir = pixels_with(image).reflectance
     index = (nir - red) / (nir + red)

@@ -1,4 +1,4 @@
-"""`rtsmap evaluate chips`: a data set, a detector whose answers are known, and the files of both."""
+"""`rtsmap evaluate chips`: a data set, a detector with known results, and their files."""
 
 import csv
 import json
@@ -153,7 +153,7 @@ def test_flips_are_asked_of_the_detector(rtsmap, dataset, model, monkeypatch):
     assert "'3' is not one of '1', '4', '8'" in err
 
 
-def test_detections_are_scored_later_and_by_fold(rtsmap, dataset, model, tmp_path):
+def test_predictions_are_scored_later_and_by_fold(rtsmap, dataset, model, tmp_path):
     for fold in ("fold-0", "fold-1"):
         command = ("evaluate", "chips", dataset.folder, "--model", model, "--only", fold, "-o", tmp_path / fold)
         assert rtsmap(*command)[0] == 0
@@ -219,7 +219,7 @@ def test_a_model_needs_its_bands(tmp_path):
         predict_images(blind, card(gsd_m=10.0), BareGround())
 
 
-def test_detections_are_coco_results_and_come_back(dataset, tmp_path):
+def test_predictions_are_coco_results_and_come_back(dataset, tmp_path):
     ring = shapely.box(10, 10, 40, 40).difference(shapely.box(20, 20, 30, 30))
     found = {"north-1": [Prediction(ring, 0.75)], "south-1": []}
     write_predictions(tmp_path / "detections.json", dataset, found)
@@ -265,7 +265,7 @@ def test_the_bootstrap_draws_scenes_where_there_are_enough(tmp_path):
         ('[{"score": 1}]', "holds no predictions in COCO's form"),
     ],
 )
-def test_a_file_that_holds_no_detections_is_named(dataset, tmp_path, text, message):
+def test_a_file_that_holds_no_predictions_is_named(dataset, tmp_path, text, message):
     path = tmp_path / "detections.json"
     if text:
         path.write_text(text)
@@ -284,7 +284,7 @@ def test_the_table_of_images_is_read_once_for_all_files(dataset, tmp_path, monke
     assert read.count("annotations.json") == 1
 
 
-def test_detections_of_another_data_set_are_refused(rtsmap, dataset, tmp_path):
+def test_predictions_of_another_data_set_are_refused(rtsmap, dataset, tmp_path):
     other = write_dataset(tmp_path / "other")
     write_predictions(tmp_path / "other.json", other, {image.name: [] for image in other.images})
     code, _, err = rtsmap("evaluate", "chips", dataset.folder, "--detections", tmp_path / "other.json")

@@ -33,7 +33,7 @@ def write_prediction(path, frame, observed=(0, 0, 5000, 5000)):
 
 @pytest.fixture
 def files(tmp_path):
-    """Two slumps found, one 10 m too far east; one wrong; one missed; one that nobody looked at."""
+    """Two matches, one of them 10 m too far east, a false positive, a miss, and a label outside the observed area."""
     predicted = layer((0, 0, 100, 100), (210, 0, 310, 100), (1000, 1000, 1040, 1030), scores=[0.9, 0.7, 0.3])
     labels = layer(
         (0, 0, 100, 100), (200, 0, 300, 100), (3000, 3000, 3030, 3030), (9000, 0, 9100, 100),

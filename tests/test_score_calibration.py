@@ -1,4 +1,4 @@
-"""Scores that are probabilities: the fit, the card, what predict makes of it, and the figure."""
+"""Calibration of scores: the fit, the card, its use by predict, and the figure."""
 
 import json
 import sqlite3
@@ -33,21 +33,21 @@ MAP = Calibration(slope=1.5, intercept=-2.0, detections=100, matched=10, sites=(
 
 
 def drawn(number, slope, intercept, sites=("north", "south"), seed=0):
-    """Detections whose chances of being right are known."""
+    """Evidence of predictions with known probabilities of being correct."""
     rng = np.random.default_rng(seed)
     scores = rng.uniform(0.05, 0.95, number)
     right = rng.random(number) < 1 / (1 + np.exp(-(slope * np.log(scores / (1 - scores)) + intercept)))
     return Evidence(scores, right, np.array([right, right]), np.resize(sites, number))
 
 
-def test_the_fit_finds_the_odds_that_detections_were_drawn_with():
+def test_the_fit_finds_the_odds_that_predictions_were_drawn_with():
     found = fit(drawn(20_000, 1.5, -2.0), views=4)
     assert (found.slope, found.intercept) == pytest.approx((1.5, -2.0), abs=0.1)
     assert (found.detections, found.sites, found.views, found.min_iou) == (20_000, ("north", "south"), 4, 0.5)
     assert found.matched == drawn(20_000, 1.5, -2.0).right.sum()
 
 
-def test_few_detections_that_scores_tell_apart_give_finite_numbers():
+def test_few_predictions_that_scores_tell_apart_give_finite_numbers():
     scores = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
     right = scores > 0.5
     found = fit(Evidence(scores, right, np.array([right, right]), np.full(6, "a")))
@@ -63,7 +63,7 @@ def test_few_detections_that_scores_tell_apart_give_finite_numbers():
         ([True, True, False, False], "higher scores are not correct more often"),
     ],
 )
-def test_detections_that_tell_nothing_are_refused(right, message):
+def test_predictions_that_tell_nothing_are_refused(right, message):
     right = np.array(right)
     evidence = Evidence(np.array([0.1, 0.2, 0.8, 0.9]), right, np.array([right, right]), np.full(4, "a"))
     with pytest.raises(InputError, match=message):
@@ -129,7 +129,7 @@ def test_sites_left_out_show_what_the_calibration_is_worth_elsewhere():
     assert by_north == pytest.approx(north, rel=0.1)
 
 
-def test_detections_that_count_are_the_evidence(tmp_path):
+def test_predictions_that_count_are_the_evidence(tmp_path):
     first, second = SLUMPS
     dataset = write_dataset(tmp_path / "data", ("north", "south"), per_site=1)
     hidden = replace(dataset.images[1], ignored=(second.buffer(3),), slumps=dataset.images[1].slumps[:1])
@@ -169,7 +169,7 @@ def test_a_card_without_the_section_is_as_before_and_a_falling_map_is_refused(tm
         find_model(str(tmp_path))
 
 
-def test_a_figure_without_detections_is_drawn_and_without_matplotlib_refused(tmp_path, monkeypatch):
+def test_a_figure_without_predictions_is_drawn_and_without_matplotlib_refused(tmp_path, monkeypatch):
     write_reliability(tmp_path / "empty.png", {"scores": []}, "nothing")
     assert (tmp_path / "empty.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
@@ -180,7 +180,7 @@ def test_a_figure_without_detections_is_drawn_and_without_matplotlib_refused(tmp
 
 @pytest.fixture
 def folds(tmp_path, monkeypatch):
-    """A data set of two sites, a model, and detections of a network for each; the surer the righter."""
+    """A data set of two sites, a model, and predictions for each site; higher scores are correct more often."""
     dataset = write_dataset(tmp_path / "data", ("north", "south"), per_site=20)
     rng = np.random.default_rng(0)
     wrong = shapely.Point(10, 55).buffer(3)
@@ -204,7 +204,7 @@ def folds(tmp_path, monkeypatch):
     return dataset.folder, folder, words
 
 
-def test_a_model_is_calibrated_with_the_detections_of_all_folds(rtsmap, folds, tmp_path):
+def test_a_model_is_calibrated_with_the_predictions_of_all_folds(rtsmap, folds, tmp_path):
     data, model, words = folds
     figure = tmp_path / "new" / "reliability.png"
     command = ("evaluate", "chips", data, *words, "--model", model, "--calibrate", "--tune", "--reliability", figure)
@@ -260,7 +260,7 @@ def test_nothing_is_written_where_nothing_can_be_fitted(rtsmap, folds, tmp_path)
     assert not figure.exists()
 
 
-def test_detections_are_calibrated_one_by_one():
+def test_predictions_are_calibrated_one_by_one():
     found = {"a": [Prediction(SLUMPS[0], 0.5)], "b": []}
     assert with_probabilities(found, None) == found
     assert with_probabilities(found, MAP)["a"][0].score == pytest.approx(1 / (1 + np.exp(2)))

@@ -154,7 +154,7 @@ class Sampler:
             if not seen:
                 continue
             mask = rasterised(slump.outline, to_chip, size)
-            if is_visible(seen, np.count_nonzero(mask)):
+            if is_visible(seen, int(np.count_nonzero(mask))):
                 masks.append(mask)
             else:
                 blank |= mask
