@@ -16,9 +16,9 @@ import shapely
 from rtsmap.cli.options import BandNumbers, Real
 from rtsmap.detector import load_detector
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.detections import LOWEST_SCORE
-from rtsmap.evaluation.maps import score_map
+from rtsmap.evaluation.map_scores import score_map
 from rtsmap.evaluation.precision import Score
+from rtsmap.evaluation.predictions import LOWEST_SCORE
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons

@@ -26,10 +26,10 @@ from rtsmap.dataset.images import Dataset, read_dataset
 from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector, load_detector
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.chips import units_of
-from rtsmap.evaluation.detections import LOWEST_SCORE, detect_pixels
+from rtsmap.evaluation.image_scores import units_of
 from rtsmap.evaluation.matching import Comparison, compare, joined
-from rtsmap.evaluation.rates import Ground
+from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_pixels
+from rtsmap.evaluation.rates import EvaluatedArea
 from rtsmap.evaluation.report import Row, report_of
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
@@ -135,18 +135,18 @@ def score(samples: Sequence[Sample], card: ModelCard, detector: Detector) -> Row
     limits = Options().for_model(card)
     comparison = joined([compared(sample, card, detector) for sample in samples])
     comparison = comparison.where(comparison.prediction_m2 >= limits.min_area_m2)
-    ground = Ground(
+    ground = EvaluatedArea(
         np.array([observed_km2(sample) for sample in samples]),
         np.array([sample.unit for sample in samples], dtype=np.intp),
         np.ones(len(comparison.scores), dtype=np.bool_),
     )
-    return report_of(comparison, [], threshold=limits.score, over_ious=False, ground=ground).rows[0]
+    return report_of(comparison, [], threshold=limits.score, over_ious=False, area=ground).rows[0]
 
 
 def compared(sample: Sample, card: ModelCard, detector: Detector) -> Comparison:
     """What is found in a sample beside what is there."""
     lowest = float(calibrated(LOWEST_SCORE, card.calibration))
-    found = detect_pixels(sample.pixels, card, detector, lowest)
+    found = predict_pixels(sample.pixels, card, detector, lowest)
     return compare(
         [one.outline for one in found],
         [one.score for one in found],

@@ -23,7 +23,7 @@ from math import ceil
 from pathlib import Path
 
 from benchmarks.ground_kinds import points_of_kinds
-from benchmarks.open_labels import Inventories, labels_of, looked_at, write_layer
+from benchmarks.open_labels import Inventories, annotated_area, labels_of, write_layer
 from benchmarks.open_labels import four_bands as write_four_bands
 from rtsmap.dataset.images import SPLIT, read_dataset
 from rtsmap.dataset.splitting import write_split
@@ -106,7 +106,7 @@ def prepare(folder: Path, table: Path, ground_points: int = 0) -> int:
         if scene.labels is None:
             image = write_four_bands(scene.image, CLIP_BANDS, beside / f"{stem}_4b.tif")
         slumps = labels_of(scene.labels, scene.site, image, inventories)
-        searched = looked_at(scene.labels, image, slumps, inventories)
+        searched = annotated_area(scene.labels, image, slumps, inventories)
         others = points_of_kinds(image, slumps, searched, ceil(ground_points / scenes_of[scene.site]))
         labels, footprints = beside / f"{stem}_labels.gpkg", beside / f"{stem}_searched.gpkg"
         classes = ["Positive"] * len(slumps) + ["Negative"] * len(others)

@@ -232,7 +232,7 @@ NUMBERS = [
     ("evaluate panels d --seed", ("-1",)),
     ("dataset check d --gap-m", ("nan", "inf", "-5")),
     ("dataset split d --gap-m", ("nan", "inf")),
-    ("dataset split d --fractions", ("a=nan,b=0.5", "a=inf", "a=-1,b=2")),
+    ("dataset split d --fraction", ("a=nan", "a=inf", "a=-1")),
     ("dataset split d --seed", ("-1",)),
     ("dataset import d --scale", ("nan", "0")),
     ("dataset import d --gsd", ("inf", "nan", "1e-9", "1e9")),

@@ -13,10 +13,10 @@ from rasterio.windows import Window as RasterWindow
 from rtsmap.cli import main, rtsmap
 from rtsmap.cli.simulate.options import REGIONS as NAMED
 from rtsmap.dataset.build import build
-from rtsmap.dataset.choosing import Cutting
+from rtsmap.dataset.chip_selection import ChipOptions
+from rtsmap.dataset.label_matching import Rule
+from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.labels import Fields
-from rtsmap.dataset.matching import Rule
-from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.errors import InputError
 from rtsmap.records import Window
@@ -200,7 +200,7 @@ def test_a_data_set_is_built_from_a_scene_and_its_labels(product, tmp_path):
     )
     source = Source(str(product.image), product.truth, product.truth)
     report = build(
-        [source], tmp_path / "set", inputs, Cutting(256, 0, None, 0.3, 0.05, None, 0), description="simulated"
+        [source], tmp_path / "set", inputs, ChipOptions(256, 0, None, 0.3, 0.05, None, 0), description="simulated"
     )
     assert report.matched == product.n_slumps
     assert sum(scene.slumps for scene in report.scenes) >= 1
