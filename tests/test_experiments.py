@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rtsmap.dataset.images import SPLIT, read_dataset
-from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.network.cost import meta_network, training_memory
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.network import PRESETS, NetworkConfig
 from rtsmap.training import paper

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from rtsmap.errors import InputError, ModelError
 from rtsmap.network.cascade import seeded_network
-from rtsmap.network.importing import BOTTOM_UP
+from rtsmap.network.pretrained import BOTTOM_UP
 from rtsmap.runtime import machine
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.network import PRESETS, NetworkConfig

@@ -31,7 +31,7 @@ from rtsmap.network.fusion import FusedBackbone, Fusion
 from rtsmap.network.masks import MaskHead
 from rtsmap.network.mvitv2 import MViT
 from rtsmap.network.norms import NORMS
-from rtsmap.network.refining import SureCascadeHeads
+from rtsmap.network.early_rejection import EarlyRejectionHeads
 from rtsmap.settings.network import NetworkConfig
 
 #: IoU with a label that makes a box positive in each stage of the cascade, and the deviations of its box deltas
@@ -149,7 +149,7 @@ BUILDERS: dict[str, Callable[[NetworkConfig, int, bool], Backbone]] = {
 }
 
 
-class SureRPN(RPN):  # type: ignore[misc]
+class ThresholdRPN(RPN):  # type: ignore[misc]
     """Proposals above a score, at test time.
 
     A number of proposals per chip, as detectron2 keeps them, lets a slump's fate depend on what else its chip holds,
@@ -176,7 +176,7 @@ def _proposal_generator(config: NetworkConfig) -> RPN:
         aspect_ratios=[list(config.anchor_ratios)],
         strides=[4, 8, 16, 32, 64],
     )
-    return SureRPN(
+    return ThresholdRPN(
         min_score=config.proposal_score,
         in_features=list(LEVELS),
         head=StandardRPNHead(
@@ -205,7 +205,7 @@ def _heads(config: NetworkConfig) -> StandardROIHeads:
     }
     if config.decoder == "cascade":
         heads = [_box_head(config) for _ in CASCADE_IOUS]
-        return SureCascadeHeads(
+        return EarlyRejectionHeads(
             min_score=config.stage_score,
             box_heads=heads,
             box_predictors=[

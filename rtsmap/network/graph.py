@@ -120,7 +120,7 @@ class WholeDetector(nn.Module):
             logits, deltas = predictor(head(pooled))
             scores.append(logits.softmax(dim=1)[:, :-1])
             boxes = predictor.box2box_transform.apply_deltas(deltas, boxes)
-            if len(scores) == 1 < len(layers) and heads.min_score:  # see SureCascadeHeads
+            if len(scores) == 1 < len(layers) and heads.min_score:  # see EarlyRejectionHeads
                 sure = scores[0].amax(dim=1) >= heads.min_score
                 scores, boxes, owners = [scores[0][sure]], boxes[sure], owners[sure]
         # the number of classes said outright: where there is no box ONNX cannot tell it

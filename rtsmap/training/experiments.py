@@ -14,7 +14,7 @@ from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images, read_all, 
 from rtsmap.files.writing import replacing
 from rtsmap.models import CARD
 from rtsmap.network.cascade import count_parameters
-from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.network.cost import meta_network, training_memory
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.network import NetworkConfig
 from rtsmap.settings.training import TrainConfig

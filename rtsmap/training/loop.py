@@ -16,7 +16,7 @@ from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
 from rtsmap.models import CARD, SETTINGS
-from rtsmap.network.importing import WEIGHTS
+from rtsmap.network.pretrained import WEIGHTS
 from rtsmap.settings.card import InputConfig, ModelCard
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Batch, Examples, Views, batches

@@ -7,7 +7,7 @@ from rtsmap.dataset.images import Dataset
 from rtsmap.files.writing import replacing, sha256
 from rtsmap.models import CARD, SETTINGS
 from rtsmap.network.checkpoint import save_weights
-from rtsmap.network.importing import WEIGHTS
+from rtsmap.network.pretrained import WEIGHTS
 from rtsmap.settings.card import InputConfig, ModelCard, TrainingRecord
 from rtsmap.settings.network import NetworkConfig
 from rtsmap.settings.training import TrainConfig

@@ -15,7 +15,7 @@ from rtsmap.files.scratch import remove_abandoned
 from rtsmap.files.writing import replacing
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.device import resolve_precision
-from rtsmap.network.importing import start_from, take_backbones, take_decoder
+from rtsmap.network.pretrained import start_from, take_backbones, take_decoder
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Batch
 from rtsmap.training.distributed import Processes

@@ -9,7 +9,7 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 
-class SureCascadeHeads(CascadeROIHeads):  # type: ignore[misc]
+class EarlyRejectionHeads(CascadeROIHeads):  # type: ignore[misc]
     """At test time, only what the first stage is sure enough of goes through the others.
 
     Most proposals are background, and the first stage mostly says so. A score is the mean over the stages, so what is

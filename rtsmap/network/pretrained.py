@@ -12,7 +12,7 @@ from torch.nn import functional
 from rtsmap import bands
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network
-from rtsmap.network.reading import read_checkpoint
+from rtsmap.network.checkpoint_reading import read_checkpoint
 from rtsmap.settings.training import TrainConfig
 
 WEIGHTS = "weights.safetensors"
