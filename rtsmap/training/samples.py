@@ -20,7 +20,7 @@ from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.augmentation import jitter, one_change
-from rtsmap.training.coarsening import coarsened, draw_gsd
+from rtsmap.training.resolution_augmentation import draw_gsd, reduce_resolution
 from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste
 from rtsmap.training.store import PixelStore
@@ -100,7 +100,7 @@ class Sampler:
         plain = self._chip(which, center, gsd_m, rng)
         reflectance = plain.reflectance
         if coarse_m := draw_gsd(self.dataset.images[which].gsd_m, self.config.coarsest_m, rng):
-            reflectance = coarsened(reflectance, plain.valid, coarse_m / gsd_m, rng)
+            reflectance = reduce_resolution(reflectance, plain.valid, coarse_m / gsd_m, rng)
         lit = replace(plain, reflectance=self._relit(reflectance, plain.valid, rng))
         return plain, lit, (int(rng.integers(4)), bool(rng.integers(2)))
 

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from rtsmap.records import BoolArray, FloatArray
 
 #: Of the chips that can be coarsened, as many are; the others show what their image shows.
-SHARE = 0.5
+REDUCED_SHARE = 0.5
 
 
 def draw_gsd(own_m: float, coarsest_m: float | None, rng: Generator) -> float | None:
@@ -21,12 +21,12 @@ def draw_gsd(own_m: float, coarsest_m: float | None, rng: Generator) -> float | 
         coarsest_m: the largest that is drawn, evenly in logarithm; None for no coarsening, and nothing is drawn.
         rng: draws.
     """
-    if coarsest_m is None or own_m >= coarsest_m or rng.random() >= SHARE:
+    if coarsest_m is None or own_m >= coarsest_m or rng.random() >= REDUCED_SHARE:
         return None
     return float(np.exp(rng.uniform(np.log(own_m), np.log(coarsest_m))))
 
 
-def coarsened(reflectance: FloatArray, valid: BoolArray, factor: float, rng: Generator) -> FloatArray:
+def reduce_resolution(reflectance: FloatArray, valid: BoolArray, factor: float, rng: Generator) -> FloatArray:
     """A chip averaged over coarse pixels, and brought back to its own as inference does, bilinearly.
 
     Where the coarse pixels lie is drawn. Each is the mean of what is valid in it, so nodata does not bleed.
