@@ -10,9 +10,9 @@ from rtsmap.cli.options import NETWORKS
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network, seeded_network
 from rtsmap.network.checkpoint import save_weights
-from rtsmap.network.pretrained import import_checkpoint, start_from
-from rtsmap.network.mvitv2 import MViT
 from rtsmap.network.checkpoint_reading import read_checkpoint
+from rtsmap.network.mvitv2 import MViT
+from rtsmap.network.pretrained import import_checkpoint, start_from
 from rtsmap.settings.network import PRESETS
 from rtsmap.settings.training import TrainConfig
 from tests.datasets import write_dataset

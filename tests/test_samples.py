@@ -9,9 +9,9 @@ from rtsmap.dataset import Dataset, Label
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
 from rtsmap.training.augmentation import jitter
-from rtsmap.training.resolution_augmentation import draw_gsd, reduce_resolution
 from rtsmap.training.cutting import cut
 from rtsmap.training.paste import Piece, paste
+from rtsmap.training.resolution_augmentation import draw_gsd, reduce_resolution
 from rtsmap.training.samples import Sampler, rasterised
 from rtsmap.training.store import PixelStore
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset

@@ -19,7 +19,7 @@ from rtsmap.settings.card import ModelCard
 from rtsmap.settings.template import commented
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training import teacher as teaching
-from rtsmap.training.batches import Examples, Views, batches
+from rtsmap.training.batches import Examples, UnlabelledExamples, batches
 from rtsmap.training.distributed import Processes
 from rtsmap.training.loop import input_config, steps_per_epoch, train
 from rtsmap.training.optimiser import learning_rate, parameter_groups
@@ -235,20 +235,20 @@ def test_what_the_teacher_is_sure_of_is_a_label_and_what_it_doubts_is_blank():
     assert not nowhere.any()
 
 
-def test_the_network_learns_in_another_light_what_the_teacher_finds(tmp_path, dataset, monkeypatch):
+def test_the_network_learns_from_strong_augmentation_what_the_teacher_finds_with_weak(tmp_path, dataset, monkeypatch):
     other = one_image(tmp_path / "other", "there", slumps=())
     inputs = input_config(dataset, TAUGHT)
-    views = Views(Sampler(other, TAUGHT, labelled=False), inputs)
+    others = UnlabelledExamples(Sampler(other, TAUGHT, labelled=False), inputs)
     examples = Examples(Sampler(dataset, TAUGHT), inputs)
-    labelled, unlabelled = batches(examples, 1, 2, Processes(0, 1, CPU), views)
+    labelled, unlabelled = batches(examples, 1, 2, Processes(0, 1, CPU), others)
     assert [len(chip["instances"].gt_masks) > 0 for chip in labelled] == [True, True]
-    assert [sorted(chip) for chip in unlabelled] == [["image", "plain"]] * 2
-    assert all(not torch.equal(chip["image"], chip["plain"]) for chip in unlabelled)
+    assert [sorted(chip) for chip in unlabelled] == [["image", "weak"]] * 2
+    assert all(not torch.equal(chip["image"], chip["weak"]) for chip in unlabelled)
     detector = Finds((0.9, 10, 10, 20, 30), (0.25, 40, 40, 50, 50))
     monkeypatch.setattr(teaching, "TorchDetector", detector)
     learned = Teacher(None, None, TAUGHT, CPU).label(unlabelled)
     for chip, view, seen in zip(learned, unlabelled, detector.seen[0], strict=True):
-        np.testing.assert_array_equal(seen, view["plain"])
+        np.testing.assert_array_equal(seen, view["weak"])
         assert chip["instances"].gt_boxes.tensor.tolist() == [[10, 10, 20, 30]]
         assert not chip["image"][:, 40:50, 40:50].any()
         assert torch.equal(chip["image"][:, :40], view["image"][:, :40])
@@ -303,11 +303,12 @@ def test_of_the_same_data_set_what_is_left_out_is_learned_without_labels(rtsmap,
     assert "the labels of all its images are learned; leave some out with --without" in err
 
 
-def test_labels_of_other_images_are_not_looked_at(tmp_path, dataset):
-    told, untold = one_image(tmp_path / "told", "there"), one_image(tmp_path / "untold", "there", slumps=())
+def test_labels_of_unlabelled_images_are_not_used(tmp_path, dataset):
+    labelled, bare = one_image(tmp_path / "labelled", "there"), one_image(tmp_path / "bare", "there", slumps=())
     config = TAUGHT.updated(pasted_slumps=0)
     one, other = (
-        Sampler(unlabelled_part(images, dataset), config, labelled=False).views(5) for images in (told, untold)
+        Sampler(unlabelled_part(images, dataset), config, labelled=False).weak_and_strong(5)
+        for images in (labelled, bare)
     )
     assert [len(view.masks) for view in (*one, *other)] == [0] * 4
     assert all(view.valid.all() for view in one)

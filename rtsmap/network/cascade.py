@@ -26,12 +26,12 @@ from detectron2.structures import Instances
 from torch import nn
 
 from rtsmap.bands import MODALITY_CHANNELS
+from rtsmap.network.early_rejection import EarlyRejectionHeads
 from rtsmap.network.efficientnet import EfficientNetLite
 from rtsmap.network.fusion import FusedBackbone, Fusion
 from rtsmap.network.masks import MaskHead
 from rtsmap.network.mvitv2 import MViT
 from rtsmap.network.norms import NORMS
-from rtsmap.network.early_rejection import EarlyRejectionHeads
 from rtsmap.settings.network import NetworkConfig
 
 #: IoU with a label that makes a box positive in each stage of the cascade, and the deviations of its box deltas

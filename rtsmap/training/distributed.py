@@ -32,7 +32,7 @@ class Processes:
     device: torch.device
 
     @property
-    def first(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this is the one that writes."""
         return self.rank == 0
 

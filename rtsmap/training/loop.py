@@ -19,7 +19,7 @@ from rtsmap.models import CARD, SETTINGS
 from rtsmap.network.pretrained import WEIGHTS
 from rtsmap.settings.card import InputConfig, ModelCard
 from rtsmap.settings.training import TrainConfig
-from rtsmap.training.batches import Batch, Examples, Views, batches
+from rtsmap.training.batches import Batch, Examples, UnlabelledExamples, batches
 from rtsmap.training.distributed import processes
 from rtsmap.training.log import LOSSES, Log
 from rtsmap.training.publishing import draft_card, publish
@@ -97,16 +97,16 @@ def train(
         sampler = Sampler(dataset, config)
         inputs = input_config(dataset, config)
         examples = Examples(sampler, inputs)
-        untold = unlabelled_part(unlabelled, dataset) if unlabelled else None
-        views = _views(untold, config, inputs) if untold else None
+        without_labels = unlabelled_part(unlabelled, dataset) if unlabelled else None
+        unlabelled_examples = _unlabelled_examples(without_labels, config, inputs) if without_labels else None
         steps = config.iterations or math.ceil(config.epochs * steps_per_epoch(dataset, config, group.count))
-        run = Run(config, steps, group, _fingerprint(dataset, validation, untold))
+        run = Run(config, steps, group, _fingerprint(dataset, validation, without_labels))
         run.resume(folder / CHECKPOINT)
-        _advance(run, examples, views, validation, folder, progress)
+        _advance(run, examples, unlabelled_examples, validation, folder, progress)
         group.wait()
-        card = publish(run, inputs, dataset, validation, untold, folder) if group.first else None
+        card = publish(run, inputs, dataset, validation, without_labels, folder) if group.is_main_process else None
         group.wait()
-        if group.first:
+        if group.is_main_process:
             (folder / CHECKPOINT).unlink(missing_ok=True)
     return card or ModelCard.from_toml(folder / CARD)
 
@@ -153,40 +153,40 @@ def _check_bands(dataset: Dataset, config: TrainConfig) -> None:
         raise DatasetError(f"{dataset.folder}: its images have no bands for {', '.join(lacking)}; leave that out")
 
 
-def _views(unlabelled: Dataset, config: TrainConfig, inputs: InputConfig) -> Views:
+def _unlabelled_examples(unlabelled: Dataset, config: TrainConfig, inputs: InputConfig) -> UnlabelledExamples:
     _check_bands(unlabelled, config)
-    return Views(Sampler(unlabelled, config, labelled=False), inputs)
+    return UnlabelledExamples(Sampler(unlabelled, config, labelled=False), inputs)
 
 
 def _advance(
     run: Run,
     examples: Examples,
-    views: Views | None,
+    unlabelled: UnlabelledExamples | None,
     validation: Dataset | None,
     folder: Path,
     progress: Callable[[Progress], None],
 ) -> None:
     """All steps that are left."""
-    config, first = run.config, run.processes.first
+    config, is_main_process = run.config, run.processes.is_main_process
     per_epoch = steps_per_epoch(examples.sampler.dataset, config, run.processes.count)
     every = max(1, round(config.validate_every * per_epoch))
     card = draft_card(config, examples.inputs)
-    teacher = Teacher(run.average, card, config, run.processes.device) if views else None
-    source, began = _Timed(batches(examples, run.step, run.steps, run.processes, views)), time.perf_counter()
-    with EventStorage(run.step) as storage, Log(folder, run.step, writes=first) as log:
+    teacher = Teacher(run.average, card, config, run.processes.device) if unlabelled else None
+    source, began = _Timed(batches(examples, run.step, run.steps, run.processes, unlabelled)), time.perf_counter()
+    with EventStorage(run.step) as storage, Log(folder, run.step, writes=is_main_process) as log:
         while run.step < run.steps:
             rate, score = run.learning_rate, None
             losses = run.advance(source, teacher)
             storage.step()
             log.write(run.step, losses, rate)
             last = run.step == run.steps
-            if first and validation is not None and (run.step % every == 0 or last):
+            if is_main_process and validation is not None and (run.step % every == 0 or last):
                 score = _validate(run, card, validation)
                 log.write_validation(run.step, score)
             if run.step % config.checkpoint_every == 0 or last:
                 log.flush()
                 run.save(folder / CHECKPOINT)
-            if first:
+            if is_main_process:
                 seconds = time.perf_counter() - began
                 progress(Progress(run.step, run.steps, losses, score, seconds, source.seconds))
 

@@ -145,7 +145,7 @@ class Run:
             OutputError: the disk is full.
         """
         random = self.processes.gather(_random_states(self.processes.device))
-        if not self.processes.first:
+        if not self.processes.is_main_process:
             return
         state = {
             "identity": self._identity,

@@ -20,9 +20,9 @@ from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.augmentation import jitter, one_change
-from rtsmap.training.resolution_augmentation import draw_gsd, reduce_resolution
 from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste
+from rtsmap.training.resolution_augmentation import draw_gsd, reduce_resolution
 from rtsmap.training.store import PixelStore
 
 #: Slumps of fewer pixels, or of which less than this share lies in the chip, are blanked: neither slump nor ground.
@@ -84,27 +84,27 @@ class Sampler:
 
     def sample(self, index: int) -> Sample:
         """The chip of number `index`."""
-        _, lit, how = self._draw(index)
-        return lit.turned(*how)
+        _, strong, how = self._draw(index)
+        return strong.turned(*how)
 
-    def views(self, index: int) -> tuple[Sample, Sample]:
+    def weak_and_strong(self, index: int) -> tuple[Sample, Sample]:
         """The chip of number `index` as its image shows it, and as `sample` does: the same ground in another light."""
-        plain, lit, how = self._draw(index)
-        return plain.turned(*how), lit.turned(*how)
+        weak, strong, how = self._draw(index)
+        return weak.turned(*how), strong.turned(*how)
 
     def _draw(self, index: int) -> tuple[Sample, Sample, tuple[int, bool]]:
         """Both views of a chip, and how it is to be turned."""
         rng = np.random.default_rng((self.config.seed, index))
         which, center = self._place(rng)
         gsd_m = self.config.gsd_m * float(np.exp(rng.uniform(*np.log(self.config.scale_range))))
-        plain = self._chip(which, center, gsd_m, rng)
-        reflectance = plain.reflectance
+        weak = self._chip(which, center, gsd_m, rng)
+        reflectance = weak.reflectance
         if coarse_m := draw_gsd(self.dataset.images[which].gsd_m, self.config.coarsest_m, rng):
-            reflectance = reduce_resolution(reflectance, plain.valid, coarse_m / gsd_m, rng)
-        lit = replace(plain, reflectance=self._relit(reflectance, plain.valid, rng))
-        return plain, lit, (int(rng.integers(4)), bool(rng.integers(2)))
+            reflectance = reduce_resolution(reflectance, weak.valid, coarse_m / gsd_m, rng)
+        strong = replace(weak, reflectance=self._augmented(reflectance, weak.valid, rng))
+        return weak, strong, (int(rng.integers(4)), bool(rng.integers(2)))
 
-    def _relit(self, reflectance: FloatArray, valid: BoolArray, rng: Generator) -> FloatArray:
+    def _augmented(self, reflectance: FloatArray, valid: BoolArray, rng: Generator) -> FloatArray:
         """The same ground in another light; 0 where not valid."""
         if self.config.augmentation == "light":
             return jitter(reflectance, rng, self.config.jitter) * valid

@@ -48,7 +48,7 @@ class Teacher:
         detector = TorchDetector.of(
             self._network, self._card, device=self._device, min_score=self._config.doubtful_score
         )
-        found = detector.detect(torch.stack([chip["plain"] for chip in batch]).numpy())
+        found = detector.detect(torch.stack([chip["weak"] for chip in batch]).numpy())
         return [self._labelled(chip["image"], one) for chip, one in zip(batch, found, strict=True)]
 
     def _labelled(self, image: Tensor, found: Detections) -> dict[str, Tensor]:

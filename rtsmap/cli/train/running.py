@@ -93,21 +93,23 @@ def run(
     whole = read_dataset(dataset).without(without)
     held = whole.subset(validate) if validate else None
     learned = whole.without(validate)
-    untold = unlabelled_part(read_dataset(unlabelled), learned) if unlabelled else None
-    speaks = os.environ.get("RANK", "0") == "0"  # of several processes the first
-    for role, one in (("training", learned), ("validation", held), ("without labels", untold)):
-        if one is not None and speaks:
+    unlabelled_data = unlabelled_part(read_dataset(unlabelled), learned) if unlabelled else None
+    is_main_process = os.environ.get("RANK", "0") == "0"  # of several processes the first
+    for role, one in (("training", learned), ("validation", held), ("without labels", unlabelled_data)):
+        if one is not None and is_main_process:
             sites = ", ".join(one.sites)
             click.echo(f"{role}: {len(one.images)} images, {one.slumps} slumps, sites: {sites}", err=True)
     last: list[Progress] = []
-    with bar_of(speaks=speaks) as (_, progress):
+    with bar_of(is_main_process=is_main_process) as (_, progress):
 
         def remember(now: "Progress") -> None:
             last[:] = [now]
             progress(now)
 
-        card = train(learned, settings, output, validation=held, unlabelled=untold, device=device, progress=remember)
-    if not speaks:
+        card = train(
+            learned, settings, output, validation=held, unlabelled=unlabelled_data, device=device, progress=remember
+        )
+    if not is_main_process:
         return
     if last:
         click.echo(f"the network waited for chips {last[0].waiting_s / last[0].seconds:.1%} of the time", err=True)
@@ -116,18 +118,18 @@ def run(
 
 
 @contextmanager
-def bar_of(*, speaks: bool = True) -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
+def bar_of(*, is_main_process: bool = True) -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
     """A progress bar on a terminal, a line now and then elsewhere.
 
     Args:
-        speaks: false for all but the first of several processes.
+        is_main_process: false for all but the first of several processes.
 
     Yields:
         What tells a line, and what tells the progress.
     """
     from tqdm import tqdm
 
-    with tqdm(unit="it", disable=None if speaks else True) as bar:
+    with tqdm(unit="it", disable=None if is_main_process else True) as bar:
 
         def announce(line: str) -> None:
             bar.write(line, file=sys.stderr)
