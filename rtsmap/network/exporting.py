@@ -157,10 +157,10 @@ def _flatten(tensor: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def _unflatten(tensor: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Any axis but the first."""
     before = [int(size) for size in tensor.shape]
-    place, parts = dim % len(before), [int(size) for size in sizes]
+    axis, parts = dim % len(before), [int(size) for size in sizes]
     if -1 in parts:
-        parts[parts.index(-1)] = before[place] // -math.prod(parts)
-    return tensor.reshape(-1, *before[1:place], *parts, *before[place + 1 :])
+        parts[parts.index(-1)] = before[axis] // -math.prod(parts)
+    return tensor.reshape(-1, *before[1:axis], *parts, *before[axis + 1 :])
 
 
 #: Written with sizes that are known: theirs are computed inside torch, where no mode reaches.

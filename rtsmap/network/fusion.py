@@ -258,4 +258,4 @@ def repeated(part: Tensor, inputs: int) -> Tensor:
     given = part.shape[1]
     if given == inputs:
         return part
-    return part.expand(-1, inputs, -1, -1) if given == 1 else part[:, [place % given for place in range(inputs)]]
+    return part.expand(-1, inputs, -1, -1) if given == 1 else part[:, [index % given for index in range(inputs)]]

@@ -99,8 +99,8 @@ class WholeDetector(nn.Module):
         deltas = deltas.unflatten(1, (anchors, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
         number = torch.minimum(most, torch._shape_as_tensor(logits)[1])
         best, index = logits.topk(number, dim=1)  # type: ignore[arg-type]  # a tensor, so that a trace can follow it
-        place = index.div(anchors, rounding_mode="floor")  # the anchors of a place lie side by side
-        centre = torch.stack((place % width, place.div(width, rounding_mode="floor")), dim=2) + generator.offset
+        cell = index.div(anchors, rounding_mode="floor")  # the anchors of one cell of the map are neighbours
+        centre = torch.stack((cell % width, cell.div(width, rounding_mode="floor")), dim=2) + generator.offset
         shape = list(generator.cell_anchors)[level][index % anchors]
         anchor = shape + (centre * generator.strides[level]).repeat(1, 1, 2)
         delta = deltas.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
@@ -134,8 +134,8 @@ class WholeDetector(nn.Module):
         pooled = _pool(heads.mask_pooler, [features[name] for name in heads.mask_in_features], boxes, owners)
         logits = heads.mask_head.layers(pooled)
         if logits.shape[1] > 1:
-            place = label[:, None, None, None].expand(-1, -1, logits.shape[2], logits.shape[3])
-            logits = logits.gather(1, place)
+            chosen = label[:, None, None, None].expand(-1, -1, logits.shape[2], logits.shape[3])
+            logits = logits.gather(1, chosen)
         masks: Tensor = logits[:, 0].sigmoid()
         return masks
 
@@ -194,10 +194,10 @@ def _pool(pooler: ROIPooler, features: Sequence[Tensor], boxes: Tensor, owners: 
     level = torch.floor(pooler.canonical_level + torch.log2(side / pooler.canonical_box_size + 1e-8))
     level = level.clamp(pooler.min_level, pooler.max_level) - pooler.min_level
     regions = torch.cat((owners.unsqueeze(1).to(boxes.dtype), boxes), dim=1)
-    places, parts = [], []
+    indices, parts = [], []
     for index, (feature, one) in enumerate(zip(features, pooler.level_poolers, strict=True)):
         inside = torch.nonzero(level == index).flatten()
-        places.append(inside)
+        indices.append(inside)
         scale, ratio, aligned = one.spatial_scale, one.sampling_ratio, one.aligned
         parts.append(roi_align(feature, regions[inside], one.output_size, scale, ratio, aligned))
-    return torch.cat(parts)[torch.cat(places).argsort()]
+    return torch.cat(parts)[torch.cat(indices).argsort()]

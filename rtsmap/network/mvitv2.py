@@ -134,8 +134,8 @@ def attend_without_matrix(query: Tensor, key: Tensor, value: Tensor, bias_h: Ten
     Biases are further channels of the queries, against a one-hot code of each key's row and column.
     """
     row, column = (torch.eye(bias.shape[-1], dtype=key.dtype, device=key.device) for bias in (bias_h, bias_w))
-    place = torch.cat((row.repeat_interleave(len(column), dim=0), column.repeat(len(row), 1)), dim=1)
-    key = torch.cat((key, place.expand(len(key), -1, -1)), dim=-1)
+    code = torch.cat((row.repeat_interleave(len(column), dim=0), column.repeat(len(row), 1)), dim=1)
+    key = torch.cat((key, code.expand(len(key), -1, -1)), dim=-1)
     bias = torch.cat((bias_h, bias_w), dim=-1).flatten(1, 2)
     query = torch.cat((query * query.shape[-1] ** -0.5, bias), dim=-1)
     return functional.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]

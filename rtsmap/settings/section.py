@@ -61,12 +61,12 @@ class Section(BaseModel):
         for change in changes:
             name, equals, text = change.partition("=")
             *sections, key = name.strip().split(".")
-            place = values
+            table = values
             for section in sections:
-                place = place[section] if isinstance(place.get(section), dict) else place.setdefault(name, {})
+                table = table[section] if isinstance(table.get(section), dict) else table.setdefault(name, {})
             if not equals:
                 raise InputError(f"{change}: needs the form NAME=VALUE, such as iterations=500")
-            place[key] = _toml_value(text.strip())
+            table[key] = _toml_value(text.strip())
         return self.updated(**values)
 
     def to_toml(self, path: Path) -> None:

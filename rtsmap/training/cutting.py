@@ -62,9 +62,9 @@ class _Axis:
     """
 
     def __init__(self, start: float, step: float, size: int, length: int) -> None:
-        place = start + (np.arange(size) + 0.5) * step - 0.5
-        first = np.floor(place).astype(np.intp)
-        self.weight = (place - first).astype(np.float32)
+        position = start + (np.arange(size) + 0.5) * step - 0.5
+        first = np.floor(position).astype(np.intp)
+        self.weight = (position - first).astype(np.float32)
         first = np.clip(first, -2, length)  # far outside is as good as outside
         low, high = int(first[0]), int(first[-1]) + 2
         inner_low, inner_high = np.clip([low, high], 0, length)

@@ -117,9 +117,9 @@ def validation_fold(dataset: Dataset, tested: str) -> str | None:
         Its name; None where nothing would be left to learn from.
     """
     names = sorted(set(dataset.folds.values())) if tested in dataset.folds.values() else list(dataset.sites)
-    place = names.index(tested)
+    index = names.index(tested)
     learned = dataset.without([tested])
-    for name in (*names[place + 1 :], *names[:place]):
+    for name in (*names[index + 1 :], *names[:index]):
         held, rest = learned.subset([name]), learned.without([name])
         if held.slumps and rest.slumps:
             return name

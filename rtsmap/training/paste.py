@@ -74,22 +74,22 @@ def paste(
             continue
         piece, piece_valid, mask, land = _cut_out(one, extent, rng)
         row, column = rng.integers(0, size - extent, size=2)
-        place = slice(row, row + extent), slice(column, column + extent)
+        window = slice(row, row + extent), slice(column, column + extent)
         near = ndimage.binary_dilation(mask, iterations=MARGIN_PX // 2)
-        if not mask.any() or (near & (taken[place] | ~valid[place] | ~piece_valid)).any():
+        if not mask.any() or (near & (taken[window] | ~valid[window] | ~piece_valid)).any():
             continue
         weight = np.minimum(ndimage.gaussian_filter(near.astype(np.float32), FADE_PX) * 1.2, 1)
         ring = near & ~mask
-        gain = (reflectance[:, *place][:, ring].mean(axis=1) + 0.01) / (piece[:, ring].mean(axis=1) + 0.01)
+        gain = (reflectance[:, *window][:, ring].mean(axis=1) + 0.01) / (piece[:, ring].mean(axis=1) + 0.01)
         if max(gain.max(), 1 / gain.min()) > MAX_GAIN:
             continue
         matched = piece * gain[:, None, None]
-        reflectance[:, *place] += weight * (matched - reflectance[:, *place])
+        reflectance[:, *window] += weight * (matched - reflectance[:, *window])
         if terrain is not None and land is not None:
-            _lay(terrain[:, *place], land, ring, weight)
+            _lay(terrain[:, *window], land, ring, weight)
         whole = np.zeros((1, size, size), dtype=bool)
-        whole[0][place] = mask
-        taken[place] |= near
+        whole[0][window] = mask
+        taken[window] |= near
         pasted.append(whole)
     return reflectance, np.concatenate(pasted)
 

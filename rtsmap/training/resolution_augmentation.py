@@ -64,5 +64,5 @@ class _Axis:
         pixels, edges = np.arange(length), np.arange(count + 1)[:, None] * factor - shift
         inside = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
         self.down = np.maximum(inside, 0).astype(np.float32)
-        place = np.clip((pixels + 0.5 + shift) / factor - 0.5, 0, count - 1)
-        self.up = np.maximum(1 - np.abs(place[:, None] - np.arange(count)), 0).astype(np.float32)
+        position = np.clip((pixels + 0.5 + shift) / factor - 0.5, 0, count - 1)
+        self.up = np.maximum(1 - np.abs(position[:, None] - np.arange(count)), 0).astype(np.float32)
