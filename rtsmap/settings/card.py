@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, NonNegativeInt, PositiveInt, model_validator
 
 from rtsmap import bands
 from rtsmap.settings.network import NetworkConfig
@@ -34,13 +34,16 @@ class InputConfig(Section):
     chip_size: ChipSize  # px
     overlap: int = Field(ge=0, multiple_of=2)  # px shared by neighbouring chips
     mean: dict[str, Annotated[float, Field(ge=-1e4, le=1e4)]]
-    deviation: dict[str, Annotated[float, Field(ge=1e-6, le=1e4)]]  # what pixels are divided by
+    std: Annotated[
+        dict[str, Annotated[float, Field(ge=1e-6, le=1e4)]],
+        Field(validation_alias=AliasChoices("std", "deviation")),  # `deviation` in model.toml of earlier versions
+    ]
 
     @model_validator(mode="after")
     def _statistics_for_every_channel(self) -> Self:
         names = set(bands.channels(self.modalities))
-        if names - set(self.mean) or names - set(self.deviation):
-            raise ValueError(f"mean and deviation are needed for {', '.join(sorted(names))}")
+        if names - set(self.mean) or names - set(self.std):
+            raise ValueError(f"mean and std are needed for {', '.join(sorted(names))}")
         if len(set(self.modalities)) < len(self.modalities):
             raise ValueError("modalities: one is named twice")
         if self.overlap >= self.chip_size:

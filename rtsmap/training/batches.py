@@ -42,7 +42,7 @@ class UnlabelledExamples(Dataset[tuple[Tensor, Tensor]]):
 
 def _network_input(sample: Sample, inputs: InputConfig) -> Tensor:
     image = bands.network_input(
-        sample.reflectance, sample.valid, inputs.modalities, inputs.mean, inputs.deviation, sample.terrain
+        sample.reflectance, sample.valid, inputs.modalities, inputs.mean, inputs.std, sample.terrain
     )
     return torch.from_numpy(image)
 

@@ -142,10 +142,10 @@ def input_config(dataset: Dataset, config: TrainConfig) -> InputConfig:
     if config.backbones:
         taken = [ModelCard.from_toml(Path(folder) / CARD).input for folder in config.backbones]
         mean = {channel: value for one in taken for channel, value in one.mean.items()}
-        deviation = {channel: value for one in taken for channel, value in one.deviation.items()}
+        std = {channel: value for one in taken for channel, value in one.std.items()}
     else:
-        mean, deviation = channel_statistics(dataset, config.modalities)
-    return InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, deviation=deviation)
+        mean, std = channel_statistics(dataset, config.modalities)
+    return InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, std=std)
 
 
 def _check_bands(dataset: Dataset, config: TrainConfig) -> None:
