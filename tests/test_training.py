@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from rtsmap.files.writing import sha256
 from rtsmap.network.cascade import seeded_network
 from rtsmap.records import Detections
 from rtsmap.settings.card import ModelCard
+from rtsmap.settings.network import NetworkConfig
 from rtsmap.settings.template import commented
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training import teacher as teaching
@@ -437,7 +439,8 @@ def test_a_folder_that_is_no_data_set_is_refused(rtsmap, tmp_path):
 def test_the_template_is_commented_and_can_be_read_back(rtsmap, tmp_path):
     code, out, _ = rtsmap("train", "template", "--network", "mvitv2-t", "--set", "epochs=12")
     assert code == 0
-    assert "# Chips that go through the network together, in each process.\nbatch_size = 4\n" in out
+    assert "# Number of chips that go through the network together, in each process.\nbatch_size = 4\n" in out
+    assert "\n[network]\n# Architecture of the backbones: " in out
     (tmp_path / "train.toml").write_text(out)
     settings = TrainConfig.from_toml(tmp_path / "train.toml")
     assert (settings.epochs, settings.network.depth) == (12, 10)
@@ -446,5 +449,9 @@ def test_the_template_is_commented_and_can_be_read_back(rtsmap, tmp_path):
     )
 
 
-def test_every_setting_of_training_is_in_the_template():
-    assert [name for name in TrainConfig.model_fields if f"{name} =" not in commented(TrainConfig())] == ["network"]
+def test_every_setting_stands_in_the_template_under_a_comment():
+    lines = commented(TrainConfig()).splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r"(# )?[a-z_0-9]+ =", line)]
+    names = {re.sub(r"^# | =.*", "", lines[number]) for number in keys}
+    assert names == {*TrainConfig.model_fields, *NetworkConfig.model_fields} - {"network"}
+    assert [lines[key] for key in keys if key - 1 in keys or not lines[key - 1].startswith("# ")] == []

@@ -45,11 +45,11 @@ class InputConfig(Section):
         if names - set(self.mean) or names - set(self.std):
             raise ValueError(f"mean and std are needed for {', '.join(sorted(names))}")
         if len(set(self.modalities)) < len(self.modalities):
-            raise ValueError("modalities: one is named twice")
+            raise ValueError("modalities: each may be named only once")
         if self.overlap >= self.chip_size:
             raise ValueError("overlap must be smaller than chip_size")
         if self.gsd_range_m[0] > self.gsd_range_m[1]:
-            raise ValueError("gsd_range_m: the lower end comes first")
+            raise ValueError("gsd_range_m: give the lower end first")
         return self
 
 
