@@ -190,8 +190,8 @@ def test_a_truncated_file_is_refused(tmp_path, suffix, left):
     [
         ("weights.zip", b"", r"is not a checkpoint by its name; give a file that ends in \.safetensors, \.pkl"),
         ("missing.pth", None, "no such file"),
-        ("list.pkl", pickle.dumps([1, 2]), "holds no weights"),
-        ("numbers.pkl", pickle.dumps({"model": {"a": 1}}), "holds no weights"),
+        ("list.pkl", pickle.dumps([1, 2]), "contains no weights"),
+        ("numbers.pkl", pickle.dumps({"model": {"a": 1}}), "contains no weights"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, name, content, message):
@@ -222,7 +222,7 @@ class Attack:
 )
 def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path, name, write):
     write({"model": {"a": Attack(f"touch {tmp_path}/executed")}}, tmp_path / name)
-    with pytest.raises(ModelError, match=rf"{name}: refused, for it names \w+\.system, .* could run code"):
+    with pytest.raises(ModelError, match=rf"{name}: refused, because it names \w+\.system, .* could run code"):
         read_checkpoint(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 

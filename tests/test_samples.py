@@ -96,8 +96,8 @@ def test_a_slump_of_which_a_chip_shows_little_is_blank_there(tmp_path):
 def test_hard_negatives_are_drawn(tmp_path):
     dataset = one_image(tmp_path / "dataset", slumps=(Label(SLUMPS[0]),), hard_negatives=((80.0, 80.0),))
     sampler = Sampler(dataset, TINY_TRAINING.updated(slump_share=0.0))
-    places = [sampler._place(np.random.default_rng(number))[1].tolist() for number in range(40)]
-    assert 10 < places.count([80.0, 80.0]) < 30
+    points = [sampler._draw_point(np.random.default_rng(number))[1].tolist() for number in range(40)]
+    assert 10 < points.count([80.0, 80.0]) < 30
 
 
 def test_without_slumps_there_is_nothing_to_learn(tmp_path):

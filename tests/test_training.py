@@ -130,10 +130,10 @@ def test_a_checkpoint_of_other_settings_or_images_is_refused(dataset, tmp_path):
     config = TINY_TRAINING.updated(iterations=6, checkpoint_every=1)
     with pytest.raises(StopError):
         train(dataset, config, tmp_path / "model", progress=stop_at(2))
-    with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: was made with other settings, images"):
         train(dataset, config.updated(seed=1), tmp_path / "model")
     other = one_image(tmp_path / "other", "there")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: was made with other settings, images"):
         train(other, config, tmp_path / "model")
 
 
@@ -283,7 +283,7 @@ def test_a_taught_run_that_is_stopped_goes_on_to_the_same_weights_whatever_the_w
     train(dataset, TAUGHT, tmp_path / "whole", unlabelled=other)
     with pytest.raises(StopError):
         train(dataset, TAUGHT, tmp_path / "stopped", unlabelled=other, progress=stop_at(3))
-    with pytest.raises(InputError, match="is of other settings, images"):
+    with pytest.raises(InputError, match="was made with other settings, images"):
         train(dataset, TAUGHT, tmp_path / "stopped")
     card = train(dataset, TAUGHT.updated(workers=1), tmp_path / "stopped", unlabelled=other)
     assert weights_of(tmp_path / "whole") == card.sha256
@@ -299,10 +299,10 @@ def test_of_the_same_data_set_what_is_left_out_is_learned_without_labels(rtsmap,
     words = ("train", "end-to-end", dataset.folder, "--config", tmp_path / "train.toml", "--unlabelled", dataset.folder)
     code, _, err = rtsmap(*words, "-o", tmp_path / "model", "--without", "there")
     assert code == 0, err
-    assert "without labels: 1 images, 0 slumps, sites: there" in err
+    assert "unlabelled: 1 images, 0 slumps, sites: there" in err
     code, _, err = rtsmap(*words, "-o", tmp_path / "other")
     assert code == 2
-    assert "the labels of all its images are learned; leave some out with --without" in err
+    assert "labels of all its images are used; leave some out with --without" in err
 
 
 def test_labels_of_unlabelled_images_are_not_used(tmp_path, dataset):
@@ -386,7 +386,7 @@ def test_two_stages(rtsmap, dataset, tmp_path):
 
 def test_a_model_of_several_modalities_is_no_backbone(dataset, tmp_path):
     train(dataset, TINY_TRAINING, tmp_path / "fused")
-    with pytest.raises(ModelError, match=r"sees rgb\+ndvi\+nir; give models of one modality each"):
+    with pytest.raises(ModelError, match=r"takes rgb\+ndvi\+nir; give models with one modality each"):
         fusion_settings(None, [tmp_path / "fused"])
 
 

@@ -1,7 +1,7 @@
-"""Coarsening: chips of fine images as a coarser sensor shows the same ground, so that a network learns both.
+"""Resolution augmentation: chips of fine images at the lower resolution of another sensor.
 
-What is averaged is reflectance, of the whole chip with all that is pasted into it: a pixel of 10 m holds what its
-ground reflects, and NDVI is computed from that. Terrain stays as it is, for elevation models have their own resolution.
+Reflectance is averaged after copy-paste, and NDVI is computed from the averages, as it is from the pixels of a coarser
+sensor. Terrain is not changed, because elevation models have their own resolution.
 """
 
 import numpy as np
@@ -9,17 +9,21 @@ from numpy.random import Generator
 
 from rtsmap.records import BoolArray, FloatArray
 
-#: Of the chips that can be coarsened, as many are; the others show what their image shows.
+#: Share of the chips whose resolution is reduced, among those of images that are fine enough.
 REDUCED_SHARE = 0.5
 
 
 def draw_gsd(own_m: float, coarsest_m: float | None, rng: Generator) -> float | None:
-    """The ground sampling distance that a chip is averaged to, m; None where it stays as it is.
+    """Draw the ground sampling distance that a chip is averaged to.
 
     Args:
-        own_m: of the chip's image.
-        coarsest_m: the largest that is drawn, evenly in logarithm; None for no coarsening, and nothing is drawn.
-        rng: draws.
+        own_m: ground sampling distance of the image, m.
+        coarsest_m: largest ground sampling distance that is drawn, m; None for no resolution augmentation, in which
+            case no random number is drawn.
+        rng: random generator.
+
+    Returns:
+        The ground sampling distance, m, drawn uniformly in logarithm; None if the chip keeps its resolution.
     """
     if coarsest_m is None or own_m >= coarsest_m or rng.random() >= REDUCED_SHARE:
         return None
@@ -27,15 +31,15 @@ def draw_gsd(own_m: float, coarsest_m: float | None, rng: Generator) -> float | 
 
 
 def reduce_resolution(reflectance: FloatArray, valid: BoolArray, factor: float, rng: Generator) -> FloatArray:
-    """A chip averaged over coarse pixels, and brought back to its own as inference does, bilinearly.
+    """Average a chip over coarse pixels, and resample it back to its grid bilinearly, as prediction does.
 
-    Where the coarse pixels lie is drawn. Each is the mean of what is valid in it, so nodata does not bleed.
+    The position of the coarse pixels is random. Each is the mean of its valid pixels; invalid pixels are ignored.
 
     Args:
         reflectance: `(4, c, c)`.
-        valid: `(c, c)`.
-        factor: side of a coarse pixel, px; up to 1 nothing changes.
-        rng: draws.
+        valid: `(c, c)`, valid pixels.
+        factor: side of a coarse pixel in pixels of the chip; up to 1 the chip is not changed.
+        rng: random generator.
 
     Returns:
         `(4, c, c)`, 0 where not valid.
@@ -47,16 +51,16 @@ def reduce_resolution(reflectance: FloatArray, valid: BoolArray, factor: float, 
     means = rows.down @ (reflectance * valid) @ columns.down.T / np.maximum(held, np.finfo(np.float32).tiny)
     weight = rows.up @ (held > 0).astype(np.float32) @ columns.up.T
     back: FloatArray = rows.up @ means @ columns.up.T
-    # a valid pixel's own coarse pixel has at least a quarter of the weight
+    # the coarse pixel that contains a valid pixel has at least a quarter of the weight
     return np.where(valid, back / np.maximum(weight, 0.25), np.float32(0))
 
 
 class _Axis:
-    """Averaging along an axis, and the way back.
+    """Weights for averaging along one axis, and for resampling back.
 
     Attributes:
-        down: `(coarse, fine)`, the part of each pixel that lies in a coarse one.
-        up: `(fine, coarse)`, bilinear weights.
+        down: `(coarse, fine)`, the part of each fine pixel that lies in each coarse pixel.
+        up: `(fine, coarse)`, bilinear interpolation weights.
     """
 
     def __init__(self, length: int, factor: float, shift: float) -> None:
