@@ -107,9 +107,10 @@ class TrainConfig(Section):
     teacher_from: NonNegativeInt = 500
     """Number of steps before the unlabelled chips are used, labelled by the moving average of the weights."""
     pseudo_score: Fraction = 0.7
-    """Lowest score of its detections that count as slumps."""
+    """Lowest score of a detection in an unlabelled chip that becomes a label."""
     doubtful_score: Fraction = 0.2
-    """Lowest score of its detections that count as neither slump nor background; below it they are background."""
+    """Lowest score of a detection in an unlabelled chip that is blanked, neither slump nor background; below it, it is
+    background."""
     unlabelled_weight: NonNegativeFloat = 1.0
     """Weight of the loss of the unlabelled chips relative to that of the labelled ones."""
 
