@@ -31,7 +31,7 @@ SCALE_NORM = re.compile(r"\.scale\d_norm\.")
 
 
 @dataclass(frozen=True)
-class Report:
+class ImportReport:
     """How the tensors of a checkpoint were used.
 
     Attributes:
@@ -62,7 +62,7 @@ class Report:
         return "\n".join(lines)
 
 
-def import_checkpoint(path: Path, config: TrainConfig) -> tuple[dict[str, Tensor], Report]:
+def import_checkpoint(path: Path, config: TrainConfig) -> tuple[dict[str, Tensor], ImportReport]:
     """Fit the tensors of a published checkpoint to a network.
 
     The backbone of the file is used for the backbone of every modality. The names of the tensors are those of
@@ -101,7 +101,7 @@ def import_checkpoint(path: Path, config: TrainConfig) -> tuple[dict[str, Tensor
 
 def _match(
     given: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], channels: Sequence[str]
-) -> tuple[dict[str, Tensor], Report]:
+) -> tuple[dict[str, Tensor], ImportReport]:
     in_backbones = (name.removeprefix(BACKBONES) for name in shapes if name.startswith(BACKBONES))
     backbones = tuple({name.partition(".")[0]: None for name in in_backbones})
     found: dict[str, Tensor] = {}
@@ -117,7 +117,7 @@ def _match(
         else:
             found |= dict.fromkeys(targets, fitted)
             resized |= set(targets) if fitted is not value else set()
-    return found, Report(
+    return found, ImportReport(
         loaded=tuple(name for name in found if name not in resized),
         resized=tuple(name for name in found if name in resized),
         skipped=skipped,
