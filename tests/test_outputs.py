@@ -408,7 +408,7 @@ def test_training_writes_over_nothing(rtsmap, tmp_path):
         folder.mkdir()
         (folder / name).write_text(text)
         code, _, err = rtsmap("train", "unimodal", data, "-o", folder, "--modality", "rgb", "--set", "iterations=1")
-        assert (code, f"{name}: was not written by a training that goes on here" in err) == (2, True), err
+        assert (code, f"{name}: was not written by a training that continues here" in err) == (2, True), err
         assert (folder / name).read_text() == text
 
 
