@@ -2,7 +2,8 @@
 
     python -m benchmarks.imports
 
-An import counts once for each pair of modules or folders; imports within a folder do not count between folders.
+An import counts once for each pair of modules or folders; imports within a folder do not count between folders, and
+imports for type checkers alone do not count.
 """
 
 from collections.abc import Iterable
@@ -33,7 +34,7 @@ def main() -> None:
 
 def pairs_of_modules(package: str) -> set[Pair]:
     """Every import of one module of the package by another."""
-    graph = grimp.build_graph(package)
+    graph = grimp.build_graph(package, exclude_type_checking_imports=True)
     return {(name, other) for name in graph.modules for other in graph.find_modules_directly_imported_by(name)}
 
 
