@@ -30,7 +30,7 @@ def test_the_command_line_reference_is_that_of_the_code():
 
 
 def test_every_field_of_the_layer_is_described():
-    text = (ROOT / "docs" / "layer.md").read_text()
+    text = (GUIDE / "layer.md").read_text()
     assert [name for name in (*SLUMP_FIELDS, *OBSERVED_FIELDS) if f"`{name}`" not in text] == []
 
 
