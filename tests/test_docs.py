@@ -10,6 +10,7 @@ import click
 import pytest
 import yaml
 
+import rtsmap as package
 from rtsmap.cli import rtsmap
 from rtsmap.cli.reference import reference
 from rtsmap.layer import OBSERVED_FIELDS, SLUMP_FIELDS
@@ -107,6 +108,13 @@ def test_commands_in_code_blocks_exist_with_their_options(page):
         known = {"-h", "--help", "-V", "--version"} | {option for one in command.params for option in one.opts}
         unknown = [word for word in arguments if re.match(r"--?[a-z]", word) and word not in known]
         assert unknown == [], f"rtsmap {' '.join(words)}"
+
+
+@each_page
+def test_names_of_the_package_in_python_blocks_exist(page):
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    names = {name for block in blocks for name in re.findall(r"\brtsmap\.(\w+)", block)}
+    assert [name for name in sorted(names) if not hasattr(package, name)] == []
 
 
 @cache
