@@ -13,3 +13,4 @@ def test_no_modules_and_no_folders_of_rtsmap_import_one_another_in_a_circle():
     modules = pairs_of_modules("rtsmap")
     assert len(summarise(modules).pairs) > 500
     assert summarise(modules).cycles == summarise(modules, "rtsmap").cycles == []
+    assert summarise(modules, "rtsmap.simulate").cycles == []
