@@ -12,7 +12,7 @@ import shapely
 from scipy import ndimage, optimize
 
 from rtsmap import bands
-from rtsmap.evaluation.maps import score_map
+from rtsmap.evaluation.map_scores import score_map
 from rtsmap.predict.scene import MIN_AREA_M2, Options
 from rtsmap.scene import open_scene
 from rtsmap.simulate.product.writing import write_product
