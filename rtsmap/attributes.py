@@ -81,8 +81,8 @@ class Describer:
             pixels: of that window.
 
         Returns:
-            The slump as a MultiPolygon in the grid's CRS, with the fields of docs/layer.md in their order. Spectral
-            fields are None where no pixel is clear.
+            The slump as a MultiPolygon in the grid's CRS, with the fields of docs/guide/layer.md in their order.
+            Spectral fields are None where no pixel is clear.
         """
         world = MultiPolygon([orient(self._to_world(part)) for part in _polygons(merged.geometry)])
         attributes = {

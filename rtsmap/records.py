@@ -165,7 +165,7 @@ class MergedInstance:
 
 @dataclass(frozen=True)
 class Slump:
-    """One slump in world coordinates, with the attributes of the layer (DESIGN of the layer: docs/layer.md)."""
+    """One slump in world coordinates, with the attributes of the layer (DESIGN of the layer: docs/guide/layer.md)."""
 
     geometry: BaseGeometry
     attributes: Mapping[str, object] = field(default_factory=dict)

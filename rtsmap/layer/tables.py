@@ -27,7 +27,7 @@ _SCENE_FIELDS = {
     "sun_elevation_deg": _REAL,
 }
 
-#: Fields of `thaw_slumps` and their types in pandas; docs/layer.md explains each.
+#: Fields of `thaw_slumps` and their types in pandas; docs/guide/layer.md explains each.
 SLUMP_FIELDS: Mapping[str, str] = {
     "slump_id": _TEXT,
     "score": _REAL,

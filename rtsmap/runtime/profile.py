@@ -91,7 +91,7 @@ class Profile:
         self.chip_s += [(time.perf_counter() - start) / chips] * chips
 
     def report(self) -> dict[str, object]:
-        """All of it in JSON's types; docs/performance.md describes the fields.
+        """All of it in JSON's types; docs/measurements/performance.md describes the fields.
 
         Runtimes compute in threads of their own, so what CPU time no stage accounts for is the network's.
         """

@@ -1,4 +1,4 @@
-"""The layers of the output: which fields, of which types. docs/tracks.md explains each."""
+"""The layers of the output: which fields, of which types. docs/guide/tracks.md explains each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -91,7 +91,9 @@ def train(
     if (folder / CARD).exists():
         raise InputError(f"{folder}: contains a finished model; choose another folder, or remove it")
     if others := _others(folder):
-        raise InputError(f"{folder / others[0]}: was not written by a training that continues here; choose another")
+        raise InputError(
+            f"{folder / others[0]}: was not written by a training that continues here; choose another folder"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
