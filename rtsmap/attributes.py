@@ -15,21 +15,21 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
+from pyproj import Transformer
 from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
-from shapely import MultiPolygon, Polygon
+from shapely import MultiPolygon
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
 from rtsmap import __version__, bands
+from rtsmap.geometry import GEOD, geodesic_area_m2, geodesic_area_perimeter, geodesic_distance_m, polygon_parts
 from rtsmap.records import BoolArray, Grid, MergedInstance, Pixels, SceneInfo, Slump, Window
 
 #: Width of the ring around a slump that its NDVI is compared with.
 RING_M = 50.0
 
-_GEOD = Geod(ellps="WGS84")
 _NAMESPACE = uuid.UUID("f1b5c6a2-6c1e-5d0b-9a53-2f0d4a6f7e11")  # of slump_id; another one would rename every slump
 _TOUCH_PX = 1  # an outline runs this near to a border that cuts it
 _Shape = TypeVar("_Shape", bound=BaseGeometry)
@@ -54,7 +54,7 @@ class Describer:
 
     def area_m2(self, merged: MergedInstance) -> float:
         """Geodesic area in m2, holes left out."""
-        return _area_perimeter([self._on_earth(part) for part in _polygons(merged.geometry)])[0]
+        return geodesic_area_m2(self._on_earth(merged.geometry))
 
     def at_least(self, merged: Iterable[MergedInstance], min_area_m2: float) -> Iterator[MergedInstance]:
         """The instances of at least `min_area_m2`, in their order; cheaper than describing the small ones too."""
@@ -84,7 +84,7 @@ class Describer:
             The slump as a MultiPolygon in the grid's CRS, with the fields of docs/layer.md in their order. Spectral
             fields are None where no pixel is clear.
         """
-        world = MultiPolygon([orient(self._to_world(part)) for part in _polygons(merged.geometry)])
+        world = MultiPolygon([orient(self._to_world(part)) for part in polygon_parts(merged.geometry)])
         attributes = {
             "slump_id": self._identity(merged.geometry),
             "score": round(float(merged.score), 4),
@@ -109,10 +109,10 @@ class Describer:
         return str(uuid.uuid5(_NAMESPACE, f"{self._info.scene_id}\n{self._sha256}\n{place}"))
 
     def _measures(self, geometry: BaseGeometry) -> dict[str, object]:
-        parts = [self._on_earth(part) for part in _polygons(geometry)]
-        area, perimeter = _area_perimeter(parts)
+        on_earth = self._on_earth(geometry)
+        area, perimeter = geodesic_area_perimeter(on_earth)
         longitude, latitude = self._lon_lat(geometry.centroid)
-        length, width, azimuth = _extent(parts, longitude, latitude)
+        length, width, azimuth = _extent(polygon_parts(on_earth), longitude, latitude)
         return {
             "area_m2": round(area, 1),
             "perimeter_m": round(perimeter, 1),
@@ -166,7 +166,7 @@ class Describer:
         x, y = shapely.get_coordinates(geometry.centroid)[0]
         corners = [self._lon_lat(shapely.Point(x + dx, y + dy)) for dx, dy in ((0, 0), (1, 0), (0, 1))]
         origin = corners[0]
-        step_x, step_y = (_GEOD.inv(*origin, *corner)[2] for corner in corners[1:])
+        step_x, step_y = (geodesic_distance_m(origin, corner) for corner in corners[1:])
         return step_x, step_y
 
     def _widened(self, geometry: BaseGeometry) -> BaseGeometry:
@@ -174,23 +174,6 @@ class Describer:
         step_x, step_y = self._pixel_m(geometry)
         metres = affine_transform(geometry, [step_x, 0, 0, step_y, 0, 0])
         return affine_transform(metres.buffer(RING_M), [1 / step_x, 0, 0, 1 / step_y, 0, 0])
-
-
-def _polygons(geometry: BaseGeometry) -> list[Polygon]:
-    """The polygons of a geometry, without the points and lines that a union may leave."""
-    flat = shapely.get_parts(shapely.get_parts([geometry]))  # collections of multipolygons need two steps
-    return [part for part in flat if isinstance(part, Polygon) and not part.is_empty]
-
-
-def _area_perimeter(parts: Iterable[Polygon]) -> tuple[float, float]:
-    """Geodesic area (holes left out) and perimeter (holes included) of polygons in degrees, in m2 and m."""
-    area = perimeter = 0.0
-    for part in parts:
-        for number, ring in enumerate((part.exterior, *part.interiors)):
-            ring_area, ring_length = _GEOD.polygon_area_perimeter(*ring.coords.xy)
-            area += abs(ring_area) if number == 0 else -abs(ring_area)  # whatever the ring's direction
-            perimeter += ring_length
-    return area, perimeter
 
 
 def _extent(parts: Iterable[BaseGeometry], longitude: float, latitude: float) -> tuple[float, float, float]:
@@ -201,7 +184,7 @@ def _extent(parts: Iterable[BaseGeometry], longitude: float, latitude: float) ->
     """
     points = np.concatenate([shapely.get_coordinates(part) for part in parts])
     start = np.full(len(points), longitude), np.full(len(points), latitude)
-    azimuth, _, distance = _GEOD.inv(*start, points[:, 0], points[:, 1])
+    azimuth, _, distance = GEOD.inv(*start, points[:, 0], points[:, 1])
     angle = np.radians(azimuth)
     plane = shapely.multipoints(np.column_stack((distance * np.sin(angle), distance * np.cos(angle))))
     corners = shapely.get_coordinates(shapely.oriented_envelope(plane))

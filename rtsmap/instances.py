@@ -11,8 +11,8 @@ import shapely
 from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from shapely import Polygon
-from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import largest_polygon
 from rtsmap.records import PRECISION_PX, ChipWindow, Detections, FloatArray, Instance
 
 #: Of two outlines of one chip that share more than this of the smaller one, only the surer one is kept: the network's
@@ -116,7 +116,7 @@ def _snap(polygons: NDArray[np.object_], place: ChipWindow) -> NDArray[np.object
     mend = outside | ~shapely.is_valid(polygons)
     window = shapely.box(left, top, right, bottom)
     whole = shapely.make_valid(polygons[mend], method="structure", keep_collapsed=False)  # polygons only
-    polygons[mend] = [_one_polygon(piece) for piece in shapely.intersection(whole, window, grid_size=PRECISION_PX)]
+    polygons[mend] = [largest_polygon(piece) for piece in shapely.intersection(whole, window, grid_size=PRECISION_PX)]
     return polygons
 
 
@@ -132,10 +132,3 @@ def _distinct(polygons: NDArray[np.object_]) -> NDArray[np.bool_]:
     for one, other in sorted(zip(later[same].tolist(), earlier[same].tolist(), strict=True)):
         kept[one] &= not kept[other]
     return kept
-
-
-def _one_polygon(geometry: BaseGeometry) -> Polygon:
-    """The largest polygon in whatever making valid and cutting left; empty when there is none."""
-    pieces = shapely.get_parts(shapely.get_parts(geometry))  # twice: a collection may hold a MultiPolygon
-    polygons = [piece for piece in pieces if isinstance(piece, Polygon)]
-    return max(polygons, key=lambda polygon: polygon.area, default=Polygon())

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import shapely
 from pyproj import CRS
-from shapely import MultiPolygon, Polygon
+from shapely import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap import __version__
+from rtsmap.geometry import polygon_parts
 from rtsmap.records import SceneInfo, Slump
 
 _TEXT, _REAL, _BOOL, _INT, _TIME = "string", "float64", "bool", "int32", "datetime64[ms, UTC]"
@@ -124,7 +125,7 @@ def _in_crs(
     geometries: Iterable[BaseGeometry], source: CRS, target: CRS, *, densify: bool = False
 ) -> list[MultiPolygon]:
     """MultiPolygons in the target CRS; long straight edges are split first where asked, since they would bend."""
-    multi = [MultiPolygon([part for part in shapely.get_parts(one) if isinstance(part, Polygon)]) for one in geometries]
+    multi = [MultiPolygon(polygon_parts(one)) for one in geometries]
     if source == target or not multi:
         return multi
     if densify:
