@@ -112,7 +112,7 @@ def _rings(
     x, y = scale
     for outline in outlines:
         scaled = affine_transform(outline, [a * x, b * x, d * y, e * y, c * x, f * y])
-        yield from (list(ring.coords) for ring in polygon_rings(scaled))
+        yield from ([(x, y) for x, y in ring.coords] for ring in polygon_rings(scaled))
 
 
 def _draw_outlines(picture: Image.Image, rings: Sequence[Sequence[tuple[float, float]]]) -> None:

@@ -4,11 +4,12 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
 import geopandas as gpd
 import pyogrio
+
+from rtsmap.layer.styles import style_of
 
 SQLiteError = sqlite3.Error
 
@@ -142,12 +143,11 @@ def _add_styles(database: sqlite3.Connection, now: str, layers: Mapping[str, str
         (now,),
     )
     for table, identifier in layers.items():
-        style = resources.files("rtsmap").joinpath("styles", f"{table}.qml").read_text(encoding="utf-8")
         database.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
             " styleQML, styleSLD, useAsDefault, description, owner, ui, update_time)"
             " VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '', NULL, ?)",
-            (table, _GEOMETRY, identifier, style, _DESCRIPTIONS.get(table, ("", identifier))[1], now),
+            (table, _GEOMETRY, identifier, style_of(table), _DESCRIPTIONS.get(table, ("", identifier))[1], now),
         )
 
 
