@@ -1,4 +1,4 @@
-"""What of a scene was really looked at, so that "no slump" and "not observed" differ."""
+"""The area of a scene that was observed, so that "no slump" and "not observed" can be told apart."""
 
 import math
 
@@ -22,10 +22,10 @@ _BLOCK_CELLS = 32  # of about 1 km, within which a pixel's geodesic area is one 
 
 
 class ObservedArea:
-    """Adds up valid and clear pixels, window by window, in the memory of a coarse mask.
+    """Counts valid and clear pixels, window by window, in a coarse mask.
 
     Args:
-        grid: the scene's lattice.
+        grid: the grid of the scene.
         aoi: area of interest in the grid's CRS; pixels whose centres lie outside it do not count.
         cell_m: side of a cell of the drawn outline, in m on the ground; at least one pixel.
     """
@@ -44,9 +44,9 @@ class ObservedArea:
         """Count the pixels of a window; every pixel of the grid must come exactly once, in any order.
 
         Args:
-            core: a window; what of it lies beyond the grid is left out.
+            core: a window; pixels beyond the grid are ignored.
             valid: `(height, width)` of the core.
-            clear: likewise; only where valid.
+            clear: `(height, width)` of the core; true only where `valid` is.
         """
         inside = core.intersection(self._grid.window)
         if not inside.height or not inside.width:
