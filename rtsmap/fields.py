@@ -47,6 +47,12 @@ class LayerField:
         """The type of the column in words."""
         return _TYPES[self.kind]
 
+    @property
+    def sentence(self) -> str:
+        """The description and the unit as plain text."""
+        unit = "" if self.unit == "-" else f" [{self.unit}]"
+        return self.description.replace("`", "") + unit
+
 
 def column(alias: str, description: str, unit: str = "-", *, since: str = "0.1.0") -> Any:
     """A field of a record that is a column of the layer; see `LayerField`."""

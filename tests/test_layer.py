@@ -149,6 +149,32 @@ def test_styles_explain_every_field(written, layer, fields):
     assert all(aliases[field] for field in fields)
 
 
+@pytest.mark.parametrize(
+    ("layer", "column", "title", "description"),
+    [
+        ("thaw_slumps", "area_m2", "Area (geodesic, m2)", "geodesic area without the holes [m2]"),
+        ("thaw_slumps", "touches_edge", "Touches the edge of valid pixels", None),
+        ("observed_area", "scene_id", "Scene", "identifier of the scene"),
+    ],
+)
+def test_columns_have_titles_and_descriptions_outside_qgis_too(written, layer, column, title, description):
+    where = f"WHERE table_name = '{layer}' AND column_name = '{column}'"
+    (found,) = query(written, f"SELECT name, title, description FROM gpkg_data_columns {where}")
+    assert found[:2] == (title, title)
+    assert description is None or found[2] == description
+
+
+def test_every_column_is_described_by_the_schema_extension(written):
+    for layer, fields in (("thaw_slumps", SLUMP_FIELDS), ("observed_area", OBSERVED_FIELDS)):
+        rows = query(
+            written,
+            f"SELECT column_name, description FROM gpkg_data_columns WHERE table_name = '{layer}' ORDER BY rowid",
+        )
+        assert [name for name, text in rows if text and "`" not in text] == list(fields)
+    tables = query(written, "SELECT table_name FROM gpkg_extensions WHERE extension_name = 'gpkg_schema' ORDER BY 1")
+    assert tables == [("gpkg_data_column_constraints",), ("gpkg_data_columns",)]
+
+
 def test_the_style_has_a_class_for_every_score():
     style = ET.fromstring(resources.files("rtsmap").joinpath("styles", "thaw_slumps.qml").read_text(encoding="utf-8"))
     ranges = [(float(one.get("lower")), float(one.get("upper"))) for one in style.iter("range")]

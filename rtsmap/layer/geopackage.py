@@ -1,4 +1,4 @@
-"""GeoPackage: feature layers through GDAL, then what GDAL does not write (QGIS styles, provenance) through SQLite."""
+"""GeoPackage: feature layers through GDAL, then QGIS styles, provenance and column descriptions through SQLite."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from pathlib import Path
 import geopandas as gpd
 import pyogrio
 
+from rtsmap.layer.columns import add_columns
 from rtsmap.layer.styles import style_of
 
 SQLiteError = sqlite3.Error
@@ -88,6 +89,7 @@ def write(path: Path, slumps: gpd.GeoDataFrame, observed: gpd.GeoDataFrame, prov
         now = _now()
         _add_styles(database, now, {name: identifier for name, (identifier, _) in _DESCRIPTIONS.items()})
         _add_provenance(database, provenance, now)
+        add_columns(database)
 
 
 def check_rows(path: Path, expected: Mapping[str, int]) -> None:
