@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.errors import InputError
 from rtsmap.polygons.longitudes import full_circle, unwrapped
 from rtsmap.polygons.neighbourhood import Bounds
-from rtsmap.polygons.projecting import polygonal, project
+from rtsmap.polygons.projecting import project, united_polygons
 
 POLYGONS = ["Polygon", "MultiPolygon"]
 
@@ -50,7 +50,7 @@ def read_polygons(
     if frame.crs is None:
         raise InputError(f"{path}: has no coordinate reference system; assign one")
     frame = frame[frame.geom_type.isin([*POLYGONS, _COLLECTION]) & ~frame.is_empty]
-    shapes = np.array([polygonal(shape) for shape in frame.geometry], dtype=object)
+    shapes = np.array([united_polygons(shape) for shape in frame.geometry], dtype=object)
     shapes = _continuous(path, shapes, CRS.from_user_input(frame.crs))
     valid = shapely.make_valid(shapes, method="structure", keep_collapsed=False)
     frame = frame.set_geometry(geopandas.GeoSeries(valid, index=frame.index, crs=frame.crs))

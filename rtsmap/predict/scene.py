@@ -15,17 +15,18 @@ from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap import bands, preview
-from rtsmap.attributes import Describer
+from rtsmap.attributes import AttributeComputer
 from rtsmap.chips.grid import ChipGrid
 from rtsmap.chips.reading import ChipBlock, read_chips
 from rtsmap.detector import Detector
 from rtsmap.errors import SceneError
+from rtsmap.fields import Slump
 from rtsmap.layer import SceneResult
 from rtsmap.observed import ObservedArea
 from rtsmap.polygons import read_area
 from rtsmap.predict.options import MIN_AREA_M2, Options, dem_for, provenance
 from rtsmap.predict.pipeline import AHEAD, Flow, Shared, merged_instances
-from rtsmap.records import PRECISION_PX, ChipWindow, Grid, MergedInstance, PixelSource, Slump
+from rtsmap.records import PRECISION_PX, ChipWindow, Grid, MergedInstance, PixelSource
 from rtsmap.runtime.batching import ONE, Batching
 from rtsmap.runtime.profile import Profile
 from rtsmap.runtime.threads import side_by_side
@@ -125,7 +126,7 @@ def predict_scene(
         lattice, wanted, area = _layout(source, card, options, one_strip=scene.striped)
         total = sum(map(wanted, lattice.all_places()))
         observed = ObservedArea(source.grid, area)
-        describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
+        attributes = AttributeComputer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _counted(read_chips(source, lattice, wanted=wanted), observed)
         ahead = (AHEAD if at_once == 1 else 0) if ahead is None else ahead
         flow = Flow(batch_size, at_once, ahead, lambda done: progress(done, total), profile)
@@ -133,7 +134,7 @@ def predict_scene(
             scene.read_cache(lattice.chip_size, lattice.strip_px, source.grid),
             closing(merged_instances(blocks, lattice, card, detector, resolved.score, flow)) as merged,
         ):
-            slumps = list(_described(merged, source, describer, resolved.min_area_m2, area, profile))
+            slumps = list(_described(merged, source, attributes, resolved.min_area_m2, area, profile))
         progress(total, total)
         if area is None and not observed.valid_pixels:
             raise SceneError(f"{path}: has no valid pixel; is the download complete?")
@@ -245,19 +246,18 @@ def _counted(blocks: Iterable[ChipBlock], observed: ObservedArea) -> Iterator[Ch
 def _described(
     merged: Iterable[MergedInstance],
     source: PixelSource,
-    describer: Describer,
+    attributes: AttributeComputer,
     min_area_m2: float,
     area: BaseGeometry | None,
     profile: Profile,
 ) -> Iterator[Slump]:
     """Slumps that are large enough, seen well enough and inside the area of interest."""
     inside = (_cut_to(source.grid, instance) for instance in merged)
-    for instance in describer.at_least(inside, min_area_m2):
+    for instance in attributes.at_least(inside, min_area_m2):
         with profile.stage("describe"):
-            window = describer.surroundings(instance)
-            slump = describer.describe(instance, window, source.read(window))
-        clear_fraction = slump.attributes["clear_fraction"]
-        if not isinstance(clear_fraction, float) or clear_fraction < MIN_CLEAR_FRACTION:
+            window = attributes.buffer_window(instance)
+            slump = attributes.compute(instance, window, source.read(window))
+        if slump.clear_fraction < MIN_CLEAR_FRACTION:
             continue
         if area is None or slump.geometry.representative_point().within(area):
             yield slump
