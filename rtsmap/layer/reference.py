@@ -1,6 +1,6 @@
 """The tables of fields in `docs/guide/layer.md`, made from the records.
 
-    python -m rtsmap.layer.reference docs/guide/layer.md
+python -m rtsmap.layer.reference docs/guide/layer.md
 """
 
 import sys
