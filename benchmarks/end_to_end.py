@@ -44,32 +44,32 @@ def main() -> None:
     resolved = options.for_model(card)
     size = resolved.chip_size
     batching = fitting("cpu", size)
-    detector = load_detector(folder, card, "cpu", min_score=resolved.score, chip_size=size, at_once=batching.at_once)
+    detector = load_detector(
+        folder, card, "cpu", min_score=resolved.score, chip_size=size, concurrency=batching.concurrency
+    )
     loaded_s = time.perf_counter() - start
 
     with tempfile.TemporaryDirectory() as scratch:
         layer = Path(scratch) / "slumps.gpkg"
 
-        def predict(ahead: int) -> None:
-            result = predict_scene(arguments.scene, card, detector, options, **batching._asdict(), ahead=ahead)
+        def predict(prefetch: int) -> None:
+            result = predict_scene(arguments.scene, card, detector, options, **batching._asdict(), prefetch=prefetch)
             write_layer(layer, [result], provenance([arguments.scene], card, options, "benchmark"))
 
         inputs = Path(scratch) / "inputs"
         recorder = Recorder(detector, inputs)
         predict_scene(arguments.scene, card, recorder, options)  # also sets everything up
-        alone = NetworkAlone(detector, inputs, batching.at_once)
+        alone = NetworkAlone(detector, inputs, batching.concurrency)
         seconds = [
             (alone.seconds(), wall(lambda: predict(2)), wall(lambda: predict(0))) for _ in range(arguments.rounds)
         ]
-    side_by_side, in_turn = ([row[k] / row[0] for row in seconds] for k in (1, 2))
-    at_once = f"{batching.at_once} at once, {threads} threads"
-    print(f"{card.name} {card.version}, {recorder.chips} chips, {at_once}, {cpu_model()}\n")
+    in_threads, in_turn = ([row[k] / row[0] for row in seconds] for k in (1, 2))
+    concurrency = f"{batching.concurrency} chips at a time, {threads} threads"
+    print(f"{card.name} {card.version}, {recorder.chips} chips, {concurrency}, {cpu_model()}\n")
     print("| | seconds | over the network |\n|---|---|---|")
     medians = [statistics.median(column) for column in zip(*seconds, strict=True)]
     print(f"| network alone | {medians[0]:.2f} | 1 |")
-    print(
-        f"| reading and polygons in threads of their own | {medians[1]:.2f} | {statistics.median(side_by_side):.3f} |"
-    )
+    print(f"| reading and polygons in threads of their own | {medians[1]:.2f} | {statistics.median(in_threads):.3f} |")
     print(f"| both in the calling thread | {medians[2]:.2f} | {statistics.median(in_turn):.3f} |")
     print(f"| loading libraries and weights, once | {loaded_s:.2f} | |")
 

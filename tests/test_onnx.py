@@ -134,11 +134,11 @@ def test_the_shipped_models_have_the_onnx_file_that_their_card_names():
         assert chosen_runtime(folder, card, chip_size=card.input.chip_size) == "onnx"
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 8])
-def test_what_is_found_in_a_chip_does_not_depend_on_the_others(at_once, exported, monkeypatch):
+@pytest.mark.parametrize("concurrency", [1, 2, 8])
+def test_what_is_found_in_a_chip_does_not_depend_on_the_others(concurrency, exported, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     folder, card = exported("convolutions")
-    detector = load_detector(folder, card, "cpu", 0.05, runtime="onnx", at_once=at_once)
+    detector = load_detector(folder, card, "cpu", 0.05, runtime="onnx", concurrency=concurrency)
     single = load_detector(folder, card, "cpu", 0.05, runtime="onnx")
     chips = noise(3, 64)
     together, alone = detector.detect(chips), [single.detect(chip[np.newaxis])[0] for chip in chips]

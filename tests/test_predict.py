@@ -93,8 +93,8 @@ def test_strips_give_the_same_slumps(scene, monkeypatch):
 def test_batches_threads_and_order_of_chips_change_no_byte(scene, tmp_path, monkeypatch):
     monkeypatch.setenv("OGR_CURRENT_DATE", "2026-01-01T00:00:00.000Z")
 
-    def layer(name, batch_size, ahead, at_once=1):
-        flow = {"batch_size": batch_size, "ahead": ahead, "at_once": at_once}
+    def layer(name, batch_size, prefetch, concurrency=1):
+        flow = {"batch_size": batch_size, "prefetch": prefetch, "concurrency": concurrency}
         result = predict_scene(scene, card(), BareGround(), Options(), **flow)
         write_layer(tmp_path / name / "slumps.gpkg", [result], {"command": "test"})
         return (tmp_path / name / "slumps.gpkg").read_bytes()
@@ -103,7 +103,7 @@ def test_batches_threads_and_order_of_chips_change_no_byte(scene, tmp_path, monk
         (tmp_path / name).mkdir()
     one, many = layer("one", 1, 2), layer("many", 7, 2)
     sequential, far = layer("sequential", 1, 0), layer("far", 2, 50)
-    beside = layer("beside", 2, 2, at_once=3)
+    beside = layer("beside", 2, 2, concurrency=3)
 
     def backwards(*arguments, **keywords):
         for block in read_chips(*arguments, **keywords):
@@ -133,9 +133,9 @@ def test_batches_are_filled_across_rows_of_chips(scene):
     assert detector.batches == [7, 7, 7, 4]
 
 
-@pytest.mark.parametrize("ahead", [0, 2])
+@pytest.mark.parametrize("prefetch", [0, 2])
 @pytest.mark.parametrize("error", [SceneError, KeyboardInterrupt])
-def test_what_goes_wrong_in_the_network_passes_and_no_thread_is_left(scene, ahead, error):
+def test_what_goes_wrong_in_the_network_passes_and_no_thread_is_left(scene, prefetch, error):
     class Broken(BareGround):
         def detect(self, chips):
             if len(self.batches) == 3:
@@ -144,7 +144,7 @@ def test_what_goes_wrong_in_the_network_passes_and_no_thread_is_left(scene, ahea
 
     before = threading.active_count()
     with pytest.raises(error, match="broken"):
-        predict_scene(scene, card(), Broken(), Options(), ahead=ahead)
+        predict_scene(scene, card(), Broken(), Options(), prefetch=prefetch)
     assert threading.active_count() == before
 
 

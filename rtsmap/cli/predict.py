@@ -191,7 +191,7 @@ def load(
     resolved = settings.for_model(card)
     return load_detector(
         folder, card, device, resolved.score,
-        flips=flips, runtime=runtime, chip_size=resolved.chip_size, at_once=batching.at_once,
+        flips=flips, runtime=runtime, chip_size=resolved.chip_size, concurrency=batching.concurrency,
     )  # fmt: skip
 
 

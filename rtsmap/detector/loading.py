@@ -22,7 +22,7 @@ def load_detector(
     flips: int = 1,
     runtime: Runtime = "auto",
     chip_size: int | None = None,
-    at_once: int = 1,
+    concurrency: int = 1,
 ) -> Detector:
     """Load a model on a device, with scores as its card calibrates them.
 
@@ -34,7 +34,7 @@ def load_detector(
         flips: views of each chip, see `flips.FlippedDetector`; 1: the chip alone.
         runtime: what computes the network.
         chip_size: of all chips that will come, px; None where it may differ.
-        at_once: calls that will be made side by side. With torch they wait for each other.
+        concurrency: calls that will be made side by side. With torch they wait for each other.
 
     Raises:
         ModelError: the weights cannot be loaded, or what they need is not installed.
@@ -43,7 +43,7 @@ def load_detector(
     lowest = raw_score(min_score, card.calibration)
     lowest_of_view = lowest if flips == 1 else min(lowest, LOWEST_OF_VIEW)
     detector = (
-        _load_onnx(folder, card, device, lowest_of_view, at_once)
+        _load_onnx(folder, card, device, lowest_of_view, concurrency)
         if chosen_runtime(folder, card, runtime, chip_size) == "onnx"
         else _load_torch(folder, card, device, lowest_of_view)
     )
@@ -70,11 +70,11 @@ def chosen_runtime(
     return runtime
 
 
-def _load_onnx(folder: Path, card: ModelCard, device: str, min_score: float, at_once: int) -> Detector:
+def _load_onnx(folder: Path, card: ModelCard, device: str, min_score: float, concurrency: int) -> Detector:
     from rtsmap.detector.onnx import OnnxDetector  # noqa: PLC0415  (slow to import)
 
     assert card.onnx is not None  # or torch would have been chosen
-    return OnnxDetector(card, folder / card.onnx.file, device=device, min_score=min_score, at_once=at_once)
+    return OnnxDetector(card, folder / card.onnx.file, device=device, min_score=min_score, concurrency=concurrency)
 
 
 def _load_torch(folder: Path, card: ModelCard, device: str, min_score: float) -> Detector:

@@ -38,16 +38,16 @@ class OnnxDetector:
         file: the model as ONNX.
         device: `auto`, `cpu` or `cuda`.
         min_score: detections below are not returned.
-        at_once: calls that will be made side by side; on the CPU they share the threads.
+        concurrency: calls that will be made side by side; on the CPU they share the threads.
 
     Raises:
         ModelError: the file is damaged, or was made of other weights.
         InputError: CUDA is asked for and ONNX Runtime cannot use it.
     """
 
-    def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float, at_once: int = 1) -> None:
+    def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float, concurrency: int = 1) -> None:
         self._file, self._min_score = file, np.array(min_score, dtype=np.float32)
-        self._session = _session(file, resolve_provider(device), max(1, network_threads() // at_once))
+        self._session = _session(file, resolve_provider(device), max(1, network_threads() // concurrency))
         self.provider: str = self._session.get_providers()[0]
         if device == "cuda" and self.provider != CUDA:
             raise InputError(

@@ -34,12 +34,12 @@ from rtsmap.records import (
     Window,
 )
 from rtsmap.runtime.profile import Profile
-from rtsmap.runtime.threads import ahead, side_by_side
+from rtsmap.runtime.threads import ordered_map, prefetch
 from rtsmap.settings.card import ModelCard
 
 #: Batches that are ready or being made before the next stage asks for them. Two are enough to hide that pixels are read
 #: several chips at a time; each more takes memory (20 MB for a chip of 1024 px).
-AHEAD = 2
+PREFETCH = 2
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class Flow:
 
     Attributes:
         batch_size: chips per call of the detector.
-        at_once: calls of the detector side by side.
-        ahead: batches made before they are asked for; 0: one stage after another, in the calling thread.
+        concurrency: calls of the detector side by side.
+        prefetch: batches made before they are asked for; 0: one stage after another, in the calling thread.
         progress: called with how many chips of the lattice are done.
         profile: takes the times.
     """
 
     batch_size: int = 1
-    at_once: int = 1
-    ahead: int = AHEAD
+    concurrency: int = 1
+    prefetch: int = PREFETCH
     progress: Callable[[int], None] = lambda _done: None
     profile: Profile = field(default_factory=Profile)
 
@@ -117,7 +117,7 @@ def merged_instances(
     Close the generator, or use it up: its threads end with it.
 
     Args:
-        blocks: as `read_chips` gives them; with `flow.ahead` they are taken in another thread.
+        blocks: as `read_chips` gives them; with `flow.prefetch` they are taken in another thread.
         lattice: theirs.
         card: the model's card.
         detector: the model itself.
@@ -131,9 +131,9 @@ def merged_instances(
     profile, buffers = flow.profile, _Buffers()
     read = _batches(blocks, card, buffers, flow)
     with (
-        ahead(read, flow.ahead, name="reader", waits=profile.inputs) as batches,
+        prefetch(read, flow.prefetch, name="reader", waits=profile.inputs) as batches,
         closing(_detected(batches, detector, buffers, flow)) as detected,
-        ahead(detected, flow.ahead, name="network", waits=profile.detections) as found,
+        prefetch(detected, flow.prefetch, name="network", waits=profile.detections) as found,
     ):
         yield from _merged(_outlined(found, score, flow), lattice, profile)
 
@@ -180,7 +180,7 @@ def _detected(
             buffers.give(batch.pixels)
         return batch.places, found, batch.done
 
-    return side_by_side(detect, batches, flow.at_once)
+    return ordered_map(detect, batches, flow.concurrency)
 
 
 def _outlined(

@@ -24,11 +24,11 @@ from rtsmap.layer import SceneResult
 from rtsmap.observed import ObservedArea
 from rtsmap.polygons import read_area
 from rtsmap.predict.options import MIN_AREA_M2, Options, dem_for, provenance
-from rtsmap.predict.pipeline import AHEAD, Flow, Shared, merged_instances
+from rtsmap.predict.pipeline import PREFETCH, Flow, Shared, merged_instances
 from rtsmap.records import PRECISION_PX, ChipWindow, Grid, MergedInstance, PixelSource, Slump
 from rtsmap.runtime.batching import ONE, Batching
 from rtsmap.runtime.profile import Profile
-from rtsmap.runtime.threads import side_by_side
+from rtsmap.runtime.threads import ordered_map
 from rtsmap.scene import Scene, open_scene
 from rtsmap.scene.ground_distance import pixel_size_m
 from rtsmap.settings.card import ModelCard
@@ -96,8 +96,8 @@ def predict_scene(
     options: Options,
     *,
     batch_size: int = 1,
-    at_once: int = 1,
-    ahead: int | None = None,
+    concurrency: int = 1,
+    prefetch: int | None = None,
     progress: Callable[[int, int], None] = no_progress,
     profile: Profile | None = None,
 ) -> SceneResult:
@@ -109,8 +109,8 @@ def predict_scene(
         detector: the model itself.
         options: what decides the result.
         batch_size: chips per call of the detector; like all that follows, it changes nothing but speed and memory.
-        at_once: calls of the detector side by side; `load_detector` is told how many.
-        ahead: batches that each stage makes before the next one asks; 0: one stage after another, without threads of
+        concurrency: calls of the detector side by side; `load_detector` is told how many.
+        prefetch: batches that each stage makes before the next one asks; 0: one stage after another, without threads of
             their own. Without it 2, or 0 where calls side by side are ahead enough: more threads would slow theirs.
         progress: called with the chips done and their number.
         profile: takes the times.
@@ -127,8 +127,8 @@ def predict_scene(
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _counted(read_chips(source, lattice, wanted=wanted), observed)
-        ahead = (AHEAD if at_once == 1 else 0) if ahead is None else ahead
-        flow = Flow(batch_size, at_once, ahead, lambda done: progress(done, total), profile)
+        prefetch = (PREFETCH if concurrency == 1 else 0) if prefetch is None else prefetch
+        flow = Flow(batch_size, concurrency, prefetch, lambda done: progress(done, total), profile)
         with (
             scene.read_cache(lattice.chip_size, lattice.strip_px, source.grid),
             closing(merged_instances(blocks, lattice, card, detector, resolved.score, flow)) as merged,
@@ -179,7 +179,7 @@ def find(
     """
     size = card.input.chip_size if chip_size is None else chip_size
     lattice = ChipGrid(source.grid, size, card.input.overlap if overlap is None else overlap, card.network.alignment)
-    blocks, flow = read_chips(source, lattice), Flow(batch_size, ahead=0)
+    blocks, flow = read_chips(source, lattice), Flow(batch_size, prefetch=0)
     merged = merged_instances(blocks, lattice, card, detector, score, flow)
     inside = (_cut_to(source.grid, instance) for instance in merged)
     return [instance for instance in inside if instance.geometry.area > 0]
@@ -193,7 +193,7 @@ def seconds_per_chip(detector: Detector, card: ModelCard, options: Options, batc
     times = []
     for _ in range(4):  # the first calls set things up
         start = time.perf_counter()
-        deque(side_by_side(detector.detect, [noise] * batching.at_once, batching.at_once))
+        deque(ordered_map(detector.detect, [noise] * batching.concurrency, batching.concurrency))
         times.append(time.perf_counter() - start)
     return min(times) / math.prod(batching)
 

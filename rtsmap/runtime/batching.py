@@ -25,11 +25,11 @@ class Batching(NamedTuple):
 
     Attributes:
         batch_size: chips in a call of the detector.
-        at_once: calls side by side.
+        concurrency: calls side by side.
     """
 
     batch_size: int
-    at_once: int
+    concurrency: int
 
 
 #: One chip after another.
@@ -67,7 +67,7 @@ def check_memory(device: str, batching: Batching, chip_size: int) -> None:
         InputError: they do not.
     """
     waiting = WAITING_BYTES_PER_PIXEL * batching.batch_size
-    free, each = free_memory(), waiting + BYTES_PER_PIXEL_ON_CPU // 2 * batching.at_once
+    free, each = free_memory(), waiting + BYTES_PER_PIXEL_ON_CPU // 2 * batching.concurrency
     if device != "cpu" and (of_gpu := gpu_memory()) is not None:
         free, each = of_gpu, BYTES_PER_PIXEL // 4 * batching.batch_size
     if free is not None and (needed := each * chip_size**2) > free:

@@ -16,7 +16,7 @@ _R = TypeVar("_R")
 
 @dataclass
 class Waits:
-    """Seconds that the two sides of `ahead` waited for each other.
+    """Seconds that the two sides of `prefetch` waited for each other.
 
     Attributes:
         for_room_s: the maker had all its items ready, and the taker was busy.
@@ -28,7 +28,9 @@ class Waits:
 
 
 @contextmanager
-def ahead(items: Iterable[_T], size: int, *, name: str = "ahead", waits: Waits | None = None) -> Iterator[Iterator[_T]]:
+def prefetch(
+    items: Iterable[_T], size: int, *, name: str = "prefetch", waits: Waits | None = None
+) -> Iterator[Iterator[_T]]:
     """Make items in a thread of its own, a few before they are asked for.
 
     Items come in their own order, so that nothing but time depends on `size`. What goes wrong in the thread is raised
@@ -57,7 +59,7 @@ def ahead(items: Iterable[_T], size: int, *, name: str = "ahead", waits: Waits |
         thread.join()
 
 
-def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], number: int) -> Generator[_R, None, None]:
+def ordered_map(function: Callable[[_T], _R], items: Iterable[_T], number: int) -> Generator[_R, None, None]:
     """The results of a function in the order of its items, several calls at a time.
 
     Close the iterator, or use it up: its threads end with it, after the calls that they are at.
@@ -94,7 +96,7 @@ class _End:
 
 
 class _Maker(Generic[_T]):
-    """The two sides of `ahead`: `run` in the thread, `taken` and `stop` outside."""
+    """The two sides of `prefetch`: `run` in the thread, `taken` and `stop` outside."""
 
     def __init__(self, items: Iterable[_T], size: int, waits: Waits) -> None:
         self._items = iter(items)
