@@ -139,8 +139,8 @@ def real_chips(card: ModelCard) -> FloatArray:
     inputs = card.input
     with open_scene(str(example_folder() / "taimyr.tif")) as scene:
         source = scene.at_gsd(inputs.gsd_m, inputs.gsd_range_m)
-        lattice = ChipGrid(source.grid, inputs.chip_size, inputs.overlap, card.network.alignment)
-        pixels = [chip.pixels for block in read_chips(source, lattice) for chip in block.chips]
+        chip_grid = ChipGrid(source.grid, inputs.chip_size, inputs.overlap, card.network.alignment)
+        pixels = [chip.pixels for block in read_chips(source, chip_grid) for chip in block.chips]
     normalised = (inputs.modalities, inputs.mean, inputs.deviation)
     return np.stack([bands.network_input(one.reflectance, one.valid, *normalised) for one in pixels])
 

@@ -232,7 +232,7 @@ def test_resampling_and_chips_carry_the_terrain(tmp_path):
         np.testing.assert_allclose(half, whole.reshape(2, 50, 2, 50, 2).mean(axis=(2, 4)), atol=1e-3)
         for block in read_chips(opened, ChipGrid(opened.grid, 64, 16)):
             for chip in block.chips:
-                terrain = opened.read(chip.place.window).terrain
+                terrain = opened.read(chip.window.extent).terrain
                 np.testing.assert_array_equal(chip.pixels.terrain, terrain)
 
 

@@ -106,8 +106,8 @@ def test_the_shipped_model_finds_the_same_slumps_on_a_real_scene():
     size = card.input.chip_size
     with open_scene(str(example_folder() / "taimyr.tif")) as scene:
         source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
-        lattice = ChipGrid(source.grid, size, card.input.overlap, card.network.alignment)
-        chip = next(chip for block in read_chips(source, lattice) for chip in block.chips)
+        chip_grid = ChipGrid(source.grid, size, card.input.overlap, card.network.alignment)
+        chip = next(chip for block in read_chips(source, chip_grid) for chip in block.chips)
     from rtsmap import bands
 
     inputs = card.input

@@ -176,7 +176,7 @@ def test_only_chips_with_a_clear_pixel_reach_the_network(tmp_path):
     detector, profile = BareGround(), Profile()
     predict_scene(image, card(), detector, Options(), profile=profile)
     assert sum(detector.batches) == 9  # cores begin at 0, 96, 160, 224 and 288 px
-    assert (len(profile.chip_s), profile.places) == (9, 25)
+    assert (len(profile.chip_s), profile.windows) == (9, 25)
 
 
 def test_every_stage_is_timed(scene):

@@ -67,16 +67,16 @@ class SceneChips:
         near = (wanted or 0) * (1 - _SAME_GSD), (wanted or 0) * (1 + _SAME_GSD)
         self._scene = scene
         self._source: PixelSource = scene if wanted is None else scene.at_gsd(wanted, near)
-        self._lattice = ChipGrid(self._source.grid, cutting.chip_size, cutting.overlap)
+        self._chip_grid = ChipGrid(self._source.grid, cutting.chip_size, cutting.overlap)
         self._labels = _in_pixels(scene_plan, self._source.grid)
         self.notes: list[str] = []
 
     def chips(self, wanted: Collection[tuple[int, int]] | None = None) -> Iterator[Chip]:
         """All chips with clear pixels, or those wanted."""
-        with self._scene.read_cache(self._cutting.chip_size, self._lattice.strip_px, self._source.grid):
+        with self._scene.read_cache(self._cutting.chip_size, self._chip_grid.strip_px, self._source.grid):
             for block in read_chips(
                 self._source,
-                self._lattice,
+                self._chip_grid,
                 wanted=None if wanted is None else lambda place: (place.row, place.column) in wanted,
             ):
                 yield from block.chips
@@ -86,10 +86,10 @@ class SceneChips:
         kept: dict[tuple[int, int], LabelledImage] = {}
         empty: list[tuple[int, int]] = []
         for chip in self.chips():
-            labels = chip_labels(self._labels, chip.place.window, chip.pixels.clear, self._cutting.min_visible)
+            labels = chip_labels(self._labels, chip.window.extent, chip.pixels.clear, self._cutting.min_visible)
             if not labels.slumps and (not labels.observed or labels.observed < self._cutting.min_valid):
                 continue
-            place = chip.place.row, chip.place.column
+            place = chip.window.row, chip.window.column
             kept[place] = image = self._image(chip, labels)
             self.notes += [f"{image.name}: label {uid} covers the whole chip; is it a slump?" for uid in labels.whole]
             if not labels.slumps and not labels.hard_negatives:
@@ -108,9 +108,9 @@ class SceneChips:
 
     def _image(self, chip: Chip, labels: ChipLabels) -> LabelledImage:
         place, grid = self._plan.place, self._source.grid
-        window = chip.place.window
+        window = chip.window.extent
         return LabelledImage(
-            name=f"{place.scene_id}_r{chip.place.row:03d}_c{chip.place.column:03d}",
+            name=f"{place.scene_id}_r{chip.window.row:03d}_c{chip.window.column:03d}",
             file="",  # the writer's choice
             site=self._plan.site,
             scene=place.scene_id,

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from rtsmap.detector.augmentation import LOWEST_OF_VIEW, AugmentedDetector
 from rtsmap.detector.calibrated import CalibratedDetector, raw_score
-from rtsmap.detector.flips import LOWEST_OF_VIEW, FlippedDetector
 from rtsmap.detector.protocol import Detector
 from rtsmap.errors import INSTALL_TORCH, ModelError
 from rtsmap.settings.card import ModelCard
@@ -31,7 +31,7 @@ def load_detector(
         card: its card.
         device: `cpu`, `cuda`, or `auto`, which takes the GPU when there is one.
         min_score: detections below are not returned; of calibrated scores where the card has a calibration.
-        flips: views of each chip, see `flips.FlippedDetector`; 1: the chip alone.
+        flips: views of each chip, see `augmentation.AugmentedDetector`; 1: the chip alone.
         runtime: what computes the network.
         chip_size: of all chips that will come, px; None where it may differ.
         concurrency: calls that will be made side by side. With torch they wait for each other.
@@ -48,7 +48,7 @@ def load_detector(
         else _load_torch(folder, card, device, lowest_of_view)
     )
     if flips > 1:
-        detector = FlippedDetector(detector, flips, min_score=lowest)
+        detector = AugmentedDetector(detector, flips, min_score=lowest)
     return detector if card.calibration is None else CalibratedDetector(detector, card.calibration)
 
 

@@ -1,7 +1,7 @@
 """From pixels to merged outlines, each stage a step ahead of the next.
 
 Three threads work side by side: one reads and prepares chips, one runs the network, and the calling thread makes the
-outlines and merges them. Everything passes from one to the next in the order of the lattice, so the result is that of
+outlines and merges them. Everything passes from one to the next in the order of the chip grid, so the result is that of
 one stage after another.
 """
 
@@ -50,7 +50,7 @@ class Flow:
         batch_size: chips per call of the detector.
         concurrency: calls of the detector side by side.
         prefetch: batches made before they are asked for; 0: one stage after another, in the calling thread.
-        progress: called with how many chips of the lattice are done.
+        progress: called with how many chips of the chip grid are done.
         profile: takes the times.
     """
 
@@ -79,9 +79,9 @@ class Shared:
 
 
 class _Batch(NamedTuple):
-    """Chips for one call of the detector, and how many of the lattice are done after it."""
+    """Chips for one call of the detector, and how many of the chip grid are done after it."""
 
-    places: tuple[ChipWindow, ...]
+    windows: tuple[ChipWindow, ...]
     pixels: FloatArray  # (n, channels, rows, columns)
     done: int
 
@@ -106,7 +106,7 @@ class _Buffers:
 
 def merged_instances(
     blocks: Iterable[ChipBlock],
-    lattice: ChipGrid,
+    chip_grid: ChipGrid,
     card: ModelCard,
     detector: Detector,
     score: float,
@@ -118,7 +118,7 @@ def merged_instances(
 
     Args:
         blocks: as `read_chips` gives them; with `flow.prefetch` they are taken in another thread.
-        lattice: theirs.
+        chip_grid: theirs.
         card: the model's card.
         detector: the model itself.
         score: the lowest that is kept, 0..1.
@@ -135,7 +135,7 @@ def merged_instances(
         closing(_detected(batches, detector, buffers, flow)) as detected,
         prefetch(detected, flow.prefetch, name="network", waits=profile.detections) as found,
     ):
-        yield from _merged(_outlined(found, score, flow), lattice, profile)
+        yield from _merged(_outlined(found, score, flow), chip_grid, profile)
 
 
 def _batches(blocks: Iterable[ChipBlock], card: ModelCard, buffers: _Buffers, flow: Flow) -> Iterator[_Batch]:
@@ -143,25 +143,25 @@ def _batches(blocks: Iterable[ChipBlock], card: ModelCard, buffers: _Buffers, fl
     channels = len(bands.channels(card.input.modalities))
     chips = _chips(blocks, flow.profile)
     while first := next(chips, None):
-        places: list[ChipWindow] = []
+        windows: list[ChipWindow] = []
         pixels = buffers.take((flow.batch_size, channels, *first[0].pixels.valid.shape))
         done = 0
         for chip, done_with_it in chain([first], islice(chips, flow.batch_size - 1)):
             done = done_with_it
             with flow.profile.stage("prepare"):
-                _prepare(chip, card, pixels[len(places)])
-            places.append(chip.place)
-        yield _Batch(tuple(places), pixels[: len(places)], done)
+                _prepare(chip, card, pixels[len(windows)])
+            windows.append(chip.window)
+        yield _Batch(tuple(windows), pixels[: len(windows)], done)
 
 
 def _chips(blocks: Iterable[ChipBlock], profile: Profile) -> Iterator[tuple[Chip, int]]:
-    """All chips, and how many of the lattice are done after each, as far as is known."""
+    """All chips, and how many of the chip grid are done after each, as far as is known."""
     done = 0
     for block in profile.timed("read", blocks):
         for index, chip in enumerate(block.chips, start=1):
             yield chip, done + index
-        done += block.places
-        profile.places += block.places
+        done += block.n_windows
+        profile.windows += block.n_windows
 
 
 def _prepare(chip: Chip, card: ModelCard, out: FloatArray) -> None:
@@ -174,11 +174,11 @@ def _detected(
     batches: Iterable[_Batch], detector: Detector, buffers: _Buffers, flow: Flow
 ) -> Generator[tuple[tuple[ChipWindow, ...], list[Detections], int], None, None]:
     def detect(batch: _Batch) -> tuple[tuple[ChipWindow, ...], list[Detections], int]:
-        with flow.profile.network(len(batch.places)):
+        with flow.profile.network(len(batch.windows)):
             found = detector.detect(batch.pixels)
-        if len(batch.places) == flow.batch_size:  # the last batch may be smaller
+        if len(batch.windows) == flow.batch_size:  # the last batch may be smaller
             buffers.give(batch.pixels)
-        return batch.places, found, batch.done
+        return batch.windows, found, batch.done
 
     return ordered_map(detect, batches, flow.concurrency)
 
@@ -187,19 +187,19 @@ def _outlined(
     found: Iterable[tuple[tuple[ChipWindow, ...], list[Detections], int]], score: float, flow: Flow
 ) -> Iterator[tuple[ChipWindow, list[Instance]]]:
     """Place and outlines of every chip."""
-    for places, results, done in found:
-        for place, detections in zip(places, results, strict=True):
+    for windows, results, done in found:
+        for window, detections in zip(windows, results, strict=True):
             with flow.profile.stage("outlines"):
-                instances = outlines(detections, place, score=score)
-            yield place, instances
+                instances = outlines(detections, window, score=score)
+            yield window, instances
         flow.progress(done)
 
 
 def _merged(
-    found: Iterable[tuple[ChipWindow, list[Instance]]], lattice: ChipGrid, profile: Profile
+    found: Iterable[tuple[ChipWindow, list[Instance]]], chip_grid: ChipGrid, profile: Profile
 ) -> Iterator[MergedInstance]:
-    columns = lattice.strip_columns
-    merger = Merger(strip_columns=columns if lattice.strips > 1 else None)
+    columns = chip_grid.strip_columns
+    merger = Merger(strip_columns=columns if chip_grid.strips > 1 else None)
     for (strip, row), chips in groupby(found, key=lambda pair: (pair[0].column // columns, pair[0].row)):
         instances = [instance for _, one_chip in chips for instance in one_chip]
         with profile.stage("merge"):

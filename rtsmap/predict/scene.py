@@ -81,8 +81,8 @@ def plan_scene(path: str, card: ModelCard, options: Options) -> Plan:
     """Count chips without reading a pixel; chips that turn out to hold none are never computed."""
     with _open(path, options, dem_for(card, options)) as scene:
         source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
-        lattice, wanted, _ = _layout(source, card, options)
-        cores = [place.core for place in lattice.all_places() if wanted(place)]
+        chip_grid, wanted, _ = _layout(source, card, options)
+        cores = [window.core for window in chip_grid.all_windows() if wanted(window)]
         resampled = source is not scene
         gsd_m = card.input.gsd_m if resampled else scene.info.gsd_m
         area = sum(core.height * core.width for core in cores) * gsd_m**2
@@ -122,16 +122,16 @@ def predict_scene(
     resolved, profile = options.for_model(card), profile or Profile()
     with _open(path, options, dem_for(card, options)) as scene:
         source = Shared(scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m))
-        lattice, wanted, area = _layout(source, card, options, one_strip=scene.striped)
-        total = sum(map(wanted, lattice.all_places()))
+        chip_grid, wanted, area = _layout(source, card, options, one_strip=scene.striped)
+        total = sum(map(wanted, chip_grid.all_windows()))
         observed = ObservedArea(source.grid, area)
         describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
-        blocks = _counted(read_chips(source, lattice, wanted=wanted), observed)
+        blocks = _counted(read_chips(source, chip_grid, wanted=wanted), observed)
         prefetch = (PREFETCH if concurrency == 1 else 0) if prefetch is None else prefetch
         flow = Flow(batch_size, concurrency, prefetch, lambda done: progress(done, total), profile)
         with (
-            scene.read_cache(lattice.chip_size, lattice.strip_px, source.grid),
-            closing(merged_instances(blocks, lattice, card, detector, resolved.score, flow)) as merged,
+            scene.read_cache(chip_grid.chip_size, chip_grid.strip_px, source.grid),
+            closing(merged_instances(blocks, chip_grid, card, detector, resolved.score, flow)) as merged,
         ):
             slumps = list(_described(merged, source, describer, resolved.min_area_m2, area, profile))
         progress(total, total)
@@ -178,9 +178,9 @@ def find(
         InputError: chip size and overlap do not fit, or the model sees the terrain and the pixels have none.
     """
     size = card.input.chip_size if chip_size is None else chip_size
-    lattice = ChipGrid(source.grid, size, card.input.overlap if overlap is None else overlap, card.network.alignment)
-    blocks, flow = read_chips(source, lattice), Flow(batch_size, prefetch=0)
-    merged = merged_instances(blocks, lattice, card, detector, score, flow)
+    chip_grid = ChipGrid(source.grid, size, card.input.overlap if overlap is None else overlap, card.network.alignment)
+    blocks, flow = read_chips(source, chip_grid), Flow(batch_size, prefetch=0)
+    merged = merged_instances(blocks, chip_grid, card, detector, score, flow)
     inside = (_cut_to(source.grid, instance) for instance in merged)
     return [instance for instance in inside if instance.geometry.area > 0]
 
@@ -222,17 +222,17 @@ def _open(path: str, options: Options, dem: str | None = None) -> Scene:
 def _layout(
     source: PixelSource, card: ModelCard, options: Options, *, one_strip: bool = False
 ) -> tuple[ChipGrid, Callable[[ChipWindow], bool], BaseGeometry | None]:
-    """The lattice of chips, which of them are wanted, and the area of interest in the grid's CRS."""
+    """The chip grid, which of them are wanted, and the area of interest in the grid's CRS."""
     resolved = options.for_model(card)
     sizes = resolved.chip_size, resolved.overlap, card.network.alignment
-    lattice = ChipGrid(source.grid, *sizes, one_strip=one_strip)
+    chip_grid = ChipGrid(source.grid, *sizes, one_strip=one_strip)
     if options.aoi is None:
-        return lattice, lambda _place: True, None
+        return chip_grid, lambda _window: True, None
     extent = affine_transform(shapely.box(*source.grid.window.bounds), source.grid.transform.to_shapely()).bounds
     area = read_area(options.aoi, source.grid.crs, extent, options.aoi_layer)
     in_pixels = affine_transform(area, (~source.grid.transform).to_shapely())
     shapely.prepare(in_pixels)
-    return lattice, lambda place: bool(in_pixels.intersects(shapely.box(*place.core.bounds))), area
+    return chip_grid, lambda window: bool(in_pixels.intersects(shapely.box(*window.core.bounds))), area
 
 
 def _counted(blocks: Iterable[ChipBlock], observed: ObservedArea) -> Iterator[ChipBlock]:

@@ -48,14 +48,14 @@ class Profile:
         inputs: waiting between reader and network.
         detections: waiting between network and polygons.
         chip_s: seconds of the network for each chip; a batch's are shared among its chips.
-        places: chips of the lattices, those without clear pixels too.
+        windows: windows of the chip grids so far, including those without a clear pixel.
     """
 
     def __init__(self) -> None:
         self.stages = {name: Stage() for names in THREADS.values() for name in names}
         self.inputs, self.detections = Waits(), Waits()
         self.chip_s: list[float] = []
-        self.places = 0
+        self.windows = 0
         self._start = time.perf_counter(), time.process_time()
         self._lock = Lock()
 
@@ -105,7 +105,7 @@ class Profile:
             "wall_s": round(wall_s, 3),
             "cpu_s": round(cpu_s, 3),
             "peak_memory_mb": round(peak_memory_mb(), 1),
-            "chips": {"computed": len(self.chip_s), "without_clear_pixels": self.places - len(self.chip_s)},
+            "chips": {"computed": len(self.chip_s), "without_clear_pixels": self.windows - len(self.chip_s)},
             "chips_per_s": round(len(self.chip_s) / wall_s, 3),
             "network_s_per_chip": self.quantiles(),
             "stages": stages,

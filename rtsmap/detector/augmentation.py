@@ -65,7 +65,7 @@ _ALL_VIEWS = [
 ]
 
 
-class FlippedDetector:
+class AugmentedDetector:
     """Runs a detector on several views of each chip and joins what they show.
 
     Args:
