@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from rtsmap import bands
 from rtsmap.cli.options import BandNumbers, Real
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.detections import LOWEST_SCORE
 from rtsmap.evaluation.maps import score_map
@@ -25,7 +25,9 @@ from rtsmap.evaluation.precision import Score
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
-from rtsmap.predict.scene import MIN_AREA_M2, Options, predict_scene
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.options import MIN_AREA_M2, Options
+from rtsmap.predict.scene import predict_scene
 from rtsmap.scene import open_scene
 
 DRAWS = 20
@@ -44,8 +46,8 @@ def main() -> None:
     verify(folder, card)
     lowest = float(calibrated(LOWEST_SCORE, card.calibration))
     options = Options(score=lowest, bands=arguments.bands, scale=arguments.scale, offset=arguments.offset)
-    detector = load_detector(folder, card, "cpu", min_score=lowest)
-    result = predict_scene(arguments.scene, card, detector, options)
+    detector = build_detector(folder, card, "cpu", min_score=lowest)
+    result = predict_scene(arguments.scene, ReadyDetector.of(card, detector, options))
     found = geopandas.GeoDataFrame(
         {"score": [slump.attributes["score"] for slump in result.slumps]},
         geometry=[slump.geometry for slump in result.slumps],

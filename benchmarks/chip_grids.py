@@ -11,10 +11,12 @@ import argparse
 import numpy as np
 import shapely
 
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.evaluation.matching import compare
 from rtsmap.models import find_model
-from rtsmap.predict.scene import Options, predict_scene
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.options import Options
+from rtsmap.predict.scene import predict_scene
 
 
 def main() -> None:
@@ -26,12 +28,13 @@ def main() -> None:
     parser.add_argument("--chip-grids", default="768:256,640:128,512:128", help="chip size and overlap of each")
     arguments = parser.parse_args()
     folder, card = find_model(arguments.model)
-    detector = load_detector(folder, card, "cpu", min_score=0.05)
+    detector = build_detector(folder, card, "cpu", min_score=0.05)
 
     def slumps(chip_grid: str) -> np.ndarray:
         chip_size, overlap = (int(part) for part in chip_grid.split(":"))
         options = Options(score=arguments.score, chip_size=chip_size, overlap=overlap)
-        return np.array([one.geometry for one in predict_scene(arguments.scene, card, detector, options).slumps])
+        result = predict_scene(arguments.scene, ReadyDetector.of(card, detector, options))
+        return np.array([one.geometry for one in result.slumps])
 
     first = arguments.own or f"{card.input.chip_size}:{card.input.overlap}"
     own = slumps(first)

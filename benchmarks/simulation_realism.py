@@ -23,7 +23,7 @@ from scipy import ndimage, optimize
 
 from benchmarks.accuracy import ndvi_patches
 from rtsmap.evaluation.maps import score_map
-from rtsmap.predict.scene import MIN_AREA_M2, Options
+from rtsmap.predict.options import MIN_AREA_M2, Options
 from rtsmap.simulate.acquisition import NODATA_SHARE
 from rtsmap.simulate.image.renderer import TILE_PX
 from rtsmap.simulate.product.labelling import drawn

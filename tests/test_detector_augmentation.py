@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.detector.augmentation import AugmentedDetector, joined
 from rtsmap.models import find_model
 from rtsmap.records import Detections
@@ -126,7 +126,7 @@ def test_another_number_of_views_is_refused():
 
 def test_a_network_s_flipped_results_are_the_same_again_and_those_of_a_turned_chip_are_turned(tmp_path):
     folder = write_model(tmp_path / "model")
-    detector = load_detector(*find_model(str(folder)), "cpu", min_score=0.3, flips=4)
+    detector = build_detector(*find_model(str(folder)), "cpu", min_score=0.3, tta=4)
     chips = np.random.default_rng(0).normal(size=(1, 5, 64, 64)).astype(np.float32)
     (first,), (again,) = detector.detect(chips), detector.detect(chips)
     assert first.boxes.tobytes() == again.boxes.tobytes()
@@ -141,11 +141,11 @@ def test_a_network_s_flipped_results_are_the_same_again_and_those_of_a_turned_ch
 def test_scores_are_calibrated_after_the_views_are_joined(tmp_path):
     folder, card = find_model(str(write_model(tmp_path / "model")))
     chips = np.random.default_rng(0).normal(size=(1, 5, 64, 64)).astype(np.float32)
-    (raw,) = load_detector(folder, card, "cpu", min_score=0.4, flips=4).detect(chips)
+    (raw,) = build_detector(folder, card, "cpu", min_score=0.4, tta=4).detect(chips)
     squared_odds = Calibration(slope=2.0, intercept=0.0, detections=10, matched=5, sites=("a",))
     card = card.model_copy(update={"calibration": squared_odds})
     lowest = 0.4**2 / (0.4**2 + 0.6**2)
-    (found,) = load_detector(folder, card, "cpu", min_score=lowest, flips=4).detect(chips)
+    (found,) = build_detector(folder, card, "cpu", min_score=lowest, tta=4).detect(chips)
     assert len(raw.scores) > 0
     odds = (raw.scores / (1 - raw.scores)) ** 2
     assert found.scores == pytest.approx(odds / (1 + odds), abs=1e-5)

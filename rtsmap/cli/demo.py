@@ -38,21 +38,19 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     from rtsmap.evaluation.maps import evaluate_files
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files, verify
-    from rtsmap.predict.scene import Options
+    from rtsmap.predict.detector import assemble
+    from rtsmap.predict.options import Options
     from rtsmap.runtime.batching import fitting
 
     folder, card = find_model(model)
     verify(folder, card)
     layer, preview = output / "slumps.gpkg", output / "preview.png"
     check_outputs(layer, preview, overwrite=overwrite, inputs=[example_folder(), *model_files(folder, card)])
-    settings = Options(mask=())  # a cloudless cut-out, without a mask
-    batching = fitting(device, card.input.chip_size)
-    detector = predict.load(folder, card, settings, device, 1, runtime, batching)
+    resolved = Options(mask=()).for_model(card)  # the scene is a cloudless part of a product, without a cloud mask
+    execution = fitting(device, resolved.chip_size)
+    detector = assemble(folder, card, resolved, execution, device=device, runtime=runtime)
     scene = str(example_folder() / "taimyr.tif")
-    predict.run(
-        (scene,), card, detector, settings,
-        output=layer, preview=preview, overwrite=overwrite, batching=batching, command="rtsmap demo",
-    )  # fmt: skip
+    predict.map_to_layer((scene,), detector, output=layer, preview=preview, overwrite=overwrite, command="rtsmap demo")
     result = evaluate_files(layer, example_folder() / "published_slumps.gpkg")
     seen = "has seen this site in training" if SITE in card.sites_trained_on else "never saw this site in training"
     click.echo(

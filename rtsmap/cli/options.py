@@ -61,13 +61,16 @@ runtime = click.option(
     show_default=True,
     help="What computes the network; auto takes the model's ONNX file where there is one for these chips.",
 )
-flips = click.option(
+tta = click.option(
+    "--tta",
     "--flips",
+    "tta",
     type=click.Choice(["1", "4", "8"]),
     default="1",
     show_default=True,
     callback=lambda _context, _parameter, value: int(value),
-    help="Look at each chip as it is (1), also mirrored (4), also turned (8), and join what is seen; slower as often.",
+    help="Test-time augmentation: detect slumps in each chip (1), also in its mirror images (4), also in these turned "
+    "by 90 degrees (8), and average the detections. Time grows with the number. --flips is the former name.",
 )
 dem = click.option(
     "--dem", metavar="FILE", help="Elevation model in metres (ArcticDEM, Copernicus DEM), for models that see terrain."

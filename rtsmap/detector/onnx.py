@@ -45,9 +45,18 @@ class OnnxDetector:
         InputError: CUDA is asked for and ONNX Runtime cannot use it.
     """
 
-    def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float, concurrency: int = 1) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        file: Path,
+        *,
+        device: str,
+        min_score: float,
+        concurrency: int = 1,
+        threads: int | None = None,
+    ) -> None:
         self._file, self._min_score = file, np.array(min_score, dtype=np.float32)
-        self._session = _session(file, resolve_provider(device), max(1, network_threads() // concurrency))
+        self._session = _session(file, resolve_provider(device), max(1, (threads or network_threads()) // concurrency))
         self.provider: str = self._session.get_providers()[0]
         if device == "cuda" and self.provider != CUDA:
             raise InputError(

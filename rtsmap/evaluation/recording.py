@@ -6,7 +6,8 @@ import numpy as np
 
 from rtsmap.dataset.images import ANNOTATIONS, read_dataset
 from rtsmap.evaluation.detections import detect_images
-from rtsmap.predict.scene import Options, predict_scene
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.scene import predict_scene
 from rtsmap.records import Detections, FloatArray
 from rtsmap.settings.card import ModelCard
 
@@ -51,5 +52,5 @@ def chips_of(path: Path, card: ModelCard, number: int) -> list[FloatArray]:
     if (path / ANNOTATIONS).exists():
         detect_images(read_dataset(path), card, recorder)
     else:
-        predict_scene(str(path), card, recorder, Options())
+        predict_scene(str(path), ReadyDetector.of(card, recorder))
     return recorder.chips

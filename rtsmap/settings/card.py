@@ -75,7 +75,7 @@ class Calibration(Section):
     slope: Annotated[float, Field(ge=1e-3, le=1e3)]  # positive, so that the order of the scores stays
     intercept: Annotated[float, Field(ge=-1e3, le=1e3)]
     min_iou: Fraction = 0.5  # of a detection with a label, from which on it was taken for right
-    views: PositiveInt = 1  # of each chip (`--flips`) from which the scores came
+    views: PositiveInt = 1  # of each chip (`--tta`) from which the scores came
     detections: NonNegativeInt  # that it was fitted to,
     matched: NonNegativeInt  # right ones among them,
     sites: tuple[str, ...]  # and where they were

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtsmap.dataset.images import Dataset
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.evaluation.chips import score_chips
 from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images, read_all, write_detections
@@ -203,7 +203,7 @@ def _work(job: Job, dataset: Dataset, trainings: Trainings, folder: Path, progre
         )
     card = ModelCard.from_toml(home / CARD)
     test = dataset.subset([job.fold])
-    found = detect_images(test, card, load_detector(home, card, trainings.device, min_score=LOWEST_SCORE))
+    found = detect_images(test, card, build_detector(home, card, trainings.device, min_score=LOWEST_SCORE))
     write_detections(home / DETECTIONS, test, found)
 
 

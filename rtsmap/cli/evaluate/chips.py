@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @shared.tune
 @shared.calibrate
 @shared.reliability
-@options.flips
+@options.tta
 @options.device
 @click.pass_context
 def chips(
@@ -44,7 +44,7 @@ def chips(
     tune: bool,
     calibrate: bool,
     reliability: Path | None,
-    flips: int,
+    tta: int,
     device: str,
 ) -> None:
     """Score a model on the images of a data set, or detections that it made before.
@@ -76,7 +76,7 @@ def chips(
     from rtsmap.evaluation.writing import write_report
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files
-    from rtsmap.predict.scene import Options
+    from rtsmap.predict.options import Options
 
     # detections of a file may be of any model: its threshold and calibration count only where it is named
     named = not detections or context.get_parameter_source("model") != click.core.ParameterSource.DEFAULT
@@ -90,13 +90,13 @@ def chips(
         check_tunable(folder)
     images = read_dataset(dataset)
     images = images.subset(only) if only else images
-    found = read_all(detections, images) if detections else _detect(folder, card, images, device, flips)
+    found = read_all(detections, images) if detections else _detect(folder, card, images, device, tta)
     chosen = covered(images, found, partly=bool(only))
     if not chosen.slumps:
         raise DatasetError(f"{dataset}: the images chosen hold no slump, so there is nothing to find")
     lines: list[str] = []
     if calibrate or reliability:
-        card, lines = _calibrate(chosen, found, folder if calibrate else None, card, reliability, flips, overwrite)
+        card, lines = _calibrate(chosen, found, folder if calibrate else None, card, reliability, tta, overwrite)
     scored = with_probabilities(found, card.calibration if card else None)
     limits = Options().for_model(card) if card else None
     report = score_chips(
@@ -134,7 +134,7 @@ def _calibrate(
     """Draw, and change the card of a model if its folder is given; the card as it is then, and what to say."""
     from rtsmap.evaluation.calibration import evidence_of, fit, write_calibrated
     from rtsmap.evaluation.reliability import curves_of, reliability_lines, write_reliability
-    from rtsmap.predict.scene import Options
+    from rtsmap.predict.options import Options
 
     evidence = evidence_of(images, found, Options().for_model(card).min_area_m2 if card else 0.0)
     before = card.calibration if card else None
@@ -154,11 +154,11 @@ def _calibrate(
     return card, lines
 
 
-def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, flips: int) -> "Found":
+def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, tta: int) -> "Found":
     """What a model finds, with the network's own scores."""
     from tqdm import tqdm
 
-    from rtsmap.detector import load_detector
+    from rtsmap.detector import build_detector
     from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
     from rtsmap.models import verify
 
@@ -166,7 +166,7 @@ def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", de
     assert card is not None
     verify(folder, card)
     raw = card.model_copy(update={"calibration": None})
-    detector = load_detector(folder, raw, device, min_score=LOWEST_SCORE, flips=flips)
+    detector = build_detector(folder, raw, device, min_score=LOWEST_SCORE, tta=tta)
     with tqdm(total=len(images.images), unit="image", disable=None) as bar:
 
         def progress(done: int, _total: int) -> None:
