@@ -114,9 +114,9 @@ def _snap(polygons: NDArray[np.object_], window: ChipWindow) -> NDArray[np.objec
     bounds = shapely.bounds(polygons)
     outside = (bounds[:, :2] < [left, top]).any(axis=1) | (bounds[:, 2:] > [right, bottom]).any(axis=1)
     mend = outside | ~shapely.is_valid(polygons)
-    window = shapely.box(left, top, right, bottom)
+    limits = shapely.box(left, top, right, bottom)
     whole = shapely.make_valid(polygons[mend], method="structure", keep_collapsed=False)  # polygons only
-    polygons[mend] = [_one_polygon(piece) for piece in shapely.intersection(whole, window, grid_size=PRECISION_PX)]
+    polygons[mend] = [_one_polygon(piece) for piece in shapely.intersection(whole, limits, grid_size=PRECISION_PX)]
     return polygons
 
 

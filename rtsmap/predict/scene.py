@@ -48,7 +48,7 @@ def predict_scene(path: str, detector: ReadyDetector, execution: Execution | Non
         >>> result = rtsmap.predict_scene("scene.tif", detector)
         >>> slumps = result.slumps_frame()
         >>> len(slumps), slumps.crs.to_string(), bool((slumps.score > 0.2).all())
-        (EXAMPLE)
+        (3, 'EPSG:32645', True)
     """
     card, options, execution = detector.card, detector.options, execution or detector.execution
     profile = execution.profile

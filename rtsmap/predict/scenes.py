@@ -68,7 +68,7 @@ def map_scenes(
         >>> detector = rtsmap.load_detector("rts-mini")
         >>> mapped = rtsmap.map_scenes(["scene.tif", "missing.tif"], detector)
         >>> mapped.scenes, [str(failure) for failure in mapped.failures]
-        (['scene.tif'], ['missing.tif: no such file or folder; check the path'])
+        (['scene.tif'], ['missing.tif: no such file; check the path'])
         >>> rtsmap.write_layer("slumps.gpkg", mapped.results, detector.provenance(mapped.scenes))
     """
     check_given_once(scenes)

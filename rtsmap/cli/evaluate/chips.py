@@ -7,6 +7,7 @@ import click
 
 from rtsmap.cli import options
 from rtsmap.cli.evaluate import shared
+from rtsmap.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from rtsmap.dataset.images import Dataset
@@ -156,8 +157,6 @@ def _calibrate(
 
 def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, tta: int) -> "Found":
     """What a model finds, with the network's own scores."""
-    from tqdm import tqdm
-
     from rtsmap.detector import build_detector
     from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
     from rtsmap.models import verify
@@ -167,9 +166,5 @@ def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", de
     verify(folder, card)
     raw = card.model_copy(update={"calibration": None})
     detector = build_detector(folder, raw, device, min_score=LOWEST_SCORE, tta=tta)
-    with tqdm(total=len(images.images), unit="image", disable=None) as bar:
-
-        def progress(done: int, _total: int) -> None:
-            bar.update(done - bar.n)
-
+    with progress_bar("image", total=len(images.images)) as progress:
         return detect_images(images, raw, detector, progress=progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.progress import progress_bar
 from rtsmap.cli.simulate.options import Day, scene_options
 
 if TYPE_CHECKING:
@@ -72,14 +73,7 @@ def scene(
 
 
 def _write(world: "World", folder: Path, *, overwrite: bool) -> "Written":
-    from tqdm import tqdm
-
     from rtsmap.simulate.product.writing import write_product
 
-    with tqdm(unit="tile", disable=None, desc=world.frame.item_id) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("tile", world.frame.item_id) as progress:
         return write_product(world, folder, overwrite=overwrite, progress=progress)
