@@ -17,7 +17,6 @@ from rtsmap.predict.detector import ReadyDetector
 from rtsmap.predict.options import Options
 from rtsmap.predict.planning import plan_scene
 from rtsmap.predict.scene import predict_scene
-from rtsmap.runtime.batching import ONE
 from tests import products, scenes
 from tests.detectors import BareGround, card, tundra
 from tests.labels import write_polygons, write_scene
@@ -73,7 +72,8 @@ def test_one_warning_names_the_scenes_without_a_mask(tmp_path, capsys, masks, cl
         write(tmp_path / str(number), mask, f"202107{14 + number}_010203_10_2413") for number, mask in enumerate(masks)
     ]
     output = {"output": tmp_path / "slumps.gpkg", "preview": None, "overwrite": False}
-    command.run(tuple(paths), card(), BareGround(), Options(mask=classes), command="rtsmap", batching=ONE, **output)
+    detector = ReadyDetector.of(card(), BareGround(), Options(mask=classes))
+    command.map_to_layer(tuple(paths), detector, command="rtsmap", **output)
     err = capsys.readouterr().err
     assert err.count("clouds were not masked") == (warned is not None)
     assert warned is None or f"rtsmap: {warned}" in err
