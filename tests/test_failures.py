@@ -365,7 +365,7 @@ def test_a_broken_card_among_one_s_models_is_named(quick, monkeypatch):
     (quick / "model.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match=r"model\.toml: is not valid TOML"):
         list(list_models())
-    with pytest.raises(ModelError, match="nothing: no such model; there are bare-ground, rts-mini"):
+    with pytest.raises(ModelError, match="nothing: no such model; give one of bare-ground, rts-mini"):
         find_model("nothing")
 
 
@@ -400,11 +400,11 @@ FILES = {
     "text": (b"<html>not found</html>", "ONNX Runtime cannot load it"),
     "zeros": (bytes(5000), "ONNX Runtime cannot load it"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "ONNX Runtime cannot load it"),
-    "another network": (graph({"image": (1, 3, 224, 224)}, ("classes",)), "is no detector of rtsmap"),
-    "other outputs": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ("boxes",)), "is no detector of rtsmap"),
-    "other axes": (graph({"chips": ("n", 5), "min_score": ()}, ALL), "is no detector of rtsmap"),
+    "another network": (graph({"image": (1, 3, 224, 224)}, ("classes",)), "is not a detector of rtsmap"),
+    "other outputs": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ("boxes",)), "is not a detector of rtsmap"),
+    "other axes": (graph({"chips": ("n", 5), "min_score": ()}, ALL), "is not a detector of rtsmap"),
     "other channels": (graph({"chips": ("n", 3, "r", "c"), "min_score": ()}, ALL), "takes 3 channels"),
-    "other weights": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ALL), "was made of other weights"),
+    "other weights": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ALL), "was made from other weights"),
 }
 
 

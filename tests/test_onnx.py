@@ -251,7 +251,7 @@ def test_a_damaged_file_is_refused(exported, tmp_path):
 
 def test_a_file_of_other_weights_is_refused(exported):
     folder, card = exported("convolutions")
-    with pytest.raises(ModelError, match="was made of other weights"):
+    with pytest.raises(ModelError, match="was made from other weights"):
         OnnxDetector(card.updated(sha256="0" * 64), folder / "model.onnx", device="cpu", min_score=0.5)
 
 

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     type=options.output_folder,
     default=Path("demo"),
     show_default=True,
-    help="Folder for slumps.gpkg and preview.png.",
+    help="Folder to write slumps.gpkg and preview.png into.",
 )
 @options.model
 @options.device
 @options.runtime
 @options.overwrite
 def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: bool) -> None:
-    """Map slumps on a real scene that comes with rtsmap.
+    """Map the slumps of an example scene that comes with rtsmap.
 
-    The scene is Sentinel-2, 39 km2 in western Taimyr; the slumps found are compared with those published for it.
+    The scene is a part of a Sentinel-2 image, 39 km2 in western Taimyr. The slumps that are found are compared with
+    published outlines.
 
     \b
     Example:
@@ -52,15 +53,15 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     scene = str(example_folder() / "taimyr.tif")
     predict.map_to_layer((scene,), detector, output=layer, preview=preview, overwrite=overwrite, command="rtsmap demo")
     result = evaluate_files(layer, example_folder() / "published_slumps.gpkg")
-    seen = "has seen this site in training" if SITE in card.sites_trained_on else "never saw this site in training"
+    trained = "was trained on this site" if SITE in card.sites_trained_on else "was not trained on this site"
     click.echo(
         f"{result.matched} of {result.labels} published slumps found (IoU 0.5), "
-        f"{result.predictions - result.matched} outlines match none; {card.name} {card.version} {seen}"
+        f"{result.predictions - result.matched} outlines match none; {card.name} {card.version} {trained}"
     )
     click.echo(
         "\nNext:\n"
         f"  look at {preview}\n"
-        f"  open {layer} in QGIS (layer thaw_slumps; the style comes with it)\n"
+        f"  open {layer} in QGIS (layer thaw_slumps, which has its own style)\n"
         "  map your own scene: rtsmap predict SCENE -o slumps.gpkg\n"
         "  read about the fields: docs/layer.md",
         err=True,
