@@ -37,7 +37,7 @@ def rtsmap() -> None:
 
 
 def main() -> None:
-    """Run the command line; a failure prints one line and ends with one of these exit codes:
+    """Run the command line; a failure prints one line and ends with one of the exit codes below.
 
     0 done, 1 failure, 2 bad input or usage, 3 some scenes failed, 75 interrupted (run it again). With `RTSMAP_DEBUG=1`
     in the environment the line comes after a traceback.
