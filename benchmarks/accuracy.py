@@ -11,24 +11,21 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
-import rasterio.features
 import shapely
-from scipy import ndimage
 
-from rtsmap import bands
 from rtsmap.cli.options import BandNumbers, Real
 from rtsmap.detector import build_detector
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.detections import LOWEST_SCORE
-from rtsmap.evaluation.maps import score_map
+from rtsmap.evaluation.map_scores import score_map
 from rtsmap.evaluation.precision import Score
+from rtsmap.evaluation.predictions import LOWEST_SCORE
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
 from rtsmap.predict.detector import ReadyDetector
-from rtsmap.predict.options import MIN_AREA_M2, Options
+from rtsmap.predict.options import Options
 from rtsmap.predict.scene import predict_scene
-from rtsmap.scene import open_scene
+from tests.shortcuts import ndvi_patches
 
 DRAWS = 20
 
@@ -108,33 +105,6 @@ def placed_at_random(
         center = outline.centroid
         moved.append(shapely.affinity.translate(outline, place.x - center.x, place.y - center.y))
     return geopandas.GeoDataFrame({"score": found["score"].to_numpy()}, geometry=moved, crs=found.crs)
-
-
-def ndvi_patches(
-    path: str, options: Options, labels: geopandas.GeoDataFrame
-) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
-    """Patches of at least the smallest slump's area below the best NDVI threshold; the barest is the surest."""
-    with open_scene(path, bands=options.bands, scale=options.scale, offset=options.offset) as scene:
-        pixels, transform, crs = scene.read(scene.grid.window), scene.grid.transform, scene.grid.crs
-        pixel_m2 = scene.info.gsd_m**2
-    index = bands.ndvi(pixels.reflectance)
-    best: tuple[float, geopandas.GeoDataFrame] | None = None
-    for threshold in np.linspace(0.1, 0.5, 9):
-        # water has an NDVI below 0
-        patches, count = ndimage.label((index < threshold) & (index > 0) & pixels.clear)
-        size = np.bincount(patches.ravel(), minlength=count + 1)
-        small = size * pixel_m2 < MIN_AREA_M2
-        patches[small[patches]] = 0
-        shapes = list(rasterio.features.shapes(patches.astype(np.int32), mask=patches > 0, transform=transform))
-        mean = ndimage.mean(index, patches, [int(value) for _, value in shapes])
-        frame = geopandas.GeoDataFrame(
-            {"score": 1 - np.asarray(mean)}, geometry=[shapely.geometry.shape(shape) for shape, _ in shapes], crs=crs
-        )
-        precision = score_map(frame, labels, resamples=0).average_precision
-        if best is None or precision > best[0]:
-            best = precision, frame
-    assert best is not None
-    return best[1], labels
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Kinds of ground by their reflectance: how much of each a data set shows without slumps, and points of each.
+"""Kinds of ground by reflectance: their shares in the ground without slumps of a data set, and points of each kind.
 
     python -m benchmarks.ground_kinds DATASET [DATASET ...]
 
-prints the share of every kind, site by site, in the ground of a data set that is neither slump nor ignored, in all of
-it and in the images without a slump.
+prints the share of every kind for each site of a data set, in the ground that is neither slump nor ignored. It does so
+for all images, and for the images without a slump.
 """
 
 import argparse
@@ -23,17 +23,17 @@ from rtsmap.dataset.images import SCALE, Dataset, read_dataset
 from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.records import BoolArray, FloatArray
 
-#: Names of the kinds; a pixel is of one kind, but shores are also what they are made of.
+#: The names of the kinds. A pixel has one kind, except that shores also have the kind of their material.
 KINDS = ("water", "bright", "dark", "bare", "shore", "green")
 _SHORE_M, _POND_PX = 30.0, 4
 _CLEAR_OF_SLUMPS_M = 60.0
 
 
 def kinds(reflectance: FloatArray, valid: BoolArray, gsd_m: float) -> dict[str, BoolArray]:
-    """Where each kind of ground is.
+    """Return masks of the kinds of ground.
 
     Water has an NDWI (green against near infrared) above 0; bright is snow, cloud and dry sand, above 0.25 in the mean
-    of the visible bands; dark is shadow, burnt and sodden ground, below 0.06 in the mean of all four; bare has an NDVI
+    of the visible bands; dark is shadow, burnt and wet ground, below 0.06 in the mean of all four; bare has an NDVI
     below 0.3; shore lies within 30 m of water of at least four pixels.
 
     Args:
@@ -58,7 +58,7 @@ def kinds(reflectance: FloatArray, valid: BoolArray, gsd_m: float) -> dict[str, 
 def points_of_kinds(
     image: Path, slumps: geopandas.GeoDataFrame, searched: BaseGeometry, number: int
 ) -> list[BaseGeometry]:
-    """Small squares on ground without slumps, up to a number of each kind; the same for the same image."""
+    """Draw small squares on ground without slumps, up to a number for each kind; an image always gives the same."""
     with rasterio.open(image) as source:
         numbers, transform = source.read(), source.transform
     gsd = transform.a
@@ -76,7 +76,7 @@ def points_of_kinds(
 
 
 def shares(dataset: Dataset, *, empty_only: bool) -> dict[str, NDArray[np.float64]]:
-    """By site: km2 of ground without slumps, then of each of `KINDS`; all images, or those without a slump alone."""
+    """Return, by site, the km2 of ground without slumps and of each of `KINDS`, in all images or in empty ones."""
     result: dict[str, NDArray[np.float64]] = {}
     for image in dataset.images:
         if empty_only and image.slumps:

@@ -26,10 +26,10 @@ from rtsmap.dataset.images import Dataset, read_dataset
 from rtsmap.dataset.pixels import ImagePixels
 from rtsmap.detector import Detector, build_detector
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.chips import units_of
-from rtsmap.evaluation.detections import LOWEST_SCORE, detect_pixels
+from rtsmap.evaluation.image_scores import units_of
 from rtsmap.evaluation.matching import Comparison, compare, joined
-from rtsmap.evaluation.rates import Ground
+from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_pixels
+from rtsmap.evaluation.rates import EvaluatedArea
 from rtsmap.evaluation.report import Row, report_of
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
@@ -40,7 +40,7 @@ from rtsmap.scene.ground_distance import gsd_m
 from rtsmap.scene.resample import ResampledSource
 from rtsmap.settings.card import ModelCard
 from rtsmap.simulate.product.writing import write_product
-from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.scene import SceneOptions, make_scene
 from rtsmap.simulate.terrain.regions import REGIONS
 
 SIMULATED_M, REAL_M = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0), (10.0, 12.0, 15.0, 20.0)
@@ -93,12 +93,12 @@ def main() -> None:
 
 
 def simulated(home: Path, arguments: argparse.Namespace, stack: ExitStack) -> Iterator[Sample]:
-    """Clear simulated scenes of all regions in turn, with the slumps as they were painted."""
+    """Clear simulated scenes of all regions in turn, with the slumps as they were rendered."""
     for number in range(arguments.simulated):
         region = list(REGIONS)[number % len(REGIONS)]
         size = arguments.side, arguments.side
         options = SceneOptions(region, arguments.seed + number, pixels=size, clouds=0.0, slumps=arguments.slumps)
-        written = write_product(make_world(options), home / str(number))
+        written = write_product(make_scene(options), home / str(number))
         yield labelled_scene(str(written.image), written.truth, "rts", number, stack)
 
 
@@ -135,18 +135,18 @@ def score(samples: Sequence[Sample], card: ModelCard, detector: Detector) -> Row
     limits = Options().for_model(card)
     comparison = joined([compared(sample, card, detector) for sample in samples])
     comparison = comparison.where(comparison.prediction_m2 >= limits.min_area_m2)
-    ground = Ground(
+    ground = EvaluatedArea(
         np.array([observed_km2(sample) for sample in samples]),
         np.array([sample.unit for sample in samples], dtype=np.intp),
         np.ones(len(comparison.scores), dtype=np.bool_),
     )
-    return report_of(comparison, [], threshold=limits.score, over_ious=False, ground=ground).rows[0]
+    return report_of(comparison, [], threshold=limits.score, over_ious=False, area=ground).rows[0]
 
 
 def compared(sample: Sample, card: ModelCard, detector: Detector) -> Comparison:
     """What is found in a sample beside what is there."""
     lowest = float(calibrated(LOWEST_SCORE, card.calibration))
-    found = detect_pixels(sample.pixels, card, detector, lowest)
+    found = predict_pixels(sample.pixels, card, detector, lowest)
     return compare(
         [one.outline for one in found],
         [one.score for one in found],

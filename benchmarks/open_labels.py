@@ -16,7 +16,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.labels import read_labels
-from rtsmap.dataset.outlines import components
+from rtsmap.dataset.segmentation import components
 
 #: Ground around an outline that is no label, and around a point, which is not taken as searched, m.
 AROUND_OUTLINE_M, AROUND_POINT_M = 20.0, 150.0
@@ -74,7 +74,7 @@ def labels_of(labels: Path | None, site: str, image: Path, inventories: Inventor
     return read_labels(labels)[["geometry"]].to_crs(crs)
 
 
-def looked_at(
+def annotated_area(
     labels: Path | None, image: Path, slumps: geopandas.GeoDataFrame, inventories: Inventories
 ) -> BaseGeometry:
     """The part of a scene whose ground without a label can be taken as ground without a slump.

@@ -1,4 +1,4 @@
-"""The table of the open Sentinel-2 scenes with known slumps, with the regions that are left out one at a time.
+"""The table of the open Sentinel-2 scenes with known slumps, with the regions for leave-one-region-out validation.
 
     python -m benchmarks.open_scenes FOLDER -o scenes.csv [--ground-points N]
     rtsmap dataset build --table scenes.csv --any-date --chip-size 512 -o dataset
@@ -7,11 +7,11 @@
 FOLDER holds `s2_scenes` (a scene `NAME.tif` beside its outlines `NAME_rts.gpkg`), `s2_chips_wsiberia` and
 `s2_scenes_masks_only` (images `NAME.tif` beside their masks `NAME_mask.tif`, labels of lower trust),
 `labelling_experiment_sites` (top-of-atmosphere reflectance; the labels are what at least half of the experts agree on)
-and `labels` (published inventories). Beside the table, a folder of its name is written with the labels and with what
-can be taken as searched: ground where another inventory, another year, too few experts or a point without an outline
-tell of a slump that is no label is left out of it, neither slump nor background.
+and `labels` (published inventories). In addition to the table, a folder of the same name is written with the labels and
+the annotated areas. Ground is excluded from the annotated area, and is neither slump nor background, where another
+inventory, another year, too few experts or a point without an outline indicate a slump that is not a label.
 
-`--split` writes the region of every image as its fold, so that `--without north_america` leaves all its sites out.
+`--split` writes the region of every image as its fold, so that `--without north_america` leaves out all sites there.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from math import ceil
 from pathlib import Path
 
 from benchmarks.ground_kinds import points_of_kinds
-from benchmarks.open_labels import Inventories, labels_of, looked_at, write_layer
+from benchmarks.open_labels import Inventories, annotated_area, labels_of, write_layer
 from benchmarks.open_labels import four_bands as write_four_bands
 from rtsmap.dataset.images import SPLIT, read_dataset
 from rtsmap.dataset.splitting import write_split
 
-#: Region of each site, which share no ground and little of their look.
+#: The region of each site. Regions share no ground and differ in appearance.
 REGIONS = {
     "taimyr": "taimyr",
     "lower_lena": "lena",
@@ -40,13 +40,13 @@ REGIONS = {
     "noatak": "north_america",
     "peel": "north_america",
 }
-#: Numbers of blue, green, red and near infrared (B2, B3, B4, B8) in the clips of the labelling experiment.
+#: The band numbers of blue, green, red and near infrared (B2, B3, B4, B8) in the clips of the labelling experiment.
 CLIP_BANDS = (1, 2, 3, 7)
 
 
 @dataclass(frozen=True)
 class OpenScene:
-    """A scene, its site, and the file of its labels: outlines, a mask, or None where experts drew them."""
+    """A scene, its site, and the file of its labels: outlines, a mask, or None where experts drew the labels."""
 
     image: Path
     site: str
@@ -54,7 +54,7 @@ class OpenScene:
 
 
 def open_scenes(folder: Path) -> Iterator[OpenScene]:
-    """All scenes of the open data, in the order of the table."""
+    """Yield all scenes of the open data in the order of the table."""
     for labels in sorted((folder / "s2_scenes").glob("*_rts.gpkg")):
         yield OpenScene(labels.with_name(labels.name.replace("_rts.gpkg", ".tif")), _site(labels), labels)
     for part in ("s2_chips_wsiberia", "s2_scenes_masks_only/chips_wsiberia", "s2_scenes_masks_only"):
@@ -86,13 +86,13 @@ def main() -> None:
 
 
 def prepare(folder: Path, table: Path, ground_points: int = 0) -> int:
-    """Write the table, and beside it labels and what was looked at; returns the number of scenes.
+    """Write the table, the labels and the annotated areas, and return the number of scenes.
 
     Args:
-        folder: of the open data.
-        table: to be written.
-        ground_points: in each site, about that many points of every kind of ground without a slump become hard
-            negatives; fewer where it has less of a kind.
+        folder: the folder of the open data.
+        table: the file to write.
+        ground_points: the approximate number of points of every kind of ground without a slump that become hard
+            negatives at each site; there are fewer where a site has less of a kind.
     """
     beside = table.with_suffix("")
     beside.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def prepare(folder: Path, table: Path, ground_points: int = 0) -> int:
         if scene.labels is None:
             image = write_four_bands(scene.image, CLIP_BANDS, beside / f"{stem}_4b.tif")
         slumps = labels_of(scene.labels, scene.site, image, inventories)
-        searched = looked_at(scene.labels, image, slumps, inventories)
+        searched = annotated_area(scene.labels, image, slumps, inventories)
         others = points_of_kinds(image, slumps, searched, ceil(ground_points / scenes_of[scene.site]))
         labels, footprints = beside / f"{stem}_labels.gpkg", beside / f"{stem}_searched.gpkg"
         classes = ["Positive"] * len(slumps) + ["Negative"] * len(others)

@@ -17,7 +17,7 @@ import numpy as np
 import shapely
 
 from benchmarks.children import PEERS, ChildError, Cost, interpreter, run, workplace
-from rtsmap.evaluation.maps import score_map
+from rtsmap.evaluation.map_scores import score_map
 from rtsmap.models import DEFAULT_MODEL
 from rtsmap.polygons import read_polygons
 

@@ -17,7 +17,7 @@ import geopandas
 
 from rtsmap.cli.options import BandNumbers, Real
 from rtsmap.detector import build_detector
-from rtsmap.evaluation.maps import score_map
+from rtsmap.evaluation.map_scores import score_map
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model
 from rtsmap.polygons import read_polygons

@@ -1,12 +1,13 @@
-"""The simulated scenes that networks are trained on first: all regions, both resolutions, lowland, coasts, clouds.
+"""The simulated scenes for pre-training: all regions, two resolutions, lowland, coasts and clouds.
 
     python -m benchmarks.simulated_scenes -o simulated --scenes 60
     rtsmap dataset build --table simulated/scenes.csv --any-date --chip-size 512 -o simulated-set
 
-Scene after scene of the seven regions; one of three is averaged to 10 m. Two of three are lowland, one of three has a
-coast, a third has thin cloud, a third thick cloud, and most are drawn wider than measured. Clouds stay in the pixels as
-ground without slumps; slumps that lie under thick cloud by more than 30 % are left out of what was searched. Scene N is
-the same whatever the others are, so that a set can grow, and a run that was stopped goes on.
+The scenes alternate between the seven regions. One in three is averaged to 10 m, two in three are lowland, one in
+three has a coast, a third has thin cloud, a third has thick cloud, and most vary more than measured. Clouds stay in the
+pixels as ground without slumps. Slumps with more than 30 % of their area under thick cloud are excluded from the
+annotated area. Scene N does not depend on the other scenes, so that a set can be extended and an interrupted run can be
+continued.
 """
 
 import argparse
@@ -28,11 +29,11 @@ from rtsmap.bands import BANDS
 from rtsmap.files.writing import replacing
 from rtsmap.records import BoolArray
 from rtsmap.simulate.product.writing import write_product
-from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.scene import SceneOptions, make_scene
 from rtsmap.simulate.terrain.regions import REGIONS
 
 COARSE_M = 10.0
-#: Seeds of the scenes; benchmarks use others.
+#: The seed of the first scene; benchmarks use other seeds.
 FIRST_SEED = 6000
 _SIDES_PX = {False: 1800, True: 2400}  # of 3 m, without and with averaging
 _HIDDEN = 0.3
@@ -41,7 +42,13 @@ _COLUMNS = ("image", "labels", "footprints", "site", "date", "slumps", "km2", "o
 
 @dataclass(frozen=True)
 class Picture:
-    """A scene in memory: numbers `(4, rows, columns)`, where thick cloud is, and where it lies."""
+    """A scene in memory.
+
+    Attributes:
+        numbers: the digital numbers, `(4, rows, columns)`.
+        cloud: where there is thick cloud, `(rows, columns)`.
+        transform: the geotransform.
+    """
 
     numbers: NDArray[np.uint16]
     cloud: BoolArray
@@ -49,7 +56,7 @@ class Picture:
 
 
 def options_of(number: int) -> tuple[SceneOptions, bool]:
-    """What scene number N is, and whether it is averaged."""
+    """Return the options of scene number N, and whether it is averaged."""
     rng = np.random.default_rng([FIRST_SEED, number])
     coarse = number // len(REGIONS) % 3 == 2
     side = _SIDES_PX[coarse]
@@ -74,14 +81,14 @@ def options_of(number: int) -> tuple[SceneOptions, bool]:
 
 
 def write_scene(number: int, folder: Path) -> None:
-    """Write the image, its labels, what was searched, and its row of the table."""
+    """Write the image, its labels, the annotated area, and its row of the table."""
     options, coarse = options_of(number)
     name = f"simulated_{options.region.replace('-', '_')}_{number:03d}_{'10m' if coarse else '3m'}"
     row = folder / f"{name}.csv"
     if row.exists():
         return
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        written = write_product(make_world(options), Path(place), workers=1)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        written = write_product(make_scene(options), Path(temporary), workers=1)
         picture = _read(written.image)
         slumps = geopandas.read_file(written.truth, layer="rts")
         searched = geopandas.read_file(written.truth, layer="footprint").geometry.iloc[0]
@@ -101,7 +108,7 @@ def write_scene(number: int, folder: Path) -> None:
 
 
 def averaged(picture: Picture, gsd_m: float) -> Picture:
-    """The mean of the pixels under each coarser one; what hangs over at the right and below is left out."""
+    """Average the pixels within each coarser pixel; incomplete coarse pixels at the right and bottom are dropped."""
     fine = picture.transform.a
     parts, step = round(fine), round(gsd_m)  # whole metres
     rows, columns = (side * parts // step for side in picture.cloud.shape)
@@ -124,7 +131,7 @@ def _read(image: Path) -> Picture:
 
 
 def _cloudy(picture: Picture, outline: shapely.Polygon) -> float:
-    """Share of an outline under thick cloud."""
+    """Return the share of an outline under thick cloud."""
     inside = rasterio.features.rasterize(
         [outline], out_shape=picture.cloud.shape, transform=picture.transform, all_touched=True, dtype="uint8"
     )

@@ -2,8 +2,8 @@
 
     python -m benchmarks.simulation_cost [--keep-in FOLDER] [SIDE ...]
 
-Each scene is drawn in a process of its own, written, measured and deleted. Megapixels are those of the raster, of which
-two fifths are empty as in real products; their number per CPU second does not depend on what else the machine does.
+Each scene is simulated in a separate process, written, measured and deleted. Megapixels are those of the raster, of
+which two fifths are empty as in real products. Their number per CPU second does not depend on the load of the machine.
 """
 
 import argparse

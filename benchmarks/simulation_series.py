@@ -1,11 +1,11 @@
-"""How slumps change from year to year: in the simulation, and in Barth et al.'s outlines.
+"""Changes of slumps from year to year, in the simulation and in the outlines of Barth et al.
 
     python -m benchmarks.simulation_series [--labels FOLDER] [--seeds N] [--region NAME]
 
-Prints one table. `--labels` names a folder with `barth2023_rts_timeseries.gpkg` and `barth2023_links.csv` (the overlaps
-of consecutive years; two outlines are linked where they share 0.2 of the smaller one); without it the measured column
-is empty. Only years that follow one another count. Simulated are the outlines as painted, not as drawn, in the region
-whose slumps are about as large as the labelled ones unless told otherwise.
+The command prints one table. `--labels` names a folder with `barth2023_rts_timeseries.gpkg` and `barth2023_links.csv`
+(the overlaps of consecutive years; two outlines are linked where they share 0.2 of the smaller one). Without it, the
+measured column is empty. Only consecutive years are counted. The simulated outlines are those rendered, not those drawn
+by a person; the default region is the one whose slumps are about as large as the labelled ones.
 """
 
 import argparse
@@ -25,14 +25,15 @@ from rtsmap.simulate.series.lineage import all_links
 from rtsmap.simulate.series.making import make_series
 
 Floats = NDArray[np.float64]
-#: Gone and new slumps count this close to one of the other year (m), so that a wider image makes none.
+#: Gone and new slumps are counted within this distance (m) of a slump of the other year, so that a wider image does not
+#: create any.
 NEAR_M = 500.0
 CLASSES = ((0, 2000), (2000, 8000), (8000, np.inf))
 YEARS = tuple(range(2016, 2022))
 
 
 class Tally:
-    """What happened from one year to the next, over all places."""
+    """Counts and values of the changes from one year to the next, over all areas."""
 
     def __init__(self) -> None:
         self.slumps = 0
@@ -40,22 +41,22 @@ class Tally:
         self.values: defaultdict[str, list[float]] = defaultdict(list)
 
     def add(self, before: Mapping[int, BaseGeometry], after: Mapping[int, BaseGeometry], table: pd.DataFrame) -> None:
-        """One step: outlines by their ids, and rows `id_from`, `id_to`."""
+        """Add one step: the outlines of both years by their ids, and a table with the columns `id_from` and `id_to`."""
         self.slumps += len(before)
         self.values["all: area m2"] += [outline.area for outline in before.values()]
-        heirs, sources = _grouped(table.id_from, table.id_to), _grouped(table.id_to, table.id_from)
-        for name, ones, others, linked in (("healed", before, after, heirs), ("new", after, before, sources)):
+        descendants, sources = _grouped(table.id_from, table.id_to), _grouped(table.id_to, table.id_from)
+        for name, ones, others, linked in (("gone", before, after, descendants), ("new", after, before, sources)):
             for one, gap in _unlinked(ones, others, linked):
                 self.counts[name] += 1
                 self.values[f"{name}: area m2"].append(ones[one].area)
                 self.values[f"{name}: distance m"].append(gap)
-        for one, became in heirs.items():
+        for one, became in descendants.items():
             if len(became) == 1 and len(sources[became[0]]) == 1:
                 self._pair(before[one], after[became[0]])
             elif len(became) > 1 and all(len(sources[other]) == 1 for other in became):
                 self._group("split", [after[other] for other in became], before[one])
         for one, came_of in sources.items():
-            if len(came_of) > 1 and all(len(heirs[other]) == 1 for other in came_of):
+            if len(came_of) > 1 and all(len(descendants[other]) == 1 for other in came_of):
                 self._group("merged", [before[other] for other in came_of], after[one], inverse=True)
 
     def _pair(self, first: BaseGeometry, second: BaseGeometry) -> None:
@@ -80,7 +81,7 @@ class Tally:
 
 
 def _grouped(ones: pd.Series, others: pd.Series) -> dict[int, list[int]]:
-    """The ids of the other year by each id that is linked."""
+    """Group the ids of the other year by each id that is linked to them."""
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for one, other in zip(ones, others, strict=True):
         groups[one].append(other)
@@ -90,7 +91,7 @@ def _grouped(ones: pd.Series, others: pd.Series) -> dict[int, list[int]]:
 def _unlinked(
     ones: Mapping[int, BaseGeometry], others: Mapping[int, BaseGeometry], linked: Container[int]
 ) -> list[tuple[int, float]]:
-    """Ids without a link, and how far away the nearest outline of the other year is; only near ones."""
+    """Return ids without a link and the distance to the nearest outline of the other year, if that is near."""
     if not others:
         return []
     union = shapely.union_all(list(others.values()))
@@ -99,12 +100,12 @@ def _unlinked(
 
 
 def simulated(seeds: int, region: str) -> Tally:
-    """Several places."""
+    """Simulate several areas."""
     tally = Tally()
     for seed in range(seeds):
-        place = make_series(SceneOptions(region, seed, size_km=(20, 10), slumps=120, density=1.0), YEARS)
-        links = pd.DataFrame([vars(link) for link in all_links(place.epochs)])
-        for earlier, later in zip(place.epochs[:-1], place.epochs[1:], strict=True):
+        series = make_series(SceneOptions(region, seed, size_km=(20, 10), slumps=120, density=1.0), YEARS)
+        links = pd.DataFrame([vars(link) for link in all_links(series.epochs)])
+        for earlier, later in zip(series.epochs[:-1], series.epochs[1:], strict=True):
             before, after = ({s.number: s.outline for s in epoch.state.slumps} for epoch in (earlier, later))
             step = links[(links.year_from == earlier.year) & links.id_from.notna() & links.id_to.notna()]
             tally.add(before, after, step.astype({"id_from": int, "id_to": int}))
@@ -112,7 +113,7 @@ def simulated(seeds: int, region: str) -> Tally:
 
 
 def measured(folder: Path) -> Tally:
-    """Barth et al.'s six sites, where one year follows another."""
+    """Measure the changes between consecutive years at the six sites of Barth et al."""
     outlines = geopandas.read_file(folder / "barth2023_rts_timeseries.gpkg").to_crs(6931)  # equal area
     links = pd.read_csv(folder / "barth2023_links.csv").rename(columns={"uid_from": "id_from", "uid_to": "id_to"})
     tally = Tally()
@@ -127,12 +128,12 @@ def measured(folder: Path) -> Tally:
 
 
 def quantiles(values: list[float]) -> str:
-    """5, 25, 50, 75, 95 %."""
+    """Return the quantiles 5, 25, 50, 75 and 95 % as text."""
     return " / ".join(f"{value:.3g}" for value in np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95)))
 
 
 def rows(tally: Tally) -> dict[str, str]:
-    """Texts by statistic."""
+    """Return the text of each statistic."""
     texts = {f"{name}, of all slumps a year": f"{count / tally.slumps:.3f}" for name, count in tally.counts.items()}
     texts["share that shrinks"] = f"{np.mean(np.array(tally.values['ratio']) < 1):.3f}"
     return texts | {name: quantiles(values) for name, values in sorted(tally.values.items())}

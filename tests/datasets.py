@@ -12,7 +12,7 @@ from affine import Affine
 
 from rtsmap.bands import BANDS
 from rtsmap.dataset import Dataset, Label, LabelledImage, read_dataset
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.records import Pixels
 
 #: Outlines of the slumps of every image, px.
@@ -42,7 +42,7 @@ def labelled_image(name: str = "here-0", *, size: int = 64, x: float = 500_000, 
 
 
 def pixels_with(image: LabelledImage, seed: int = 0, gain: float = 1.0) -> Pixels:
-    """Tundra with bare ground inside the image's slumps, valid throughout."""
+    """Return pixels of tundra with bare ground inside the slumps of an image, all of them valid."""
     rng = np.random.default_rng(seed)
     shape = (image.height, image.width)
     reflectance = rng.normal(np.reshape(TUNDRA, (4, 1, 1)), 0.002, (4, *shape)).astype(np.float32)
@@ -79,7 +79,7 @@ def write_dataset(
     Args:
         folder: of the data set.
         sites: their names, without a dash.
-        per_site: images `<site>-0`, `<site>-1`, ..., each of its own scene.
+        per_site: images `<site>-0`, `<site>-1`, ..., each from a separate scene.
         empty: that many of them, the last ones, have no slump.
         size: px of 10 m.
         apart_m: from the left edge of an image to that of the next.

@@ -16,7 +16,7 @@ SLUMPS = ((4, 6, 16, 14), (40, 44, 52, 60))
 
 
 def world(*boxes: Sequence[float], transform: Affine = TRANSFORM) -> list[shapely.Polygon]:
-    """Rectangles in pixels as polygons in the CRS of the scene."""
+    """Convert rectangles in pixels to polygons in the CRS of the scene."""
     return [shapely.affinity.affine_transform(shapely.box(*box), transform.to_shapely()) for box in boxes]
 
 
@@ -29,7 +29,7 @@ def write_polygons(
     to_crs: str | None = None,
     layer: str | None = None,
 ) -> Path:
-    """Write polygons, `SLUMPS` without any, and return the path."""
+    """Write polygons, by default `SLUMPS`, and return the path."""
     frame = geopandas.GeoDataFrame(
         dict(fields or {}), geometry=world(*SLUMPS) if outlines is None else outlines, crs=crs
     )

@@ -9,8 +9,8 @@ import pytest
 
 from rtsmap.cli import predict as command
 from rtsmap.dataset.build import build
-from rtsmap.dataset.choosing import Cutting
-from rtsmap.dataset.planning import Inputs
+from rtsmap.dataset.chip_selection import ChipOptions
+from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.layer import write_layer
 from rtsmap.predict.detector import ReadyDetector
@@ -97,5 +97,5 @@ def test_slumps_of_bands_in_files_of_their_own(tmp_path, monkeypatch):
 def test_a_data_set_notes_scenes_without_a_mask(tmp_path):
     source = Source(str(write_scene(tmp_path / "scene.tif")), write_polygons(tmp_path / "labels.gpkg"), paired=True)
     for mask, noted in ((("cloud",), True), ((), False)):
-        report = build([source], tmp_path / f"{noted}", Inputs(site="here", mask=mask), Cutting(chip_size=64))
+        report = build([source], tmp_path / f"{noted}", Inputs(site="here", mask=mask), ChipOptions(chip_size=64))
         assert any("clouds were not masked in scene: no cloud mask" in note for note in report.notes) == noted

@@ -6,13 +6,15 @@ import shapely
 from pyproj import Transformer
 from shapely.affinity import affine_transform
 
+from rtsmap.cli.dataset.build import build as build_command
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.build import build
-from rtsmap.dataset.choosing import Cutting
-from rtsmap.dataset.matching import ScenePlace, same_scene
+from rtsmap.dataset.chip_selection import ChipOptions
+from rtsmap.dataset.label_matching import SceneExtent, same_scene
+from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.pixels import pixels_of
-from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
+from rtsmap.dataset.visibility import MIN_VISIBLE_PX, MIN_VISIBLE_SHARE, is_visible
 from tests.labels import SLUMPS, world, write_polygons, write_scene
 from tests.scenes import TRANSFORM, UTM_7N, clear_udm2, write_planetscope, write_raster
 
@@ -107,6 +109,20 @@ def test_of_a_slump_little_seen_neither_slump_nor_background_is_learnt(made, tmp
     assert [area.area for area in images["r001_c001"].ignored] == pytest.approx([4 * 1.2])  # 4 px
 
 
+@pytest.mark.parametrize(
+    ("share", "pixels", "visible"),
+    [(1.0, 6, True), (1.0, 5, False), (0.3, 100, True), (0.29, 100, False), (0.0, 0, False)],
+)
+def test_a_slump_is_visible_by_its_share_and_its_pixels(share, pixels, visible):
+    assert is_visible(share, pixels) is visible
+    assert is_visible(share, pixels, min_share=0.0) is (pixels >= MIN_VISIBLE_PX)
+
+
+def test_the_command_has_the_default_of_the_rule():
+    defaults = {option.name: option.default for option in build_command.params}
+    assert defaults["min_visible"] == MIN_VISIBLE_SHARE == ChipOptions().min_visible
+
+
 def test_what_is_not_clear_is_nodata_and_hides_slumps(made, tmp_path):
     numbers = np.full((4, 64, 64), 1000, dtype=np.uint16)
     numbers[:, :, 60:] = 0
@@ -172,14 +188,14 @@ def test_a_label_of_a_whole_chip_is_kept_with_a_warning(made, tmp_path, scene):
     path = write_polygons(tmp_path / "labels.gpkg", world((0, 0, 32, 32)), {"uid": ["region"]})
     dataset, _, err = made(scene, "--labels", path, "--any-date", "--chip-size", 32)
     assert dataset.slumps == 1
-    assert "scene_r000_c000: label region covers the whole chip; is it a slump?" in err
+    assert "scene_r000_c000: label region covers the whole chip; check that it outlines a slump" in err
 
 
 # footprints and scenes without slumps
 
 
-def test_what_was_not_looked_at_is_ignored(made, tmp_path, scene, labels):
-    area = write_polygons(tmp_path / "looked_at.gpkg", world((0, 0, 48, 64)), {"image_id": ["scene"]})
+def test_what_was_not_annotated_is_ignored(made, tmp_path, scene, labels):
+    area = write_polygons(tmp_path / "annotated_area.gpkg", world((0, 0, 48, 64)), {"image_id": ["scene"]})
     dataset, _, _ = made(scene, "--labels", labels, "--footprints", area, *ONE_CHIP)
     (image,) = dataset.images
     assert len(image.slumps) == 2
@@ -190,8 +206,8 @@ def test_what_was_not_looked_at_is_ignored(made, tmp_path, scene, labels):
 def test_labels_and_footprints_may_be_layers_of_one_file(made, tmp_path, scene):
     path = tmp_path / "both.gpkg"
     write_polygons(path, layer="rts")
-    write_polygons(path, world((0, 0, 48, 64)), layer="looked_at")
-    layers = ("--layer", "rts", "--footprints-layer", "looked_at")
+    write_polygons(path, world((0, 0, 48, 64)), layer="annotated_area")
+    layers = ("--layer", "rts", "--footprints-layer", "annotated_area")
     dataset, _, _ = made(scene, "--labels", path, "--footprints", path, *layers, *ONE_CHIP)
     assert [area.area for area in dataset.images[0].ignored] == pytest.approx([16 * 64 - 4 * 16], abs=1)
 
@@ -200,20 +216,20 @@ def test_a_table_names_the_layers_of_its_files(made, rtsmap, tmp_path):
     path = tmp_path / "all.gpkg"
     write_polygons(path, layer="y2019")
     write_polygons(path, world(SLUMPS[0]), layer="y2020")
-    write_polygons(path, world((0, 0, 48, 64)), layer="looked_at")
+    write_polygons(path, world((0, 0, 48, 64)), layer="annotated_area")
     for name in "abc":
         write_scene(tmp_path / f"{name}.tif")
     header = "image,labels,site,layer,footprints,footprints_layer"
-    rows = ["a.tif,all.gpkg,x,y2019,,", "b.tif,all.gpkg,y,y2020,all.gpkg,looked_at"]
+    rows = ["a.tif,all.gpkg,x,y2019,,", "b.tif,all.gpkg,y,y2020,all.gpkg,annotated_area"]
     dataset, _, _ = made("--table", table(tmp_path, *rows, header=header), "--chip-size", 64)
     assert {image.scene: (len(image.slumps), len(image.ignored)) for image in dataset.images} == {
         "a": (2, 0),
         "b": (1, 1),
     }
     for row, message in (
-        ("c.tif,all.gpkg,z,,,", "all.gpkg: has several layers, y2019, y2020, looked_at; choose one with --layer"),
-        ("c.tif,all.gpkg,z,y2019,all.gpkg,", "looked_at; choose one with --footprints-layer"),
-        ("c.tif,all.gpkg,z,y2021,,", "all.gpkg: has no layer y2021; it has y2019, y2020, looked_at"),
+        ("c.tif,all.gpkg,z,,,", "all.gpkg: has several layers, y2019, y2020, annotated_area; choose one with --layer"),
+        ("c.tif,all.gpkg,z,y2019,all.gpkg,", "annotated_area; choose one with --footprints-layer"),
+        ("c.tif,all.gpkg,z,y2021,,", "all.gpkg: has no layer y2021; it has y2019, y2020, annotated_area"),
     ):
         code, _, err = rtsmap(
             "dataset", "build", "--table", table(tmp_path, row, header=header), "-o", tmp_path / "other"
@@ -242,8 +258,8 @@ def test_labels_with_long_edges_and_across_the_antimeridian(made, tmp_path):
     slumps = geopandas.GeoDataFrame(geometry=[over], crs=4326)
     slumps.to_file(tmp_path / "labels.geojson")
     south = to_degrees.transform(363_896, 7_323_104)[1]  # of the middle of the scene
-    looked_at = geopandas.GeoDataFrame(geometry=[shapely.box(170, south, 200, 70)], crs=4326)
-    looked_at.to_file(tmp_path / "seen.geojson")
+    annotated_area = geopandas.GeoDataFrame(geometry=[shapely.box(170, south, 200, 70)], crs=4326)
+    annotated_area.to_file(tmp_path / "seen.geojson")
     words = ("--labels", tmp_path / "labels.geojson", "--footprints", tmp_path / "seen.geojson", *ONE_CHIP)
     dataset, _, _ = made(image, *words)
     (read,) = dataset.images
@@ -252,7 +268,7 @@ def test_labels_with_long_edges_and_across_the_antimeridian(made, tmp_path):
 
 
 def test_a_footprint_without_labels_is_a_true_negative(made, tmp_path, scene):
-    area = write_polygons(tmp_path / "looked_at.gpkg", world((0, 0, 64, 64)))
+    area = write_polygons(tmp_path / "annotated_area.gpkg", world((0, 0, 64, 64)))
     empty = write_polygons(tmp_path / "labels.gpkg", [])
     dataset, _, _ = made(scene, "--labels", empty, "--footprints", area, *ONE_CHIP)
     assert (len(dataset.images), dataset.slumps) == (1, 0)
@@ -291,7 +307,7 @@ def test_a_table_of_scenes_masks_and_scenes_without_slumps(made, tmp_path, label
     ],
 )
 def test_ids_of_scenes(label, scene, same):
-    assert same_scene(label, ScenePlace(scene, "x", None, None, shapely.Point())) is same
+    assert same_scene(label, SceneExtent(scene, "x", None, None, shapely.Point())) is same
 
 
 def test_labels_with_ids_belong_to_the_scene_that_they_name(made, tmp_path):
@@ -302,7 +318,7 @@ def test_labels_with_ids_belong_to_the_scene_that_they_name(made, tmp_path):
     dataset, _, err = made(*scenes, "--labels", path, "--chip-size", 64)
     assert {image.scene: image.slumps[0].outline.bounds[0] for image in dataset.images} == {first: 2, second: 20}
     assert {image.site for image in dataset.images} == {"one", "two"}
-    assert "rtsmap: 1 of 3 label polygons belong to none of the scenes, by id, date or place" in err
+    assert "rtsmap: 1 of 3 label polygons belong to no scene by id, date or place" in err
 
 
 def test_labels_without_ids_go_by_date_and_the_nearest_outline_of_a_slump_is_taken(made, tmp_path):
@@ -314,14 +330,14 @@ def test_labels_without_ids_go_by_date_and_the_nearest_outline_of_a_slump_is_tak
     assert "2 of 3 label polygons" in err
     dataset, _, err = made(image, "--labels", path, "--chip-size", 64, "--days", 60, "--overwrite")
     assert len(dataset.images[0].slumps) == 2
-    assert "is a site of its own" in err
+    assert "is taken as a site by itself" in err
 
 
 def test_a_scene_that_no_label_belongs_to_is_left_out(made, tmp_path, scene, labels):
     far = write_scene(tmp_path / "far.tif", transform=TRANSFORM @ TRANSFORM.translation(500, 0))
     dataset, _, err = made(scene, far, "--labels", labels, *ONE_CHIP)
     assert {image.scene for image in dataset.images} == {"scene"}
-    assert "far: left out, for no polygon of" in err
+    assert "far: left out, because no polygon of" in err
 
 
 def test_labels_on_both_sides_of_the_antimeridian_belong_to_one_scene(made, tmp_path):
@@ -381,7 +397,7 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
     slumps = write_polygons(tmp_path / "labels.gpkg")
     read, rows = Scene.read, []
     monkeypatch.setattr(Scene, "read", lambda self, window: rows.append(window.height) or read(self, window))
-    build([Source(str(image), slumps, paired=True)], tmp_path / "dataset", Inputs(), Cutting(chip_size=64))
+    build([Source(str(image), slumps, paired=True)], tmp_path / "dataset", Inputs(), ChipOptions(chip_size=64))
     assert max(rows) == 64
 
 
@@ -391,8 +407,14 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["scene.tif", "--labels", "empty.gpkg"], "empty.gpkg: holds no polygon; say with --footprints"),
-        (["scene.tif", "--labels", "labels.gpkg"], "scene: its date is not known, so labels cannot be matched by date"),
+        (
+            ["scene.tif", "--labels", "empty.gpkg"],
+            "empty.gpkg: holds no polygon; give the area that was searched",
+        ),
+        (
+            ["scene.tif", "--labels", "labels.gpkg"],
+            "scene: its date is not known, so that labels cannot be matched by date",
+        ),
         (
             ["dated_20180706.tif", "--labels", "labels.gpkg"],
             "2 polygons on dated_20180706 have no date that can be read",
@@ -401,7 +423,7 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
         (["scene.tif", "--labels", "bare.parquet"], "bare.parquet: has no coordinate reference system; assign one"),
         (
             ["scene.tif", "copy/scene.tif", "--labels", "labels.gpkg"],
-            "is the scene scene, as scene.tif is; leave one out",
+            "has the same scene id, scene, as",
         ),
         (["scene.tif", "--labels", "labels.gpkg", "--date-field", "day"], "labels.gpkg: has no field day; it has none"),
         (["scene.tif", "--labels", "labels.gpkg", "--any-date", "--overlap", "3"], "cannot overlap by 3 px"),
@@ -409,11 +431,11 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
         (["missing.tif", "--labels", "labels.gpkg"], "missing.tif: no such file"),
         (["--table", "short.csv"], "short.csv: needs a header and the columns image, labels, site; it lacks site"),
         (["--table", "missing.csv"], "missing.csv: cannot be read as a table"),
-        (["--table", "path.csv"], "path.csv: line 2: labels x.gpkg does not exist; mend the path"),
+        (["--table", "path.csv"], "path.csv: line 2: labels x.gpkg does not exist; correct the path"),
         (["--table", "date.csv"], "date.csv: line 2: the date 6.7.2018 is not YYYY-MM-DD"),
-        (["--table", "short.csv", "--labels", "labels.gpkg"], "--table names scenes, labels and footprints itself"),
+        (["--table", "short.csv", "--labels", "labels.gpkg"], "--table names scenes, labels and footprints;"),
         (["scene.tif"], "Missing option '--labels'; or give a --table."),
-        ([], "Missing SCENE, or --table."),
+        ([], "Missing argument SCENE, or option --table."),
     ],
 )
 def test_bad_input_is_refused_in_one_line(rtsmap, tmp_path, monkeypatch, scene, labels, words, message):

@@ -8,7 +8,7 @@ from affine import Affine
 
 from rtsmap.dataset import Label
 from rtsmap.dataset.checking import check_dataset
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.records import Pixels
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset, write_images
 from tests.scenes import truncate, write_raster
@@ -35,9 +35,9 @@ def test_an_error_ends_with_exit_code_2_and_a_warning_does_not(tmp_path, rtsmap)
     folder = write_images(tmp_path / "bad", images).folder
     code, out, err = rtsmap("dataset", "check", folder)
     assert code == 2
-    assert out == "error    here-0: slump 1 lies outside of the image; remove or move it\n"
+    assert out == "error    here-0: slump 1 lies outside the image; remove or move it\n"
     assert "1 error, 0 warnings, 0 infos\n" in err
-    assert err.endswith("cannot be trained on as it is; mend the errors above and check again\n")
+    assert err.endswith("cannot be used for training as it is; correct the errors above and check again\n")
     folder = write_images(tmp_path / "odd", [labelled_image(slumps=(Label(shapely.box(50, 50, 70, 60)),))]).folder
     code, out, _ = rtsmap("dataset", "check", folder)
     assert code == 0
@@ -47,7 +47,7 @@ def test_an_error_ends_with_exit_code_2_and_a_warning_does_not(tmp_path, rtsmap)
 @pytest.mark.parametrize(
     ("slumps", "finding"),
     [
-        ([shapely.box(0, 0, 64, 64)], "warning here-0: slump 1 covers the whole image; look whether"),
+        ([shapely.box(0, 0, 64, 64)], "warning here-0: slump 1 covers the whole image; check whether"),
         ([SLUMPS[0], SLUMPS[0].buffer(0.1)], "warning here-0: slumps 1 and 2 are the same outline; remove one"),
     ],
 )
@@ -62,7 +62,7 @@ def test_odd_labels_are_warned_of(tmp_path, slumps, finding):
         ([[10, 10, 20, 20, 20, 10, 10, 20]], "warning here-0: label 1 is not valid (Self-intersection"),
         ([], "error here-0: label 1 is empty; remove it"),
         ([[10, 10, 20, 20, 30, 30]], "error here-0: label 1 has no area; remove it"),
-        ([[10, 10, 20]], "error here-0: label 1 is no list of rings of at least three points, and cannot be read"),
+        ([[10, 10, 20]], "error here-0: label 1 is not a list of rings of at least three points, and cannot be read"),
     ],
 )
 def test_broken_outlines_are_named(tmp_path, rings, finding):
@@ -87,7 +87,7 @@ def test_labels_on_nodata_and_empty_images_are_errors(tmp_path):
     assert found(tmp_path / "set") == [
         "error here-0: slump 1 lies on nodata; remove or move it",
         "warning here-0: slump 2 is 30% nodata; remove or move it",
-        "error there-0: is nodata throughout; leave it out",
+        "error there-0: holds only nodata; leave it out",
     ]
 
 
@@ -100,7 +100,9 @@ def test_files_that_are_missing_broken_or_others_are_errors(tmp_path):
     lines = found(dataset.folder)
     assert lines[0].startswith("error taimyr-0: images/taimyr-0.tif is missing or broken")
     assert lines[1].startswith("error taimyr-1: ")
-    assert lines[2].startswith("error yamal-0: has 60 x 64 px and 4 bands, but annotations.json says 64 x 64 px and 4")
+    assert lines[2].startswith(
+        "error yamal-0: has 60 x 64 px and 4 bands, but annotations.json states 64 x 64 px and 4"
+    )
     assert len(lines) == 3
 
 
@@ -110,7 +112,7 @@ def test_a_band_of_one_value_is_warned_of(tmp_path):
     pixels.reflectance[3] = 0.2
     with writing_dataset(tmp_path / "set", "a test") as writer:
         writer.add(image, pixels)
-    assert found(tmp_path / "set") == ["warning here-0: its band nir has one value throughout; look at the image"]
+    assert found(tmp_path / "set") == ["warning here-0: its band nir has the same value in all pixels; check the image"]
 
 
 def test_folds_that_share_ground_are_an_error(tmp_path):
@@ -146,8 +148,8 @@ def test_a_split_of_another_data_set_is_an_error(tmp_path):
     folder = write_dataset(tmp_path / "set", ["here"]).folder
     write_split(folder, here_0="train", gone_0="test")
     assert found(folder) == [
-        "error split.csv: has no fold for 1 images, as here-1; run rtsmap dataset split again",
-        "warning split.csv: names 1 images that are not there, as gone-0; run rtsmap dataset split again",
+        "error split.csv: has no fold for 1 images, such as here-1; run rtsmap dataset split again",
+        "warning split.csv: names 1 unknown images, such as gone-0; run rtsmap dataset split again",
     ]
 
 
@@ -155,7 +157,7 @@ def test_the_same_slumps_in_two_scenes_of_near_dates_are_told(tmp_path):
     days = date(2021, 7, 14), date(2021, 8, 1), date(2024, 7, 1)
     images = [labelled_image(f"here-{n}", acquired=day) for n, day in enumerate(days)]
     assert found(write_images(tmp_path / "set", images).folder) == [
-        "info here-0: 2 of its slumps are in here-1 of another scene too; keep both in one fold"
+        "info here-0: 2 of its slumps are also in here-1, of another scene; keep both in one fold"
     ]
 
 
@@ -167,9 +169,9 @@ def test_mixtures_are_told(tmp_path):
     ]
     assert found(write_images(tmp_path / "set", images).folder) == [
         "info all images: have 2 CRS: EPSG:32651 (1), EPSG:32607 (1)",
-        "info all images: 1 of 3 have no place on the Earth; folds are judged by their scenes alone",
+        "info all images: 1 of 3 are not georeferenced; folds are judged by their scenes alone",
         "info all images: have different bands: blue+green+red+nir (2), blue+green+red (1); "
-        "only shared modalities can be trained",
+        "training can use only the modalities that all images have",
     ]
 
 

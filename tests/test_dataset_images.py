@@ -6,9 +6,9 @@ import pytest
 import shapely
 
 from rtsmap.dataset import Label, read_dataset
-from rtsmap.dataset.outlines import segmentation_of
 from rtsmap.dataset.pixels import ImagePixels, pixels_of
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.segmentation import segmentation_of
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.records import Pixels, Window
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset, write_images
@@ -111,7 +111,7 @@ def test_what_is_no_data_set_is_refused(tmp_path, text, message):
 
 def test_an_image_that_is_gone_or_another_is_named(tmp_path):
     dataset = write_dataset(tmp_path / "set", ["here"])
-    with pytest.raises(DatasetError, match=r"here-0\.tif: has not the size and bands of annotations\.json"):
+    with pytest.raises(DatasetError, match=r"here-0\.tif: does not have the size and bands of annotations\.json"):
         pixels_of(dataset.folder, replace(dataset.images[0], height=80))
     (dataset.folder / dataset.images[0].file).unlink()
     with pytest.raises(DatasetError, match=r"here-0\.tif: cannot be read .*build the data set again"):

@@ -18,7 +18,7 @@ AREAS = sorted(slump.area for slump in SLUMPS)
 
 
 def paper_bands(dtype="float32"):
-    """RGB, NDVI, NIR and mask of an image with two slumps: reflectance, or its numbers."""
+    """Return RGB, NDVI, NIR and mask of an image with two slumps, as reflectance or as digital numbers."""
     image = labelled_image()
     blue, green, red, nir = pixels_with(image).reflectance
     index = (nir - red) / (nir + red)
@@ -113,10 +113,10 @@ def test_an_ndvi_that_is_not_of_the_bands_is_told(tmp_path, rtsmap, caplog):
     [
         (paper_bands()[:5], [], "one.tif: has no mask; add one_mask.tif or masks/one.tif"),
         (paper_bands()[:4], [], "one.tif: has 4 bands without names; say which they are with --bands"),
-        (paper_bands() * [[[1]]] * 3, [], "a mask is 0 and 1 (or 255), but this has 3"),
-        (paper_bands("uint16"), ["--scale", "0.1"], "above a reflectance of 1; give another --scale than 0.1"),
+        (paper_bands() * [[[1]]] * 3, [], "a mask is 0 and 1 (or 255), but this one holds 3"),
+        (paper_bands("uint16"), ["--scale", "0.1"], "above a reflectance of 1; give a --scale other than 0.1"),
         (paper_bands(), ["--bands", "red=1,green=2,blue=9"], "one.tif: has 6 bands, not 9; correct --bands"),
-        (paper_bands(), ["--site-from-name", "[0-9]+"], "one: --site-from-name [0-9]+ finds nothing"),
+        (paper_bands(), ["--site-from-name", "[0-9]+"], "one: --site-from-name [0-9]+ matches nothing"),
         (paper_bands(), ["--site-from-name", "("], "--site-from-name (: is not a regular expression"),
         (None, [], "holds no GeoTIFF"),
     ],
@@ -204,7 +204,7 @@ def test_rings_through_pixel_centres_are_widened(tmp_path, rtsmap, caplog):
     ("table", "options", "message"),
     [
         ({"image": "gone.png"}, [], "gone.png: is missing, but coco.json lists it; give its folder with --images"),
-        ({"size": (60, 64)}, [], "chip.png: is 64 x 64 px, but 60 x 64 in coco.json"),
+        ({"size": (60, 64)}, [], "chip.png: is 64 x 64 px, but 60 x 64 px in coco.json"),
         ({}, ["--category", "pond"], "coco.json: has no category pond; it has lake, rts"),
         (
             {"changes": {"annotations": [{"id": 3, "image_id": 9}]}},
@@ -244,7 +244,7 @@ def test_an_outline_that_cannot_be_read_is_named(tmp_path, rtsmap, segmentation,
 def test_an_outline_without_area_is_left_out_with_a_warning(tmp_path, rtsmap, caplog):
     path = write_coco(tmp_path, [{"segmentation": [[5, 5, 9, 9]]}, {"segmentation": [ring(20, 20, 36, 32)]}])
     assert rtsmap("dataset", "import", path, "-o", tmp_path / "set", "--form", "coco", "--gsd", 4)[0] == 0
-    assert "annotation 0 has no area; left out" in caplog.text
+    assert "annotation 0 has no area and is left out" in caplog.text
     assert [outline.area for outline in outlines(tmp_path / "set")] == [192]
 
 
@@ -288,7 +288,7 @@ def test_boxes_without_an_outline_are_never_background(tmp_path, rtsmap, caplog,
     path = write_coco(tmp_path, [box, {"segmentation": [ring(20, 20, 36, 32)]}])
     words = ["dataset", "import", path, "-o", tmp_path / "set", "--form", "coco", "--gsd", 4]
     assert rtsmap(*words)[0] == 0
-    assert "1 annotations are boxes without an outline; their areas are ignored" in caplog.text
+    assert "1 annotations are boxes without an outline; they become ignored areas" in caplog.text
     (read,) = read_dataset(tmp_path / "set").images
     assert [area.bounds for area in read.ignored] == [(40, 8, 50, 14)]
     write_coco(tmp_path, [box, box])
@@ -303,7 +303,7 @@ def test_boxes_without_an_outline_are_never_background(tmp_path, rtsmap, caplog,
     ("changes", "message"),
     [
         ({"images": [{"id": 7, "file_name": "chip.png"}] * 2}, "two images have the same id; give each its own"),
-        ({"images": [{"id": 7, "file_name": "chip.png", "width": "w"}]}, "the size of chip.png is no number"),
+        ({"images": [{"id": 7, "file_name": "chip.png", "width": "w"}]}, "the size of chip.png is not a number"),
         ({"images": [{"id": 7, "file_name": "x" * 500 + ".png"}]}, "is missing, but coco.json lists it"),
         ({"images": [{"id": 7, "file_name": "a\0.png"}]}, "is missing, but coco.json lists it"),
         (
@@ -312,7 +312,7 @@ def test_boxes_without_an_outline_are_never_background(tmp_path, rtsmap, caplog,
         ),
         (
             {"annotations": [{"image_id": 7, "segmentation": [[1, 2, float("nan"), 4, 5, 6]]}]},
-            "a coordinate is no number",
+            "a coordinate is not a number",
         ),
         (
             {"annotations": [{"image_id": 7, "bbox": ["a", 1, 2, 3], "segmentation": [[1, 1, 9, 1, 9, 9]]}]},
@@ -336,7 +336,7 @@ def test_images_of_complex_numbers_are_refused(tmp_path, rtsmap):
 def test_help_shows_an_example(rtsmap, command):
     code, out, _ = rtsmap("dataset", command, "-h")
     assert code == 0
-    assert f"Example:\n    rtsmap dataset {command}" in out
+    assert f"Examples:\n    rtsmap dataset {command}" in out
 
 
 def test_options_that_contradict_are_usage_errors(tmp_path, rtsmap):

@@ -123,9 +123,9 @@ def test_footprints_keep_image_and_date(tmp_path):
     assert (row.scene_id, row.date_from) == ("x", DAY)
 
 
-def test_an_empty_file_is_an_error_unless_it_is_known_what_was_looked_at(tmp_path):
+def test_an_empty_file_is_an_error_unless_the_searched_area_is_known(tmp_path):
     path = write_polygons(tmp_path / "labels.gpkg", [])
-    with pytest.raises(DatasetError, match=r"labels\.gpkg: holds no polygon; say with --footprints"):
+    with pytest.raises(DatasetError, match=r"labels\.gpkg: holds no polygon; give the area that was searched"):
         read_labels(path)
     assert read_labels(path, allow_empty=True).empty
     with pytest.raises(DatasetError, match="holds no footprint"):

@@ -26,9 +26,13 @@ def test_as_many_folds_as_sites_leave_one_site_out(tmp_path, rtsmap):
         assert len(dataset.without([fold]).images) == 4
 
 
+def fractions(*folds):
+    return [word for fold in folds for word in ("--fraction", fold)]
+
+
 def test_fractions_are_kept_within_each_site(tmp_path, rtsmap):
     folder = write_dataset(tmp_path / "set", per_site=10, empty=3).folder
-    words = ["dataset", "split", folder, "--fractions", "train=0.6,val=0.2,test=0.2", "--by", "scene"]
+    words = ["dataset", "split", folder, *fractions("train=0.6", "val=0.2", "test=0.2"), "--by", "scene"]
     code, _, err = rtsmap(*words)
     assert code == 0, err
     folds = folds_of(folder)
@@ -81,11 +85,12 @@ def test_slumps_are_balanced_and_the_seed_repeats_it(tmp_path):
     ("words", "message"),
     [
         (["--folds", 3], "has only 2 sites for 3 folds; ask for fewer folds, or divide it otherwise with --by"),
-        (["--fractions", "train=0.7,test=0.2"], "must be above 0 and sum to 1"),
-        (["--fractions", "train=1.2,test=-0.2"], "1.2 is not in the range 0<=x<=1"),
-        (["--fractions", "train"], "does not look like train=0.7"),
-        ([], "needs one of --folds, --fractions and --split"),
-        (["--folds", 2, "--fractions", "train=0.5,test=0.5"], "needs one of --folds, --fractions and --split"),
+        (fractions("train=0.7", "test=0.2"), "must be above 0 and sum to 1"),
+        (fractions("train=1.2", "test=-0.2"), "1.2 is not in the range 0<=x<=1"),
+        (fractions("train"), "does not look like train=0.7"),
+        (fractions("train=0.5", "train=0.5"), "--fraction gives one fold twice"),
+        ([], "needs one of --folds, --fraction and --split"),
+        (["--folds", 2, "--fraction", "train=1"], "needs one of --folds, --fraction and --split"),
     ],
 )
 def test_impossible_splits_are_refused(tmp_path, rtsmap, words, message):
@@ -112,7 +117,7 @@ def test_single_images_of_each_site_are_divided_as_in_the_paper(tmp_path, rtsmap
         for n in range(6)
     ]
     folder = write_images(tmp_path / "set", images).folder  # of one scene each, side by side
-    words = ("dataset", "split", folder, "--fractions", "train=0.67,test=0.33", "--by", "image-within-site")
+    words = ("dataset", "split", folder, *fractions("train=0.67", "test=0.33"), "--by", "image-within-site")
     code, _, err = rtsmap(*words)
     assert code == 0, err
     for site in ("banks", "lena"):
@@ -138,7 +143,7 @@ def test_a_published_split_is_taken_as_it_is(tmp_path, rtsmap):
         ("image,fold\nlena-0,train\nlena-1,\n", (), "has no fold for lena-1"),
         ("image,fold\na/lena-0,train\nb/lena-0,test\n", (), "gives lena-0 two folds; keep one"),
         ("name,fold\nlena-0,train\n", (), "needs the columns image and fold"),
-        ("image,fold\nlena-0,train\n", ("--folds", 2), "needs one of --folds, --fractions and --split"),
+        ("image,fold\nlena-0,train\n", ("--folds", 2), "needs one of --folds, --fraction and --split"),
     ],
 )
 def test_a_published_split_that_does_not_fit_is_one_clear_line(tmp_path, rtsmap, table, words, message):

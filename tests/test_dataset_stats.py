@@ -10,7 +10,7 @@ from rtsmap import bands
 from rtsmap.dataset import Dataset, Label, read_dataset
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.stats import BINS, channel_statistics, site_statistics
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
 from rtsmap.settings.card import ModelCard
@@ -56,7 +56,7 @@ def test_nodata_does_not_count_and_tiles_change_nothing(tmp_path, monkeypatch):
     mean, deviation = channel_statistics(dataset, ("rgb",))
     assert mean["red"] == pytest.approx(pixels.reflectance[2, 36:].mean(), abs=1e-4)
     (site,) = site_statistics(dataset)
-    monkeypatch.setattr("rtsmap.dataset.streaming.TILE_PX", 20)
+    monkeypatch.setattr("rtsmap.dataset.tiles.TILE_PX", 20)
     assert channel_statistics(dataset, ("rgb",)) == (mean, deviation)
     (again,) = site_statistics(dataset)
     np.testing.assert_array_equal(again.histograms.slump["nir"], site.histograms.slump["nir"])
@@ -120,14 +120,14 @@ def test_sites_without_slumps_are_described_too(tmp_path, rtsmap):
 
 def test_what_cannot_be_normalised_is_refused(tmp_path):
     dataset = write_dataset(tmp_path / "rgb", ["here"], bands=("blue", "green", "red"))
-    with pytest.raises(DatasetError, match="not every image has the bands of ndvi, nir; choose others"):
+    with pytest.raises(DatasetError, match="some images lack the bands of ndvi, nir; choose others"):
         channel_statistics(dataset, ("rgb", "ndvi", "nir"))
     image = labelled_image(slumps=())
     flat = np.full((4, 64, 64), 0.2, dtype=np.float32)
     for name, valid in (("flat", True), ("empty", False)):
         with writing_dataset(tmp_path / name, "a test") as writer:
             writer.add(image, Pixels(flat, *2 * [np.full((64, 64), valid)]))
-    with pytest.raises(DatasetError, match="red has one value throughout; run rtsmap dataset check"):
+    with pytest.raises(DatasetError, match="red is the same in all pixels; run rtsmap dataset check"):
         channel_statistics(read_dataset(tmp_path / "flat"), ("rgb",))
     with pytest.raises(DatasetError, match="has no valid pixel; run rtsmap dataset check"):
         channel_statistics(read_dataset(tmp_path / "empty"), ("rgb",))

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from rtsmap.dataset.dates import days_of, local_day
+from rtsmap.dataset.label_matching import Rule, extent_of, match
 from rtsmap.dataset.labels import read_labels
-from rtsmap.dataset.matching import Rule, match, place_of
 from rtsmap.dataset.sources import read_table
 from rtsmap.errors import DatasetError, SceneError
 from rtsmap.scene import open_scene
@@ -90,7 +90,7 @@ def test_a_label_belongs_to_the_day_that_it_says(tmp_path, label, belongs):
     image = write_planetscope(tmp_path, properties=properties, with_xml=False)
     labels = read_labels(write_polygons(tmp_path / "labels.geojson", world(SLUMPS[0]), {"date": [label]}))
     with open_scene(str(image)) as scene:
-        found = match(labels, place_of(scene), Rule(days=0), by_id=False, source="labels")
+        found = match(labels, extent_of(scene), Rule(days=0), by_id=False, source="labels")
     assert len(found) == belongs
 
 

@@ -16,10 +16,10 @@ from rtsmap.chips.grid import ChipGrid
 from rtsmap.chips.reading import read_chips
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.checking import check_dataset
-from rtsmap.dataset.coding import TERRAIN_CODES
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.dataset.stats import channel_statistics, site_statistics
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.terrain_encoding import TERRAIN_ENCODING
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import InputError, SceneError
 from rtsmap.records import Pixels, Window
 from rtsmap.scene import open_scene
@@ -273,7 +273,7 @@ def test_a_data_set_keeps_the_terrain(dataset):
     np.testing.assert_allclose(pixels_of(dataset.folder, image).terrain, with_terrain(image).terrain, atol=0.051)
     with rasterio.open(dataset.folder / image.file) as file:
         assert file.descriptions == ("blue", "green", "red", "nir", "elevation", "slope")
-        assert (file.scales[4:], file.offsets[4:]) == tuple(zip(*TERRAIN_CODES.values(), strict=True))
+        assert (file.scales[4:], file.offsets[4:]) == tuple(zip(*TERRAIN_ENCODING.values(), strict=True))
         assert file.units[4:] == ("m", "degree")
         assert file.read([5, 6]).all()  # 0 is nodata
     assert [finding.what for finding in check_dataset(dataset.folder) if finding.level != "info"] == []
@@ -412,7 +412,7 @@ def test_a_table_may_name_elevation_models(rtsmap, tmp_path):
     table.write_text("image,labels,site,dem\na.tif,labels.gpkg,here,lost.tif\n")
     code, _, err = rtsmap(*words, "--overwrite")
     assert code == 2
-    assert f"line 2: dem {tmp_path / 'lost.tif'} does not exist; mend the path" in err
+    assert f"line 2: dem {tmp_path / 'lost.tif'} does not exist; correct the path" in err
 
 
 def test_what_lacks_an_elevation_model_is_said_in_one_line(rtsmap, tmp_path):

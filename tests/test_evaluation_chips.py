@@ -1,4 +1,4 @@
-"""`rtsmap evaluate chips`: a data set, a detector whose answers are known, and the files of both."""
+"""`rtsmap evaluate chips`: a data set, a detector with known results, and their files."""
 
 import csv
 import json
@@ -11,10 +11,10 @@ import pytest
 import shapely
 
 from rtsmap.dataset.images import Label, read_dataset
-from rtsmap.dataset.writing import writing_dataset
+from rtsmap.dataset.writer import writing_dataset
 from rtsmap.errors import DatasetError, InputError
-from rtsmap.evaluation.chips import score_chips
-from rtsmap.evaluation.detections import Detection, detect_images, read_all, read_detections, write_detections
+from rtsmap.evaluation.image_scores import score_images
+from rtsmap.evaluation.predictions import Prediction, predict_images, read_all, read_predictions, write_predictions
 from rtsmap.files.writing import sha256
 from rtsmap.settings.card import ModelCard
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset, write_images
@@ -115,31 +115,31 @@ def test_what_two_images_of_a_scene_show_counts_once(tmp_path):
     dataset = overlapping(tmp_path / "data")
     wrong = shapely.box(34, 2, 44, 12)
     found = {
-        "here-0": [Detection(wrong, 0.9)],
-        "here-1": [Detection(shapely.affinity.translate(wrong, -32), 0.8), Detection(wrong, 0.7)],
+        "here-0": [Prediction(wrong, 0.9)],
+        "here-1": [Prediction(shapely.affinity.translate(wrong, -32), 0.8), Prediction(wrong, 0.7)],
     }
-    report = score_chips(dataset, found, threshold=0.5, ground=True)
+    report = score_images(dataset, found, threshold=0.5, measure_area=True)
     assert report.rows[0].rates.km2 == pytest.approx(1.5 * 0.64**2)
     assert report.rows[0].rates.false == 2
     assert report.overall.predictions - report.overall.matched == 3
     elsewhere = replace(dataset, images=tuple(replace(one, scene=one.name) for one in dataset.images))
-    assert score_chips(elsewhere, found, threshold=0.5, ground=True).rows[0].rates.false == 3
+    assert score_images(elsewhere, found, threshold=0.5, measure_area=True).rows[0].rates.false == 3
 
 
 def test_images_without_a_place_count_wholly_and_pixels_without_data_not_at_all(tmp_path):
     placeless = overlapping(tmp_path / "placeless", crs=None, transform=None)
     nothing = {image.name: [] for image in placeless.images}
-    assert score_chips(placeless, nothing, ground=True).rows[0].rates.km2 == pytest.approx(2 * 0.64**2)
+    assert score_images(placeless, nothing, measure_area=True).rows[0].rates.km2 == pytest.approx(2 * 0.64**2)
     image = labelled_image("half-0")
     pixels = pixels_with(image)
     pixels.reflectance[:, :, :32] = 0
     pixels.valid[:, :32] = False
     with writing_dataset(tmp_path / "half", "a test") as writer:
         writer.add(image, pixels)
-    half = score_chips(read_dataset(tmp_path / "half"), {"half-0": []}, ground=True).rows[0].rates
+    half = score_images(read_dataset(tmp_path / "half"), {"half-0": []}, measure_area=True).rows[0].rates
     assert half.km2 == pytest.approx(0.64**2 / 2)
     assert half.false_per_100km2 == 0
-    assert not np.isfinite(score_chips(placeless, nothing).rows[0].rates.false_per_100km2)  # pixels are not read
+    assert not np.isfinite(score_images(placeless, nothing).rows[0].rates.false_per_100km2)  # pixels are not read
 
 
 def test_views_for_test_time_augmentation_are_passed_to_the_detector(rtsmap, dataset, model, monkeypatch):
@@ -153,7 +153,7 @@ def test_views_for_test_time_augmentation_are_passed_to_the_detector(rtsmap, dat
     assert "'3' is not one of '1', '4', '8'" in err
 
 
-def test_detections_are_scored_later_and_by_fold(rtsmap, dataset, model, tmp_path):
+def test_predictions_are_scored_later_and_by_fold(rtsmap, dataset, model, tmp_path):
     for fold in ("fold-0", "fold-1"):
         command = ("evaluate", "chips", dataset.folder, "--model", model, "--only", fold, "-o", tmp_path / fold)
         assert rtsmap(*command)[0] == 0
@@ -200,7 +200,7 @@ def test_tuning_needs_a_model_whose_card_can_be_written(rtsmap, dataset, model, 
 
 def test_images_out_of_the_model_s_range_are_resampled_and_outlines_come_back(dataset):
     detector = BareGround()
-    found = detect_images(dataset, card(gsd_m=5.0), detector)
+    found = predict_images(dataset, card(gsd_m=5.0), detector)
     assert detector.batches == [1] * 4
     (one, other) = found["north-0"]
     assert one.outline.intersection(FIRST).area / one.outline.union(FIRST).area > 0.9
@@ -209,21 +209,21 @@ def test_images_out_of_the_model_s_range_are_resampled_and_outlines_come_back(da
 
 def test_progress_counts_images(dataset):
     seen = []
-    detect_images(dataset, card(gsd_m=10.0), BareGround(), progress=lambda done, total: seen.append((done, total)))
+    predict_images(dataset, card(gsd_m=10.0), BareGround(), progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_a_model_needs_its_bands(tmp_path):
     blind = write_dataset(tmp_path / "rgb", bands=("blue", "green", "red"))
     with pytest.raises(DatasetError, match="has no bands for ndvi, nir, which bare-ground needs"):
-        detect_images(blind, card(gsd_m=10.0), BareGround())
+        predict_images(blind, card(gsd_m=10.0), BareGround())
 
 
-def test_detections_are_coco_results_and_come_back(dataset, tmp_path):
+def test_predictions_are_coco_results_and_come_back(dataset, tmp_path):
     ring = shapely.box(10, 10, 40, 40).difference(shapely.box(20, 20, 30, 30))
-    found = {"north-1": [Detection(ring, 0.75)], "south-1": []}
-    write_detections(tmp_path / "detections.json", dataset, found)
-    back = read_detections(tmp_path / "detections.json", dataset)
+    found = {"north-1": [Prediction(ring, 0.75)], "south-1": []}
+    write_predictions(tmp_path / "detections.json", dataset, found)
+    back = read_predictions(tmp_path / "detections.json", dataset)
     assert set(back) == {"north-1", "south-1"}
     assert back["south-1"] == []
     assert back["north-1"][0].score == 0.75
@@ -234,11 +234,11 @@ def test_detections_are_coco_results_and_come_back(dataset, tmp_path):
 
 
 def test_validation_in_training_needs_no_groups_or_intervals(dataset):
-    found = detect_images(dataset, card(gsd_m=10.0), BareGround())
-    report = score_chips(dataset, found, resamples=0, groups=False)
+    found = predict_images(dataset, card(gsd_m=10.0), BareGround())
+    report = score_images(dataset, found, resamples=0, groups=False)
     assert report.average_precision == pytest.approx(84 / 101)
     assert len(report.rows) == 1
-    nothing = score_chips(dataset, {name: [] for name in IMAGES}, resamples=0, groups=False)
+    nothing = score_images(dataset, {name: [] for name in IMAGES}, resamples=0, groups=False)
     assert nothing.average_precision == 0
 
 
@@ -247,12 +247,12 @@ def test_the_bootstrap_draws_scenes_where_there_are_enough(tmp_path):
     in_pairs = tuple(replace(image, scene=f"scene-{number // 2}") for number, image in enumerate(whole.images))
     many = replace(whole, images=in_pairs)
     found = {
-        image.name: [Detection(slump.outline, 0.9) for slump in image.slumps[: 1 + (number % 4 == 0)]]
+        image.name: [Prediction(slump.outline, 0.9) for slump in image.slumps[: 1 + (number % 4 == 0)]]
         for number, image in enumerate(many.images)
     }
-    report = score_chips(many, found)
+    report = score_images(many, found)
     assert report.drawn == "10 scenes or images"
-    assert score_chips(replace(many, images=in_pairs[:18]), found).drawn == "18 scenes or images"
+    assert score_images(replace(many, images=in_pairs[:18]), found).drawn == "18 scenes or images"
     low, high = report.overall.interval
     assert low < report.average_precision < high
 
@@ -261,11 +261,11 @@ def test_the_bootstrap_draws_scenes_where_there_are_enough(tmp_path):
     ("text", "message"),
     [
         (None, "cannot be read"),
-        ("{", "holds no detections in COCO's form"),
-        ('[{"score": 1}]', "holds no detections in COCO's form"),
+        ("{", "is not JSON"),
+        ('[{"score": 1}]', "holds no predictions in COCO's form"),
     ],
 )
-def test_a_file_that_holds_no_detections_is_named(dataset, tmp_path, text, message):
+def test_a_file_that_holds_no_predictions_is_named(dataset, tmp_path, text, message):
     path = tmp_path / "detections.json"
     if text:
         path.write_text(text)
@@ -276,23 +276,23 @@ def test_a_file_that_holds_no_detections_is_named(dataset, tmp_path, text, messa
 def test_the_table_of_images_is_read_once_for_all_files(dataset, tmp_path, monkeypatch):
     files = [tmp_path / f"{name}.json" for name in IMAGES]
     for file, name in zip(files, IMAGES, strict=True):
-        write_detections(file, dataset, {name: [Detection(FIRST, 0.5)]})
+        write_predictions(file, dataset, {name: [Prediction(FIRST, 0.5)]})
     read = []
-    text = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda self, **options: read.append(self.name) or text(self, **options))
+    content = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: read.append(self.name) or content(self))
     assert set(read_all(files, dataset)) == set(IMAGES)
     assert read.count("annotations.json") == 1
 
 
-def test_detections_of_another_data_set_are_refused(rtsmap, dataset, tmp_path):
+def test_predictions_of_another_data_set_are_refused(rtsmap, dataset, tmp_path):
     other = write_dataset(tmp_path / "other")
-    write_detections(tmp_path / "other.json", other, {image.name: [] for image in other.images})
+    write_predictions(tmp_path / "other.json", other, {image.name: [] for image in other.images})
     code, _, err = rtsmap("evaluate", "chips", dataset.folder, "--detections", tmp_path / "other.json")
     assert code == 2
     assert "which has no image 1 taimyr-0; give the data set that it was made with" in err
     entry = json.loads((tmp_path / "other.json").read_text())[0]
     with pytest.raises(DatasetError, match="has no image nowhere"):
-        write_detections(tmp_path / "mine.json", dataset, {"nowhere": []})
+        write_predictions(tmp_path / "mine.json", dataset, {"nowhere": []})
     assert entry["score"] == 0
 
 
@@ -304,4 +304,4 @@ def test_unknown_folds_and_images_without_slumps_are_named(rtsmap, dataset, mode
     code, _, err = rtsmap("evaluate", "chips", empty.folder, "--model", model)
     assert code == 2
     assert "hold no slump" in err
-    assert not np.isfinite(score_chips(empty, {"taimyr-0": [], "yamal-0": []}).average_precision)
+    assert not np.isfinite(score_images(empty, {"taimyr-0": [], "yamal-0": []}).average_precision)

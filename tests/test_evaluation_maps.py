@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import shapely
 
-from rtsmap.evaluation.maps import evaluate_files, read_map, score_map
-from rtsmap.evaluation.outlines import area_score, boundary_errors
+from rtsmap.evaluation.map_scores import evaluate_files, read_map, score_map
+from rtsmap.evaluation.outline_agreement import area_score, boundary_errors
 from rtsmap.settings.card import ModelCard
 from tests.detectors import card
 
@@ -33,7 +33,7 @@ def write_prediction(path, frame, observed=(0, 0, 5000, 5000)):
 
 @pytest.fixture
 def files(tmp_path):
-    """Two slumps found, one 10 m too far east; one wrong; one missed; one that nobody looked at."""
+    """Two matches, one of them 10 m too far east, a false positive, a miss, and a label outside the observed area."""
     predicted = layer((0, 0, 100, 100), (210, 0, 310, 100), (1000, 1000, 1040, 1030), scores=[0.9, 0.7, 0.3])
     labels = layer(
         (0, 0, 100, 100), (200, 0, 300, 100), (3000, 3000, 3030, 3030), (9000, 0, 9100, 100),
@@ -166,7 +166,7 @@ def test_nothing_found_tunes_nothing(rtsmap, files, tmp_path):
     card().to_toml(tmp_path / "model.toml")
     code, out, err = rtsmap("evaluate", "maps", predicted, files[1], "--tune", "--model", tmp_path)
     assert code == 2
-    assert "no prediction finds a label" in err
+    assert "no prediction matches a label" in err
     assert "recall     0.0 % (0 of 3 labels)" in out
     assert ModelCard.from_toml(tmp_path / "model.toml").score_threshold == 0.5
 

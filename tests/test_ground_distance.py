@@ -195,15 +195,15 @@ def ground_pixel(crs: str, width: float, height: float) -> tuple[float, float]:
 
 def test_chips_of_degrees_are_square_on_the_ground(tmp_path: Path) -> None:
     from rtsmap.dataset.build import build
-    from rtsmap.dataset.choosing import Cutting
+    from rtsmap.dataset.chip_selection import ChipOptions
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.dataset.planning import Inputs
+    from rtsmap.dataset.labelled_scenes import Inputs
     from rtsmap.dataset.sources import Source
 
     scene, labels = warped(tmp_path / "scene.tif", "EPSG:4326", 3.36e-4, 4.5e-5), tmp_path / "labels.gpkg"
     geopandas.GeoDataFrame(geometry=true_slumps()).to_file(labels, layer="slumps")
     sources = [Source(str(scene), labels, site="taimyr", paired=True)]
-    build(sources, tmp_path / "set", Inputs(), Cutting(chip_size=64, min_visible=0.0))
+    build(sources, tmp_path / "set", Inputs(), ChipOptions(chip_size=64, min_visible=0.0))
     images = read_dataset(tmp_path / "set").images
     seen: dict[object, float] = {}
     for image in images:
@@ -216,7 +216,7 @@ def test_chips_of_degrees_are_square_on_the_ground(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("crs", "kept"), [("EPSG:32647", True), ("EPSG:3413", True), ("EPSG:3857", False)])
 def test_maps_are_compared_in_metres(crs: str, kept: bool) -> None:
-    from rtsmap.evaluation.maps import _is_true_to_scale
+    from rtsmap.evaluation.map_scores import _is_true_to_scale
 
     left, top = corner()
     box = geopandas.GeoDataFrame(geometry=[shapely.box(left, top - 900, left + 900, top)], crs=UTM).to_crs(crs)
@@ -231,11 +231,11 @@ def test_maps_are_compared_in_metres(crs: str, kept: bool) -> None:
             Affine(1e-4, 0, 90, 0, -1e-4, 74),
             r"a\.tif: its pixels are 3\.08 m wide and 11\.16 m high on the",
         ),
-        ("EPSG:4326", Affine(3, 0, 570_000, 0, -3, 7_720_000), r"a\.tif: has no place on the Earth in its CRS, WGS 84"),
+        ("EPSG:4326", Affine(3, 0, 570_000, 0, -3, 7_720_000), r"a\.tif: lies outside the Earth in its CRS, WGS 84"),
     ],
 )
 def test_import_refuses_pixels_that_are_not_square(tmp_path: Path, crs: str, transform: Affine, message: str) -> None:
-    from rtsmap.dataset.importing import ImportSettings, read_image
+    from rtsmap.dataset.image_import import ImportSettings, read_image
     from rtsmap.errors import DatasetError
 
     path: Any = scenes.write_raster(tmp_path / "a.tif", crs=crs, transform=transform)

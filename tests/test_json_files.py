@@ -5,7 +5,7 @@ import pytest
 from rtsmap.dataset import read_dataset
 from rtsmap.dataset.from_coco import read_coco
 from rtsmap.errors import InputError, RtsmapError
-from rtsmap.evaluation.detections import read_detections
+from rtsmap.evaluation.predictions import read_predictions
 from rtsmap.files.json_files import read_json
 from rtsmap.scene.metadata import read_json as read_metadata
 from tests.datasets import labelled_image, write_images
@@ -53,7 +53,7 @@ def test_every_reader_ends_in_one_line(tmp_path, content):
         lambda: read_dataset(odd.parent),
         lambda: read_coco(odd),
         lambda: read_metadata(str(odd), content),
-        lambda: read_detections(odd, dataset),
+        lambda: read_predictions(odd, dataset),
     ):
         with pytest.raises(RtsmapError, match=r"annotations\.json: ") as raised:
             read()

@@ -9,7 +9,7 @@ import pytest
 from rtsmap.demo import example_folder
 from rtsmap.detector.onnx import OnnxDetector
 from rtsmap.errors import ModelError
-from rtsmap.evaluation.recording import chips_of
+from rtsmap.evaluation.chip_sampling import sample_chips
 from rtsmap.models import find_model
 from rtsmap.network.quantising import Agreement, export_int8
 from rtsmap.settings.network import NetworkConfig
@@ -121,7 +121,7 @@ def test_chips_in_which_nothing_is_found_tell_nothing(tmp_path):
 def test_chips_are_drawn_from_all_of_a_scene_and_always_the_same(tmp_path):
     _, card = find_model(str(model(tmp_path)))
     scene = example_folder() / "taimyr.tif"
-    some, again, more = (chips_of(scene, card, number) for number in (4, 4, 10_000))
+    some, again, more = (sample_chips(scene, card, number) for number in (4, 4, 10_000))
     assert len(some) == 4
     assert len(more) > 50
     assert all(np.array_equal(one, other) for one, other in zip(some, again, strict=True))

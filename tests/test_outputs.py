@@ -328,7 +328,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(place,
 
 @pytest.mark.parametrize("shards", [0, 2])
 def test_only_a_data_set_is_replaced_by_a_data_set(tmp_path, shards):
-    from rtsmap.dataset.recognising import foreign_files
+    from rtsmap.dataset.folder_contents import foreign_files
 
     folder = write_dataset(tmp_path / "dataset", per_site=1, shard_size=shards).folder
     (folder / "split.csv").write_text("image,fold\n")

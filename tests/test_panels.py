@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rtsmap.evaluation.detections import Detection, write_detections
 from rtsmap.evaluation.panels import choose_images
+from rtsmap.evaluation.predictions import Prediction, write_predictions
 from tests.datasets import write_dataset
 
 
@@ -18,10 +18,10 @@ def dataset(tmp_path):
 def detections(dataset, tmp_path):
     def write(name, score):
         found = {
-            image.name: [Detection(slump.outline.buffer(2), score) for slump in image.slumps]
+            image.name: [Prediction(slump.outline.buffer(2), score) for slump in image.slumps]
             for image in dataset.images
         }
-        write_detections(tmp_path / f"{name}.json", dataset, found)
+        write_predictions(tmp_path / f"{name}.json", dataset, found)
         return tmp_path / f"{name}.json"
 
     return write
@@ -89,16 +89,16 @@ def test_without_a_score_each_model_is_shown_from_its_best_on(rtsmap, dataset, d
 
 
 def test_all_models_must_have_seen_the_samples(rtsmap, dataset, tmp_path):
-    write_detections(tmp_path / "south.json", dataset, {"south-0": []})
+    write_predictions(tmp_path / "south.json", dataset, {"south-0": []})
     north = {image.name: [] for image in dataset.images if image.site == "north"}
-    write_detections(tmp_path / "north.json", dataset, north)
+    write_predictions(tmp_path / "north.json", dataset, north)
     files = ["--detections", f"a={tmp_path / 'north.json'}", "--detections", f"b={tmp_path / 'south.json'}"]
     code, _, err = rtsmap("evaluate", "panels", dataset.folder, *files, "-o", tmp_path / "x.png")
     assert code == 2
-    assert "there is no image that a and b have all seen" in err
+    assert "no image is covered by the predictions of all of a, b" in err
     code, _, err = rtsmap("evaluate", "panels", dataset.folder, *files, "-o", tmp_path / "x.png", "--images", "north-0")
     assert code == 2
-    assert "the detections called b do not cover the image north-0" in err
+    assert "the predictions of b do not cover the image north-0" in err
 
 
 def test_an_unknown_image_is_named(rtsmap, dataset, detections, tmp_path):

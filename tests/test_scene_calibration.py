@@ -288,7 +288,7 @@ def test_commands_refuse_them(rtsmap: Any, tmp_path: Path, command: str, words: 
 
 
 def test_a_table_has_scale_and_offset_of_each_scene(tmp_path: Path) -> None:
-    from rtsmap.dataset.planning import Inputs
+    from rtsmap.dataset.labelled_scenes import Inputs
     from rtsmap.dataset.sources import read_table
     from rtsmap.errors import DatasetError
 

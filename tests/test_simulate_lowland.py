@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rtsmap.simulate.acquisition import make_frame
-from rtsmap.simulate.image.clouds import Sky
-from rtsmap.simulate.image.polygon_nets import make_net, paint_net
-from rtsmap.simulate.image.renderer import _lattice
+from rtsmap.simulate.acquisition import make_acquisition
+from rtsmap.simulate.image.clouds import CloudField
+from rtsmap.simulate.image.polygon_nets import make_net, render_net
+from rtsmap.simulate.image.renderer import _coarse_window
 from rtsmap.simulate.image.waters import draw_waters
-from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_world
-from rtsmap.simulate.slumps.placement import survey
+from rtsmap.simulate.scene import SHORE_M, SceneOptions, make_scene
+from rtsmap.simulate.slumps.placement import analyse_terrain
 from rtsmap.simulate.terrain.forms import make_forms
 from rtsmap.simulate.terrain.regions import REGIONS
 from rtsmap.simulate.terrain.variation import varied_light, varied_region
@@ -26,16 +26,16 @@ LOWLAND = replace(PLAIN, lowland=True, slumps=8)
 
 @pytest.fixture(scope="module")
 def plain():
-    return make_world(PLAIN)
+    return make_scene(PLAIN)
 
 
 @pytest.fixture(scope="module")
 def lowland():
-    return make_world(LOWLAND)
+    return make_scene(LOWLAND)
 
 
-def tile(world):
-    numbers = world.painter.tile(0, 0).numbers[:, :400, :400]
+def tile(simulated):
+    numbers = simulated.renderer.tile(0, 0).numbers[:, :400, :400]
     return numbers, numbers[0] > 0
 
 
@@ -50,7 +50,7 @@ def test_lowland_has_water_of_several_colours_and_all_slumps_on_its_shores(lowla
     assert 0.03 < water[valid].mean() < 0.7
     brightness = numbers[:3, water].mean(axis=0)
     assert np.percentile(brightness, 95) > 1.5 * np.percentile(brightness, 5)
-    shores = survey(lowland.land, SHORE_M)
+    shores = analyse_terrain(lowland.land, SHORE_M)
     assert len(lowland.scenery.slumps) >= 2
     assert all(shores.holds(slump.outline) for slump in lowland.scenery.slumps)
 
@@ -59,12 +59,12 @@ def test_tiles_of_lowland_meet_without_a_seam(lowland, monkeypatch):
     whole, _ = tile(lowland)
     monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 200)
     for row, column in ((0, 200), (200, 0), (200, 200)):
-        part = lowland.painter.tile(row, column).numbers.astype(int)
+        part = lowland.renderer.tile(row, column).numbers.astype(int)
         assert np.abs(part - whole[:, row : row + 200, column : column + 200]).max() <= 2
 
 
 def test_a_coast_has_a_sea_and_land_beyond_the_shore_where_a_spit_lies():
-    grid = make_frame(
+    grid = make_acquisition(
         np.random.default_rng(0), lon=-175, lat=67, day=None, gsd_m=3, size_km=None, pixels=(900, 900), bands=4
     ).grid
     spits = 0
@@ -78,7 +78,7 @@ def test_a_coast_has_a_sea_and_land_beyond_the_shore_where_a_spit_lies():
 
 
 def test_basins_are_dry_but_for_what_is_left_in_their_middle():
-    grid = make_frame(
+    grid = make_acquisition(
         np.random.default_rng(0), lon=70, lat=70, day=None, gsd_m=3, size_km=None, pixels=(900, 900), bands=4
     ).grid
     forms = make_forms(np.random.default_rng(2), grid, REGIONS["west-siberia"], lowland=True, coast=False)
@@ -97,15 +97,15 @@ def test_a_net_has_cells_of_the_wanted_size_and_repeats_without_a_seam():
     inner = np.abs(np.diff(edge, axis=0)).max()
     assert np.abs(edge[0] - edge[-1]).max() <= inner + 1e-5
     bands = np.full((4, 100, 100), 0.1, np.float32)
-    water = paint_net(bands, net.read(5, 7, 100, 100), np.ones((100, 100)), np.ones((100, 100)))
+    water = render_net(bands, net.read(5, 7, 100, 100), np.ones((100, 100)), np.ones((100, 100)))
     assert 0 < water.mean() < 0.5
     assert 0.002 < bands.std() < 0.05
 
 
 def test_thin_cloud_brightens_and_its_shadow_darkens_without_a_flag_in_most_places(plain):
-    frame = plain.frame
-    clear, thin = (Sky(np.random.default_rng(5), frame, 0.0, share) for share in (0.0, 0.5))
-    window = _lattice(frame.grid.transform)[0]
+    acquisition = plain.acquisition
+    clear, thin = (CloudField(np.random.default_rng(5), acquisition, 0.0, share) for share in (0.0, 0.5))
+    window = _coarse_window(acquisition.grid.transform)[0]
     assert clear.over(window) is None
     over = thin.over(window)
     assert over.haze.max() > 0.05
@@ -120,7 +120,7 @@ def test_a_varied_region_is_another_one_within_bounds_and_none_at_strength_0(nam
     varied = [varied_region(np.random.default_rng(seed), region, day, 1.0) for seed in range(40)]
     nir = np.array([one.tundra[3] for one in varied])
     assert nir.std() > 0.08 * region.tundra[3]
-    assert all(min(*one.tundra, *one.lush, *one.scar) > 0 for one in varied)
+    assert all(min(*one.tundra, *one.dense_vegetation, *one.scar) > 0 for one in varied)
     autumn = varied_region(np.random.default_rng(1), region, date(2021, 9, 20), 1.0)
     summer = varied_region(np.random.default_rng(1), region, day, 1.0)
     assert autumn.tundra[3] - autumn.tundra[2] < summer.tundra[3] - summer.tundra[2]

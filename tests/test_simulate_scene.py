@@ -13,42 +13,43 @@ from rasterio.windows import Window as RasterWindow
 from rtsmap.cli import main, rtsmap
 from rtsmap.cli.simulate.options import REGIONS as NAMED
 from rtsmap.dataset.build import build
-from rtsmap.dataset.choosing import Cutting
+from rtsmap.dataset.chip_selection import ChipOptions
+from rtsmap.dataset.label_matching import Rule
+from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.labels import Fields
-from rtsmap.dataset.matching import Rule
-from rtsmap.dataset.planning import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.errors import InputError
 from rtsmap.records import Window
 from rtsmap.scene import open_scene
 from rtsmap.simulate.acquisition import NODATA_SHARE, sun_position
+from rtsmap.simulate.product.truth import read_truth
 from rtsmap.simulate.product.writing import eight_bands, write_product
-from rtsmap.simulate.scene import SceneOptions, make_world
+from rtsmap.simulate.scene import SceneOptions, make_scene
 from rtsmap.simulate.terrain.regions import REGIONS
 
 OPTIONS = SceneOptions(region="chukotka", seed=4, pixels=(900, 700), day=date(2021, 7, 2), clouds=0.25, slumps=6)
 
 
 @pytest.fixture(scope="module")
-def world():
-    return make_world(OPTIONS)
+def simulated():
+    return make_scene(OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def product(world, tmp_path_factory):
-    return write_product(world, tmp_path_factory.mktemp("order"), workers=2)
+def product(simulated, tmp_path_factory):
+    return write_product(simulated, tmp_path_factory.mktemp("order"), workers=2)
 
 
-def test_a_simulated_scene_opens_as_a_planetscope_product(world, product):
+def test_a_simulated_scene_opens_as_a_planetscope_product(simulated, product):
     with open_scene(str(product.image.parent)) as scene:
         info, pixels = scene.info, scene.read(scene.grid.window)
-    assert (info.scene_id, info.product) == (world.frame.item_id, "PSScene AnalyticMS_SR")
-    assert info.acquired == world.frame.acquired
+    assert (info.scene_id, info.product) == (simulated.acquisition.item_id, "PSScene AnalyticMS_SR")
+    assert info.acquired == simulated.acquisition.acquired
     assert info.acquired.date() == date(2021, 7, 2)
     assert (info.instrument, info.gsd_m) == ("PS2", pytest.approx(3, rel=0.01))
     assert (info.sun_azimuth_deg, info.sun_elevation_deg) == (
-        world.frame.sun_azimuth_deg,
-        world.frame.sun_elevation_deg,
+        simulated.acquisition.sun_azimuth_deg,
+        simulated.acquisition.sun_elevation_deg,
     )
     assert 0 < info.cloud_fraction < 0.6
     assert pixels.valid.mean() == pytest.approx(1 - NODATA_SHARE, abs=0.02)
@@ -85,8 +86,8 @@ def test_most_of_the_clouds_are_flagged_but_not_all(product):
     assert 0.5 < cloud[white].mean() < 1
 
 
-def test_the_metadata_say_the_same_in_json_and_in_xml(world, product):
-    folder, item = product.image.parent, world.frame.item_id
+def test_the_metadata_say_the_same_in_json_and_in_xml(simulated, product):
+    folder, item = product.image.parent, simulated.acquisition.item_id
     properties = json.loads((folder / f"{item}_metadata.json").read_text())["properties"]
     (folder / f"{item}_metadata.json").rename(folder / "aside.json")
     try:
@@ -114,28 +115,28 @@ def test_the_truth_lies_inside_the_footprint_and_in_no_other_slump(product):
 
 def test_a_scene_without_slumps_has_typed_empty_layers(tmp_path):
     options = replace(OPTIONS, pixels=(128, 128), slumps=0)
-    written = write_product(make_world(options), tmp_path)
+    written = write_product(make_scene(options), tmp_path)
     information = pyogrio.read_info(written.truth, layer="rts")
     assert (information["features"], information["geometry_type"]) == (0, "Polygon")
     assert dict(zip(information["fields"], information["dtypes"], strict=True))["area_m2"] == "float64"
 
 
-def test_windows_of_any_size_show_the_same_pixels(world, product):
-    """Tiles painted in another order, by another painter, are those that the file was written from."""
-    other = make_world(OPTIONS)
+def test_windows_of_any_size_show_the_same_pixels(simulated, product):
+    """Tiles rendered in another order, by another renderer, are those that the file was written from."""
+    other = make_scene(OPTIONS)
     with rasterio.open(product.image) as image:
         for row, column in ((512, 512), (0, 512), (0, 0), (512, 0)):
-            tile = other.painter.tile(row, column).numbers
+            tile = other.renderer.tile(row, column).numbers
             stored = image.read(window=RasterWindow(column, row, 512, 512))
             assert np.array_equal(tile[:, : stored.shape[1], : stored.shape[2]], stored)
 
 
-def test_tiles_meet_without_a_seam(world, monkeypatch):
-    """Ground, features and sky are functions of place: tiles of another size differ by rounding only."""
-    whole = world.painter.tile(0, 0)
+def test_tiles_meet_without_a_seam(simulated, monkeypatch):
+    """Ground, features and clouds are functions of position: tiles of another size differ by rounding only."""
+    whole = simulated.renderer.tile(0, 0)
     monkeypatch.setattr("rtsmap.simulate.image.renderer.TILE_PX", 256)
     for row, column in ((0, 0), (0, 256), (256, 0), (256, 256)):
-        part = world.painter.tile(row, column)
+        part = simulated.renderer.tile(row, column)
         window = np.s_[:, row : row + 256, column : column + 256]
         difference = np.abs(part.numbers.astype(int) - whole.numbers[window])
         assert difference.max() <= 2
@@ -143,16 +144,16 @@ def test_tiles_meet_without_a_seam(world, monkeypatch):
         assert (part.udm2 != whole.udm2[window]).mean() < 1e-3
 
 
-def test_the_files_do_not_depend_on_the_number_of_threads(world, product, tmp_path):
-    alone = write_product(world, tmp_path, workers=1)
+def test_the_files_do_not_depend_on_the_number_of_threads(simulated, product, tmp_path):
+    alone = write_product(simulated, tmp_path, workers=1)
     assert alone.image.read_bytes() == product.image.read_bytes()
     udm2 = product.image.name.replace("AnalyticMS_SR", "udm2")
     assert (tmp_path / udm2).read_bytes() == (product.image.parent / udm2).read_bytes()
 
 
 def test_tiles_beside_the_footprint_are_empty_and_flagged_so(tmp_path):
-    world = make_world(replace(OPTIONS, pixels=(1100, 1100), slumps=0))
-    written = write_product(world, tmp_path)
+    simulated = make_scene(replace(OPTIONS, pixels=(1100, 1100), slumps=0))
+    written = write_product(simulated, tmp_path)
     with rasterio.open(written.image) as image, rasterio.open(next(tmp_path.glob("*udm2.tif"))) as mask:
         window = RasterWindow(1024, 1024, 76, 76)
         assert not image.read(window=window).any()
@@ -162,28 +163,28 @@ def test_tiles_beside_the_footprint_are_empty_and_flagged_so(tmp_path):
         assert valid.mean() == pytest.approx(1 - NODATA_SHARE, abs=0.02)
 
 
-def test_another_sky_leaves_ground_and_slumps_as_they_are(world):
-    clear = make_world(replace(OPTIONS, clouds=0))
-    assert [f.outline.wkb for f in clear.scenery.slumps] == [f.outline.wkb for f in world.scenery.slumps]
-    tile = clear.painter.tile(0, 0)
+def test_other_clouds_leave_ground_and_slumps_as_they_are(simulated):
+    clear = make_scene(replace(OPTIONS, clouds=0))
+    assert [f.outline.wkb for f in clear.scenery.slumps] == [f.outline.wkb for f in simulated.scenery.slumps]
+    tile = clear.renderer.tile(0, 0)
     assert not tile.udm2[[2, 3, 5]].any()
 
 
 def test_another_seed_is_another_place():
-    first, second = (make_world(replace(OPTIONS, pixels=(200, 200), seed=seed)) for seed in (1, 2))
-    assert first.frame.item_id != second.frame.item_id
+    first, second = (make_scene(replace(OPTIONS, pixels=(200, 200), seed=seed)) for seed in (1, 2))
+    assert first.acquisition.item_id != second.acquisition.item_id
     assert not np.allclose(first.land.height, second.land.height)
 
 
 def test_eight_bands_hold_the_four_at_their_places(tmp_path):
     options = replace(OPTIONS, pixels=(200, 200), bands=8, clouds=0)
-    world = make_world(options)
-    written = write_product(world, tmp_path)
+    simulated = make_scene(options)
+    written = write_product(simulated, tmp_path)
     assert written.image.name.endswith("_3B_AnalyticMS_SR_8b.tif")
     with open_scene(str(written.image)) as scene:
         assert scene.info.instrument == "PSB.SD"
         pixels = scene.read(Window(0, 0, 200, 200))
-    tile = world.painter.tile(0, 0).numbers[:, :200, :200]
+    tile = simulated.renderer.tile(0, 0).numbers[:, :200, :200]
     assert pixels.reflectance * 1e4 == pytest.approx(tile, abs=1)
     assert not eight_bands(np.zeros((4, 2, 2), np.uint16)).any()
 
@@ -199,13 +200,13 @@ def test_a_data_set_is_built_from_a_scene_and_its_labels(product, tmp_path):
     )
     source = Source(str(product.image), product.truth, product.truth)
     report = build(
-        [source], tmp_path / "set", inputs, Cutting(256, 0, None, 0.3, 0.05, None, 0), description="simulated"
+        [source], tmp_path / "set", inputs, ChipOptions(256, 0, None, 0.3, 0.05, None, 0), description="simulated"
     )
     assert report.matched == product.n_slumps
     assert sum(scene.slumps for scene in report.scenes) >= 1
 
 
-def test_the_sun_stands_in_the_south_at_noon_and_as_high_as_the_season_has_it():
+def test_the_sun_stands_in_the_south_at_noon_and_as_high_as_the_date_has_it():
     azimuth, elevation = sun_position(replace_hour(12), 0, 70)
     assert azimuth == pytest.approx(180, abs=1)
     assert elevation == pytest.approx(90 - 70 + 23.45, abs=0.5)
@@ -243,10 +244,10 @@ def test_the_regions_of_the_command_are_those_of_the_simulation():
     [
         (["--region", "mars"], "'mars' is not one of"),
         (["--at", "200,70"], "--at 200,70: must be longitude"),
-        (["--at", "north"], "does not look like -119.5,72.8"),
-        (["--date", "2021-13-01"], "is no date such as"),
+        (["--at", "north"], "is not a longitude and a latitude such as"),
+        (["--date", "2021-13-01"], "is not a date such as"),
         (["--pixels", "100000", "100"], "each side must be 64 to 65536"),
-        (["--pixels", "200", "200", "--size-km", "2", "2"], "give one of them"),
+        (["--pixels", "200", "200", "--size-km", "2", "2"], "give only one of them"),
         (["--no-clouds", "--clouds", "0.3"], "contradict each other"),
     ],
 )
@@ -259,6 +260,21 @@ def test_bad_input_ends_in_one_line_and_exit_2(monkeypatch, capsys, tmp_path, ar
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_is_overwritten_unless_told(world, product):
+def test_nothing_is_overwritten_unless_told(simulated, product):
     with pytest.raises(InputError, match="exists already"):
-        write_product(world, product.image.parent)
+        write_product(simulated, product.image.parent)
+
+
+def test_truth_of_earlier_versions_is_read_under_the_present_names(tmp_path):
+    """One table with the names that were, as files of scenes and of series had them."""
+    former = {"vigour": [0.5, 0.2], "healing": [False, True], "kind": ["healed", "merged"]}
+    outlines = geopandas.GeoSeries.from_wkt(["POLYGON ((0 0, 1 0, 1 1, 0 0))"] * 2, crs=32601)
+    geopandas.GeoDataFrame(former, geometry=outlines).to_file(tmp_path / "old.gpkg", layer="slumps")
+    table = read_truth(tmp_path / "old.gpkg", "slumps")
+    assert table.activity.tolist() == [0.5, 0.2]
+    assert table.stabilising.tolist() == [False, True]
+    assert table.kind.tolist() == ["stabilised", "merged"]
+
+
+def test_truth_that_is_written_today_is_read_unchanged(product):
+    assert read_truth(product.truth, "rts").equals(geopandas.read_file(product.truth, layer="rts"))

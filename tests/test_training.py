@@ -140,8 +140,8 @@ def test_the_best_weights_on_the_validation_images_are_published(tmp_path, monke
 
     whole = one_image(tmp_path / "dataset", "here", "there")
     scores = iter([0.1, 0.3, 0.2, 0.0])
-    monkeypatch.setattr(loop, "detect_images", lambda *_, **__: {})
-    monkeypatch.setattr(loop, "score_chips", lambda *_, **__: _report(next(scores)))
+    monkeypatch.setattr(loop, "predict_images", lambda *_, **__: {})
+    monkeypatch.setattr(loop, "score_images", lambda *_, **__: _report(next(scores)))
     config = TINY_TRAINING.updated(iterations=4, validate_every=0.01)
     seen = []
     card = train(

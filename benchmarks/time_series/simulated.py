@@ -66,13 +66,13 @@ class Seen:
         sources = self.ancestors[node]
         return sources.union(*(self.before(source) for source in sources))
 
-    def heirs(self) -> dict[Node, set[Node]]:
+    def descendants(self) -> dict[Node, set[Node]]:
         """What became of each slump a year later."""
-        heirs: dict[Node, set[Node]] = {node: set() for node in self.ancestors}
+        descendants: dict[Node, set[Node]] = {node: set() for node in self.ancestors}
         for node, sources in self.ancestors.items():
             for source in sources:
-                heirs[source].add(node)
-        return heirs
+                descendants[source].add(node)
+        return descendants
 
 
 def write_layers(series: Series, folder: Path, noise: Noise, seed: int) -> Seen:
@@ -81,11 +81,11 @@ def write_layers(series: Series, folder: Path, noise: Noise, seed: int) -> Seen:
     paths, found, observed, area = [], set(), set(), {}
     ancestors: dict[Node, set[Node]] = {}
     for epoch in series.epochs:
-        frame, outlines, names = series.frames[epoch.year], [], []
+        acquisition, outlines, names = series.acquisitions[epoch.year], [], []
         for slump in epoch.state.slumps:
             node = (epoch.year, slump.number)
             ancestors[node], area[node] = set(), slump.outline.area
-            seen = slump.outline.intersection(frame.footprint).area > MOST * slump.outline.area
+            seen = slump.outline.intersection(acquisition.footprint).area > MOST * slump.outline.area
             if seen:
                 observed.add(node)
             if seen and rng.random() >= noise.missed:
@@ -94,10 +94,18 @@ def write_layers(series: Series, folder: Path, noise: Noise, seed: int) -> Seen:
                 names.append(_name(node))
                 found.add(node)
         for number in range(rng.poisson(noise.false * len(epoch.state.slumps))):
-            outlines.append(_elsewhere(rng, library.draw(rng, float(np.exp(rng.normal(8, 1)))), frame.footprint))
+            outlines.append(_elsewhere(rng, library.draw(rng, float(np.exp(rng.normal(8, 1)))), acquisition.footprint))
             names.append(f"false{epoch.year}/{number}")
         paths.append(folder / f"{epoch.year}.gpkg")
-        write_layer(paths[-1], outlines, names, frame.footprint, frame.acquired, frame.grid.crs, series.options.gsd_m)
+        write_layer(
+            paths[-1],
+            outlines,
+            names,
+            acquisition.footprint,
+            acquisition.acquired,
+            acquisition.grid.crs,
+            series.options.gsd_m,
+        )
     for link in all_links(series.epochs):
         if link.id_from is not None and link.id_to is not None:
             ancestors[link.year_to, link.id_to].add((link.year_from, link.id_from))
@@ -124,7 +132,7 @@ def links(seen: Seen, tiles: Sequence[Tracked]) -> LinkScore:
 
 def events(seen: Seen, tiles: Sequence[Tracked]) -> Counter[tuple[str, str]]:
     """True and told beginnings of every outline after the first year: pairs of kinds."""
-    heirs, table = seen.heirs(), Counter()
+    descendants, table = seen.descendants(), Counter()
     for tile in tiles:
         told: dict[int, str] = {}
         for event in tile.events:
@@ -132,23 +140,23 @@ def events(seen: Seen, tiles: Sequence[Tracked]) -> Counter[tuple[str, str]]:
                 told[event.outline] = event.kind
         for outline, name in enumerate(tile.outlines.names):
             if tile.outlines.years[outline] > YEARS[0]:
-                table[_truth(seen, heirs, name), told.get(outline, "goes on")] += 1
+                table[_truth(seen, descendants, name), told.get(outline, "goes on")] += 1
     return table
 
 
 def ends(seen: Seen, tiles: Sequence[Tracked]) -> Counter[tuple[str, str]]:
     """True and told ends of tracks: what became of the slump of a track's last outline."""
-    heirs, table = seen.heirs(), Counter()
+    descendants, table = seen.descendants(), Counter()
     for tile in tiles:
         status = tile.status
         for track, last in enumerate(tile.series.last.tolist()):
             name = tile.outlines.names[last]
-            truth = "false detection" if name.startswith("false") else _end(seen, heirs, _node(name))
+            truth = "false detection" if name.startswith("false") else _end(seen, descendants, _node(name))
             table[truth, status[track]] += 1
     return table
 
 
-def _truth(seen: Seen, heirs: dict[Node, set[Node]], name: str) -> str:
+def _truth(seen: Seen, descendants: dict[Node, set[Node]], name: str) -> str:
     if name.startswith("false"):
         return "false detection"
     node = _node(name)
@@ -160,15 +168,15 @@ def _truth(seen: Seen, heirs: dict[Node, set[Node]], name: str) -> str:
         return "missed in all scenes before"
     if len(seen.ancestors[node]) > 1:
         return "merged"
-    return "split" if len(heirs[next(iter(seen.ancestors[node]))]) > 1 else "goes on"
+    return "split" if len(descendants[next(iter(seen.ancestors[node]))]) > 1 else "goes on"
 
 
-def _end(seen: Seen, heirs: dict[Node, set[Node]], node: Node) -> str:
+def _end(seen: Seen, descendants: dict[Node, set[Node]], node: Node) -> str:
     """Follow a slump to the end of the series, or until it is gone or merges."""
     while node[0] < YEARS[-1]:
-        if not heirs[node]:
+        if not descendants[node]:
             return "healed"
-        following = max(heirs[node], key=lambda one: seen.area[one])
+        following = max(descendants[node], key=lambda one: seen.area[one])
         if len(seen.ancestors[following]) > 1:
             return "merged"
         node = following

@@ -36,7 +36,7 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
     """
     from rtsmap.cli import predict
     from rtsmap.demo import SITE, example_folder
-    from rtsmap.evaluation.maps import evaluate_files
+    from rtsmap.evaluation.map_scores import evaluate_files
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files, verify
     from rtsmap.predict.detector import assemble

@@ -1,4 +1,4 @@
-"""Data sets: labelled images on disk, how they are made, split and checked."""
+"""Data sets of labelled images: building, importing, splitting, checking and reading them."""
 
 from rtsmap.dataset.images import Dataset as Dataset
 from rtsmap.dataset.images import Label as Label

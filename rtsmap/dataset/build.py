@@ -1,22 +1,22 @@
-"""Scenes and labels made into a data set of chips, scene by scene and window by window."""
+"""Building a data set of chips from scenes and labels, scene by scene and window by window."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtsmap.dataset.choosing import Cutting, SceneChips
+from rtsmap.dataset.chip_selection import ChipOptions, SceneChips
 from rtsmap.dataset.images import LabelledImage
+from rtsmap.dataset.labelled_scenes import Inputs, LabelledScene, LabelledScenes, label_scenes
 from rtsmap.dataset.modality_files import write_modalities
-from rtsmap.dataset.planning import Inputs, Plan, ScenePlan, plan
 from rtsmap.dataset.sources import Source
-from rtsmap.dataset.writing import DatasetWriter, writing_dataset
+from rtsmap.dataset.writer import DatasetWriter, writing_dataset
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class SceneReport:
-    """What became of a scene; `slumps` counts a slump in two chips twice."""
+class SceneSummary:
+    """The number of labels of a scene and of the chips made from it; a slump in two chips counts twice in `slumps`."""
 
     scene_id: str
     site: str
@@ -29,17 +29,17 @@ class SceneReport:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What became of scenes and labels.
+class BuildSummary:
+    """What was made of scenes and labels.
 
     Attributes:
-        scenes: one by one.
-        matched: labels that belong to a scene.
-        unmatched: labels that belong to none.
-        notes: what the user should know, one line each.
+        scenes: a summary of each scene.
+        matched: number of labels that belong to a scene.
+        unmatched: number of labels that belong to no scene.
+        notes: messages for the user, one line each.
     """
 
-    scenes: tuple[SceneReport, ...]
+    scenes: tuple[SceneSummary, ...]
     matched: int
     unmatched: int
     notes: tuple[str, ...] = field(default=())
@@ -49,60 +49,63 @@ def build(
     sources: Sequence[Source],
     folder: Path | None,
     inputs: Inputs,
-    cutting: Cutting,
+    options: ChipOptions,
     *,
     description: str = "",
     shard_size: int = 0,
     modality_files: bool = False,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
-) -> Report:
+) -> BuildSummary:
     """Build a data set.
 
     Args:
-        sources: scenes with their labels.
-        folder: of the data set, which appears when all is done; None: nothing is written.
+        sources: scenes with their label files.
+        folder: folder of the data set, which appears when all is done; None to write nothing.
         inputs: how scenes and labels are read.
-        cutting: how scenes are cut.
-        description: where images and labels come from, for the data set's table.
-        shard_size: images in a tar file; 0: plain files.
-        modality_files: write the modalities too, see `write_modalities`.
-        overwrite: an existing data set goes; a folder that holds anything else stays.
-        progress: is told how many steps are done, and of how many: two for each scene.
+        options: how scenes are cut into chips.
+        description: where images and labels come from, for `annotations.json`.
+        shard_size: number of images in each tar file; 0 to write plain files.
+        modality_files: also write the modalities as files; see `write_modalities`.
+        overwrite: replace an existing data set; a folder that holds other files is never replaced.
+        progress: called with the number of finished steps and of all steps; each scene takes two.
+
+    Returns:
+        A summary of scenes and labels.
 
     Raises:
-        InputError: a scene, a label file or an option is wrong; see `plan`.
-        OutputError: the disk is full.
+        InputError: a scene, a label file or an option is wrong; see `label_scenes`.
+        OutputError: the data set cannot be written.
     """
 
-    def prepared() -> Plan:
-        return plan(sources, inputs, lambda done, total: progress(done, 2 * total))
+    def prepared() -> LabelledScenes:
+        return label_scenes(sources, inputs, lambda done, total: progress(done, 2 * total))
 
     if folder is None:
-        return _cut(prepared(), inputs, cutting, None, modality_files, progress)
+        return _cut(prepared(), inputs, options, None, modality_files, progress)
     with writing_dataset(folder, description, shard_size=shard_size, overwrite=overwrite) as writer:
-        return _cut(prepared(), inputs, cutting, writer, modality_files, progress)
+        return _cut(prepared(), inputs, options, writer, modality_files, progress)
 
 
 def _cut(
-    prepared: Plan,
+    prepared: LabelledScenes,
     inputs: Inputs,
-    cutting: Cutting,
+    options: ChipOptions,
     writer: DatasetWriter | None,
     modality_files: bool,
     progress: Progress,
-) -> Report:
+) -> BuildSummary:
     reports, notes, count = [], list(prepared.notes), len(prepared.scenes)
-    for done, scene_plan in enumerate(prepared.scenes, start=1):
-        with inputs.open(scene_plan.source) as scene:
-            cut = SceneChips(scene, scene_plan, cutting)
+    for done, labelled in enumerate(prepared.scenes, start=1):
+        with inputs.open(labelled.source) as scene:
+            cut = SceneChips(scene, labelled, options)
             chosen = cut.choose()
             notes += cut.notes
             if writer is not None:
                 _write(cut, chosen, writer, modality_files)
-            reports.append(_report(scene_plan, list(chosen.values())))
+            reports.append(_report(labelled, list(chosen.values())))
         progress(count + done, 2 * count)
-    return Report(tuple(reports), prepared.matched, prepared.unmatched, tuple(notes))
+    return BuildSummary(tuple(reports), prepared.matched, prepared.unmatched, tuple(notes))
 
 
 def _write(
@@ -115,11 +118,11 @@ def _write(
             write_modalities(writer.folder, image, chip.pixels)
 
 
-def _report(scene_plan: ScenePlan, images: Sequence[LabelledImage]) -> SceneReport:
-    return SceneReport(
-        scene_id=scene_plan.place.scene_id,
-        site=scene_plan.site,
-        labels=len(scene_plan.slumps),
+def _report(labelled: LabelledScene, images: Sequence[LabelledImage]) -> SceneSummary:
+    return SceneSummary(
+        scene_id=labelled.extent.scene_id,
+        site=labelled.site,
+        labels=len(labelled.slumps),
         chips=len(images),
         with_slumps=sum(bool(image.slumps) for image in images),
         slumps=sum(len(image.slumps) for image in images),

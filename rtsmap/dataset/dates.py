@@ -1,4 +1,4 @@
-"""Days and moments as tables and layers write them, and the day at a place."""
+"""Parsing of days and times as tables and layers write them, and local days."""
 
 import re
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _CLOCK = re.compile(r"(\d{1,2}):?(\d{2})(?::?(\d{2}))?[^Zz+-]*?(?:(Z|UTC)|([+-])
 
 @dataclass(frozen=True)
 class Days:
-    """When something was seen.
+    """The days on which a label or a scene was seen.
 
     Attributes:
-        first: day.
-        last: day; the same where one is known.
-        utc: they are days of UTC, because a time of day was given with them; else days at the place.
-        moment: the time of UTC, where there is a single one.
+        first: first day.
+        last: last day; the same as the first where only one is known.
+        utc: whether these are days in UTC, because they were given with a time; otherwise they are local days.
+        moment: time in UTC, where there is a single one.
     """
 
     first: date
@@ -32,10 +32,10 @@ class Days:
 
 
 def days_of(value: Any) -> Days | None:
-    """Days of `YYYY-MM-DD`, `YYYY/MM/DD`, `YYYYMMDD`, `first,last`, or a moment with or without an offset from UTC.
+    """Parse `YYYY-MM-DD`, `YYYY/MM/DD`, `YYYYMMDD`, `first,last`, or a time with or without an offset from UTC.
 
     Returns:
-        None where there is none, or it is no date: published labels hold such as 202-00-722.
+        The days; None without a value, or where it is not a date, such as 202-00-722 in published labels.
     """
     if value is None or pd.isna(value):
         return None
@@ -59,15 +59,15 @@ def _moment(day: str, clock: str) -> date:
         return plain
     hours, minutes, seconds, utc, sign, zone_hours, zone_minutes = match.groups()
     moment = datetime(plain.year, plain.month, plain.day, int(hours), int(minutes), int(seconds or 0), tzinfo=UTC)
-    if not utc and not sign and moment.time() == datetime.min.time():  # how many formats write a day
+    if not utc and not sign and moment.time() == datetime.min.time():  # many formats write a day as midnight
         return plain
     offset = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
     return moment - offset if sign == "+" else moment + offset
 
 
 def local_day(moment: datetime, longitude: float) -> date:
-    """The day by the sun at a place, for a moment of UTC: there it is noon when the sun stands in the south."""
+    """Return the day in local solar time at a longitude (degrees), for a time in UTC."""
     try:
         return (moment + timedelta(hours=((longitude + 180) % 360 - 180) / 15)).date()
-    except OverflowError:  # in the years 1 and 9999
+    except OverflowError:  # at the ends of the years 1 and 9999
         return moment.date()

@@ -1,4 +1,4 @@
-"""What `rtsmap dataset check` reports."""
+"""The findings that `rtsmap dataset check` reports."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check of a data set found.
+    """One finding of a check of a data set.
 
     Attributes:
-        severity: an error makes training or its scores wrong; a warning may; info is to be known.
-        image: its name, or the file that is meant.
-        what: is the matter.
-        action: to take; empty where there is none.
+        severity: an error makes training or its scores wrong, a warning may do so, and an info is only worth knowing.
+        image: name of the image, or of the file concerned.
+        what: what was found.
+        action: what to do about it; empty where nothing needs to be done.
     """
 
     severity: Literal["error", "warning", "info"]
@@ -26,6 +26,6 @@ class Finding:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """How many there are of each severity: `1 error, 2 warnings, 0 infos`."""
+    """Count the findings of each severity: `1 error, 2 warnings, 0 infos`."""
     counts = {level: sum(one.severity == level for one in findings) for level in ("error", "warning", "info")}
     return ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items())

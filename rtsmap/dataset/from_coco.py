@@ -1,4 +1,4 @@
-"""Import of COCO: a JSON file of images and annotations, and a folder of images."""
+"""Import of data sets in COCO format: a JSON file of images and annotations, and a folder of images."""
 
 import logging
 import os
@@ -13,8 +13,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.coco_shapes import box_of, parts_of, rings_of
+from rtsmap.dataset.image_import import IMAGE_SUFFIXES, ImportSettings, files_in, image_names, read_image
 from rtsmap.dataset.images import Label, LabelledImage
-from rtsmap.dataset.importing import IMAGE_SUFFIXES, ImportSettings, files_in, image_names, read_image
 from rtsmap.errors import DatasetError
 from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.records import Pixels
@@ -27,11 +27,11 @@ class CocoTable:
     """A COCO file.
 
     Attributes:
-        path: of the file.
-        images: its entries.
-        annotations: of the categories asked for, by the id of their image.
-        pixel_centres: rings run through the centres of border pixels, as OpenCV's `findContours` gives them, instead
-            of along the border: each is a pixel narrower and lower than its own `bbox`.
+        path: path of the file.
+        images: entries of the images.
+        annotations: annotations of the chosen categories, by the id of their image.
+        pixel_centres: whether rings run through the centres of border pixels, as OpenCV's `findContours` returns them,
+            instead of along the border; each is then one pixel narrower and lower than its `bbox`.
     """
 
     path: Path
@@ -44,11 +44,11 @@ def read_coco(path: Path, categories: Sequence[str] = ()) -> CocoTable:
     """Read a COCO file.
 
     Args:
-        path: of the JSON.
-        categories: names to take; all without.
+        path: path of the JSON file.
+        categories: names of the categories to take; empty for all.
 
     Raises:
-        DatasetError: it cannot be read, is not COCO, or has not such a category or image.
+        DatasetError: the file cannot be read, is not COCO, or lacks a category or an image.
     """
     table = read_json(path, DatasetError, "give a COCO JSON file")
     try:
@@ -65,12 +65,12 @@ def read_coco(path: Path, categories: Sequence[str] = ()) -> CocoTable:
     if not images:
         raise DatasetError(f"{path}: lists no image")
     if chosen and not any(map(_is_drawn, chosen)):
-        raise DatasetError(f"{path}: holds boxes but no outlines; slumps are learnt from outlines, so draw them")
+        raise DatasetError(f"{path}: holds boxes but no outlines; training needs outlines, so draw them")
     return CocoTable(path, images, by_image, centred)
 
 
 def _chosen(path: Path, table: Mapping[str, Any], categories: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The annotations of the categories asked for."""
+    """Return the annotations of the chosen categories."""
     names = {_key(category["id"]): category["name"] for category in table.get("categories") or ()}
     if unknown := sorted(set(categories) - set(names.values())):
         raise DatasetError(f"{path}: has no category {unknown[0]}; it has {', '.join(sorted(names.values()))}")
@@ -86,7 +86,7 @@ def _chosen(path: Path, table: Mapping[str, Any], categories: Sequence[str]) -> 
 
 
 def _key(number: Any) -> str:
-    """An id, which some tools write as a number here and as text there."""
+    """Return an id as text, because some tools write the same id as a number in one place and as text in another."""
     return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number).strip()
 
 
@@ -95,18 +95,19 @@ def _is_drawn(annotation: Mapping[str, Any]) -> bool:
 
 
 def coco_images(table: CocoTable, folder: Path, settings: ImportSettings) -> Iterator[tuple[LabelledImage, Pixels]]:
-    """The images of a COCO file with their slumps, one at a time.
+    """Yield the images of a COCO file with their slumps, one at a time.
 
-    One annotation is one slump, of however many rings or parts; `iscrowd` is what is ignored, as are boxes without an
-    outline; images without annotations are negatives and stay.
+    Each annotation is one slump, of any number of rings or parts. Annotations with `iscrowd`, and boxes without an
+    outline, become ignored areas. Images without annotations are kept as negatives.
 
     Args:
-        table: of `read_coco`.
-        folder: of the images; where a file is not at its place there, one of that name anywhere below is taken.
-        settings: what the files do not say.
+        table: the result of `read_coco`.
+        folder: folder of the images; where it has no file at the path of the entry, the only file of that name in
+            its subfolders is taken.
+        settings: properties that the files do not state.
 
     Raises:
-        DatasetError: an image is missing, wrong, or not of the size that the table says.
+        DatasetError: an image is missing or wrong, or has another size than its entry states.
     """
     files = _files(table, folder)
     if table.pixel_centres:
@@ -128,23 +129,23 @@ def coco_images(table: CocoTable, folder: Path, settings: ImportSettings) -> Ite
                 ignored.append(box)
                 boxes += 1
             else:
-                _log.warning("%s: annotation %s has no area; left out", table.path, annotation.get("id"))
+                _log.warning("%s: annotation %s has no area and is left out", table.path, annotation.get("id"))
         yield replace(source.image, slumps=tuple(slumps), ignored=tuple(ignored)), source.pixels
     if boxes:
-        _log.warning("%s: %d annotations are boxes without an outline; their areas are ignored", table.path, boxes)
+        _log.warning("%s: %d annotations are boxes without an outline; they become ignored areas", table.path, boxes)
 
 
 def _check_size(table: CocoTable, path: Path, entry: Mapping[str, Any], size: tuple[int, int]) -> None:
-    """Refuse an image of another size than the table says, if it says one."""
+    """Refuse an image that has another size than its entry states."""
     try:
         said = tuple(
             int(float(entry.get(name) or 0)) or own for name, own in zip(("width", "height"), size, strict=True)
         )
     except MALFORMED as error:
-        raise DatasetError(f"{table.path}: the size of {path.name} is no number; correct or remove it") from error
+        raise DatasetError(f"{table.path}: the size of {path.name} is not a number; correct or remove it") from error
     if said != size:
         raise DatasetError(
-            f"{path}: is {size[0]} x {size[1]} px, but {said[0]} x {said[1]} in {table.path.name}; "
+            f"{path}: is {size[0]} x {size[1]} px, but {said[0]} x {said[1]} px in {table.path.name}; "
             "its outlines would be misplaced, so use the image that was labelled"
         )
 
@@ -159,10 +160,10 @@ def _files(table: CocoTable, folder: Path) -> list[Path]:
         below.setdefault(path.name, []).append(path)
     files = []
     for entry in table.images:
-        name = Path(os.path.normpath(str(entry.get("file_name")).replace("\\", "/")))  # as on Windows
+        name = Path(os.path.normpath(str(entry.get("file_name")).replace("\\", "/")))  # paths written on Windows
         there = [folder / name] if _is_inside(name, folder) else below.get(name.name, [])
         if len(there) != 1:
-            what = "is there more than once" if there else "is missing"
+            what = "exists more than once" if there else "is missing"
             shown = f"{folder / name}"[:200]
             raise DatasetError(f"{shown}: {what}, but {table.path.name} lists it; give its folder with --images")
         files += there
@@ -170,18 +171,18 @@ def _files(table: CocoTable, folder: Path) -> list[Path]:
 
 
 def _is_inside(name: Path, folder: Path) -> bool:
-    """Whether a path names a file of the folder or one below it."""
-    with suppress(OSError, ValueError):  # longer than a name may be, or with a null in it
+    """Whether a path names a file in the folder or in one of its subfolders."""
+    with suppress(OSError, ValueError):  # the name is too long, or holds a null character
         return not name.is_absolute() and ".." not in name.parts and (folder / name).is_file()
     return False
 
 
 def _through_centres(annotations: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether rings of whole numbers are one pixel smaller than their boxes, all alike."""
+    """Whether the rings are one pixel smaller than their boxes in more than 90 % of the annotations."""
     excess = []
     for annotation in annotations:
         shape, box = annotation.get("segmentation"), annotation.get("bbox")
-        with suppress(*MALFORMED):  # said of the annotation when its image is read
+        with suppress(*MALFORMED):  # reported when the image of the annotation is read
             if box and isinstance(shape, list) and (rings := rings_of(shape)):
                 extent = np.ptp(np.concatenate(rings), axis=0)
                 excess.append(np.asarray(box[2:], dtype=np.float64) - extent)
@@ -191,7 +192,7 @@ def _through_centres(annotations: Sequence[Mapping[str, Any]]) -> bool:
 def _outline(
     annotation: Mapping[str, Any], table: CocoTable, size: tuple[int, int]
 ) -> tuple[BaseGeometry, BaseGeometry | None]:
-    """The union of an annotation's rings, or the components of its mask, and its box, in pixel coordinates."""
+    """Return the outline and the box of an annotation, in pixel coordinates."""
     number = annotation.get("id")
     try:
         parts = parts_of(annotation.get("segmentation"), pixel_centres=table.pixel_centres, size=size)

@@ -1,14 +1,14 @@
 """A data set on disk: images with their slumps, in COCO's form.
 
-    FOLDER/annotations.json     COCO; what it has no key for (site, scene, CRS, ...) stands beside COCO's own keys
+    FOLDER/annotations.json     COCO, with further keys of rtsmap (site, scene, CRS, ...) beside COCO's own
     FOLDER/images/*.tif         reflectance x 10000, uint16, nodata 0, bands described; or in images-0000.tar, ...
     FOLDER/split.csv            written by `rtsmap dataset split`: image, site, fold
 
-Images built with an elevation model have two more bands, elevation and slope (`bands.TERRAIN`): m and degrees by the
-scale and offset of `coding.TERRAIN_CODES`, which the files declare.
+Images built with an elevation model have two more bands, elevation and slope (`bands.TERRAIN`), in m and degrees after
+the scale and offset of `terrain_encoding.TERRAIN_ENCODING`, which the files declare.
 
-Images keep the resolution of their scene. Modalities are computed from reflectance when chips are made, for training as
-for inference, so that they cannot disagree.
+Images keep the resolution of their scene. Modalities are computed from reflectance when chips are made, in the same way
+for training and for inference, so that they cannot differ.
 """
 
 import csv
@@ -24,7 +24,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import BANDS, MODALITY_CHANNELS, TERRAIN
-from rtsmap.dataset.outlines import outline_of
+from rtsmap.dataset.segmentation import outline_of
 from rtsmap.errors import DatasetError
 from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.records import Grid
@@ -37,12 +37,13 @@ SCALE = 1e-4
 
 @dataclass(frozen=True)
 class Label:
-    """A slump, or its part that lies in an image.
+    """A slump, or the part of it that lies in an image.
 
     Attributes:
         outline: polygon or multipolygon in pixel coordinates of the image.
-        visible_fraction: of the slump's area that lies in the image.
-        uid: of the slump, the same in all images that show the same outline; empty where the source has none.
+        visible_fraction: share of the slump's area that lies in the image, 0..1.
+        uid: identifier of the slump, the same in all images that show the same outline; empty where the source has
+            none.
     """
 
     outline: BaseGeometry
@@ -52,23 +53,23 @@ class Label:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image of a data set: a chip of a scene, or a whole one.
+    """An image of a data set: a chip of a scene, or a whole scene.
 
     Attributes:
-        name: unique in the data set.
-        file: path of the image; inside a tar file where the data set is in shards.
-        site: images of one site lie near one another.
-        scene: what the image was cut from.
-        height, width: px.
-        gsd_m: ground sampling distance.
-        bands: those of `bands.BANDS` and `bands.TERRAIN` that the file has, in its order.
-        slumps: what a network should find.
-        ignored: areas in pixel coordinates that are neither slump nor background: what the labeller did not look at,
-            and slumps of which too little is seen.
-        hard_negatives: points, px, where a model once found what is no slump.
-        acquired: day of the image, where it is known.
-        crs: of `transform`; None where the image has no place on the Earth.
-        transform: from pixel coordinates to the CRS.
+        name: name of the image, unique in the data set.
+        file: path of the image file; inside a tar file where the data set is written in shards.
+        site: name of the site; images of one site lie close to one another.
+        scene: id of the scene from which the image was cut.
+        height, width: size, px.
+        gsd_m: ground sampling distance, m.
+        bands: the bands of the file, in its order, out of `bands.BANDS` and `bands.TERRAIN`.
+        slumps: slumps that a network should find.
+        ignored: areas in pixel coordinates that are neither slump nor background: those that the labeller did not
+            search, and slumps of which too little is visible.
+        hard_negatives: points, px, on ground that a model took for a slump although it is none.
+        acquired: day of acquisition; None where it is not known.
+        crs: CRS of `transform`; None where the image is not georeferenced.
+        transform: transform from pixel coordinates to the CRS.
     """
 
     name: str
@@ -88,7 +89,7 @@ class LabelledImage:
 
     @property
     def grid(self) -> Grid:
-        """The lattice of pixels; of its own plane in metres where the image has no place on the Earth."""
+        """The pixel grid; in a local plane in metres where the image is not georeferenced."""
         if self.crs is None or self.transform is None:
             return Grid(_PLANE, Affine.scale(self.gsd_m, -self.gsd_m), self.height, self.width)
         return Grid(CRS.from_user_input(self.crs), self.transform, self.height, self.width)
@@ -99,12 +100,12 @@ _PLANE = CRS.from_wkt('LOCAL_CS["image",UNIT["metre",1],AXIS["x",EAST],AXIS["y",
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images and their labels.
+    """Labelled images, and their folds.
 
     Attributes:
-        folder: where they lie.
-        images: in the order of the file.
-        folds: fold of each image by name, of `rtsmap dataset split`; empty before.
+        folder: folder of the data set.
+        images: the images, in the order of `annotations.json`.
+        folds: fold of each image by its name, as `rtsmap dataset split` wrote it; empty where there is no split.
     """
 
     folder: Path
@@ -113,35 +114,35 @@ class Dataset:
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
-        """Those that every image has the bands for."""
+        """The modalities for which every image has the bands."""
         shared = {*BANDS, *TERRAIN}.intersection(*(image.bands for image in self.images))
         needed = {name: {"red", "nir"} if name == "ndvi" else set(of) for name, of in MODALITY_CHANNELS.items()}
         return tuple(name for name, of in needed.items() if of <= shared)
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Names of its sites, in order."""
+        """The names of the sites, sorted."""
         return tuple(sorted({image.site for image in self.images}))
 
     @property
     def slumps(self) -> int:
-        """Number of labels; a slump in two images counts twice."""
+        """The number of labels; a slump in two images counts twice."""
         return sum(len(image.slumps) for image in self.images)
 
     def subset(self, names: Collection[str]) -> "Dataset":
-        """The images of some sites or folds.
+        """Return the data set with only the images of some sites or folds.
 
         Raises:
-            DatasetError: there is no such site or fold.
+            DatasetError: the data set has no such site or fold.
         """
         self._check(names)
         return replace(self, images=tuple(image for image in self.images if self._groups(image) & set(names)))
 
     def without(self, names: Collection[str]) -> "Dataset":
-        """The images of all other sites and folds.
+        """Return the data set without the images of some sites or folds.
 
         Raises:
-            DatasetError: there is no such site or fold.
+            DatasetError: the data set has no such site or fold.
         """
         self._check(names)
         return replace(self, images=tuple(image for image in self.images if not self._groups(image) & set(names)))
@@ -158,7 +159,7 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read the table of a data set; pixels are read when they are needed.
+    """Read the images and labels of a data set; pixels are read only when they are needed.
 
     Raises:
         DatasetError: a file is missing or wrong.
@@ -203,7 +204,7 @@ def _image(entry: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]) -> Lab
 
 
 def read_folds(path: Path) -> dict[str, str]:
-    """The fold of each image in a CSV with the columns image and fold.
+    """Read the fold of each image from a CSV file with the columns image and fold.
 
     Raises:
         DatasetError: the file cannot be read, or lacks a column.

@@ -1,4 +1,4 @@
-"""Labels of any source in one form: AWI's training labels, ARTS, published inventories, plain polygons, masks."""
+"""Reading labels of any source into one form: AWI's labels, ARTS, published inventories, polygons, masks."""
 
 import uuid
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ import shapely
 from numpy.typing import NDArray
 
 from rtsmap.dataset.dates import days_of
-from rtsmap.dataset.outlines import components
+from rtsmap.dataset.segmentation import components
 from rtsmap.errors import DatasetError
 from rtsmap.polygons import MAP_LAYER, POLYGONS, read_polygons
 
-#: The columns of labels in their normal form, beside the geometry.
+#: The columns of labels in their common form, beside the geometry; see `read_labels`.
 COLUMNS = ("scene_id", "date_from", "date_to", "date_utc", "site", "uid", "positive")
 _FLAGS = ("date_utc", "positive")
 
-# Names of fields, lower case, the more telling ones first: AWI (Nitze), Barth, Runge, ARTS, rtsmap's own layers.
+# Names of fields in lower case, the most specific first: AWI (Nitze), Barth, Runge, ARTS, layers of rtsmap.
 _SCENE = ("image_id", "image_ids", "scene_id", "scene", "basemapid")
 _DATE = ("image_date", "date", "basemapdate", "label_image_date", "acquired")
 _SITE = ("site", "region", "regionname")
 _UID = ("uid", "slump_id")
 _CLASS = "trainclass"
 
-_NO_TEXT = {"", "False", "None", "nan"}  # AWI's later iterations have the site False
+_NO_TEXT = {"", "False", "None", "nan"}  # later iterations of AWI's labels have the text False as site
 
 _MASKS = {".tif", ".tiff"}
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "rtsmap/dataset/labels")
@@ -38,13 +38,13 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "rtsmap/dataset/labels")
 
 @dataclass(frozen=True)
 class Fields:
-    """Names of the fields that hold what rtsmap asks for; None: known by the usual names.
+    """Names of the fields of a label file; None to recognise a field by the usual names.
 
     Attributes:
-        scene: id of the scene on which a slump was drawn; several may stand there, with commas between them.
-        date: `YYYY-MM-DD`, a moment, or first and last day with a comma between them; see `dates.days_of`.
-        site: place that shares no ground with other sites.
-        uid: of the outline.
+        scene: id of the scene on which a slump was drawn, or several ids separated by commas.
+        date: `YYYY-MM-DD`, a moment, or the first and the last day separated by a comma; see `dates.days_of`.
+        site: name of the site; different sites share no ground.
+        uid: identifier of the outline.
     """
 
     scene: str | None = None
@@ -56,23 +56,23 @@ class Fields:
 def read_labels(
     path: Path, *, layer: str | None = None, fields: Fields | None = None, allow_empty: bool = False
 ) -> geopandas.GeoDataFrame:
-    """Read labels into their normal form.
+    """Read labels into their common form.
 
     Args:
-        path: polygons in any format that GDAL reads, GeoParquet, or a mask GeoTIFF where 1 is slump.
-        layer: of the file; needed where it has several of polygons.
-        fields: names where the usual ones do not say what is meant.
-        allow_empty: a file without polygons is no error, because it is known otherwise what was looked at.
+        path: polygons in any format that GDAL reads, GeoParquet, or a mask GeoTIFF in which 1 is slump.
+        layer: layer of the file; needed where several of its layers hold polygons.
+        fields: names of the fields that do not have the usual names.
+        allow_empty: accept a file without polygons, because the area that was searched is known otherwise.
 
     Returns:
         One row per outline, in the CRS of the file: geometry (valid; one polygon, or the parts of a mask's region that
         meet in corners), scene_id (text or None), date_from and date_to (date or None), date_utc (whether these are
-        days of UTC rather than of the place), site (text or None), uid (text) and positive (false where ARTS says
-        Negative: no slump, though it looks like one).
+        days in UTC rather than local days), site (text or None), uid (text) and positive (false where ARTS says
+        Negative: ground that resembles a slump but is none).
 
     Raises:
-        InputError: the file cannot be read, has no CRS, several layers, or not the one asked for.
-        DatasetError: it holds no polygon, or not a field that `fields` names.
+        InputError: the file cannot be read, has no CRS, has several layers, or lacks the layer asked for.
+        DatasetError: the file holds no polygon, or lacks a field that `fields` names.
     """
     if path.suffix.lower() in _MASKS:
         frame = _polygons_of_mask(path)
@@ -82,21 +82,25 @@ def read_labels(
         frame = frame[frame.geom_type.isin(POLYGONS) & ~frame.is_empty]
     if frame.empty and not allow_empty:
         raise DatasetError(
-            f"{path}: holds no polygon; say with --footprints what was looked at, "
-            "or in a table leave the labels of a scene without slumps empty"
+            f"{path}: holds no polygon; give the area that was searched with --footprints, "
+            "or leave the labels of a scene without slumps empty in a --table"
         )
     return _normal(path, frame, fields or Fields())
 
 
 def read_footprints(path: Path, *, layer: str | None = None, fields: Fields | None = None) -> geopandas.GeoDataFrame:
-    """Read what the labeller looked at, AWI's ImageFootprints: the columns of labels, one row per image.
+    """Read the areas that the labeller searched, such as AWI's ImageFootprints.
+
+    Returns:
+        One row per image, with the columns of `read_labels`.
 
     Raises:
-        InputError: see `read_labels`.
+        InputError: the file cannot be read; see `read_labels`.
+        DatasetError: the file holds no footprint.
     """
     frame = read_polygons(path, layer, option="--footprints-layer").reset_index(drop=True)
     if frame.empty:
-        raise DatasetError(f"{path}: holds no footprint; give the polygons of what was looked at")
+        raise DatasetError(f"{path}: holds no footprint; give polygons of the area that was searched")
     return _normal(path, frame, fields or Fields())
 
 
@@ -104,7 +108,7 @@ def _normal(path: Path, frame: geopandas.GeoDataFrame, fields: Fields) -> geopan
     geometry = shapely.force_2d(frame.geometry.to_numpy())
     dates = [days_of(value) for value in _values(path, frame, fields.date, _DATE)]
     classes = _values(path, frame, None, (_CLASS,))
-    # where a file has both, many of AWI's labels have a region and no site
+    # in files with both fields, many of AWI's labels have a region but no site
     known = [fields.site] if fields.site else list(_SITE)
     by_field = [_texts(_values(path, frame, fields.site, (name,))) for name in known]
     sites = [next((text for text in row if text is not None), None) for row in zip(*by_field, strict=True)]
@@ -122,7 +126,7 @@ def _normal(path: Path, frame: geopandas.GeoDataFrame, fields: Fields) -> geopan
 
 
 def _values(path: Path, frame: geopandas.GeoDataFrame, chosen: str | None, known: Sequence[str]) -> list[Any]:
-    """The values of a field by its name, else by the usual ones; None where there is no such field."""
+    """Return the values of the chosen field, or of the first usual one that is there; None for each row without one."""
     names = [str(name) for name in frame.columns if name != frame.geometry.name]
     if chosen is not None:
         if chosen not in names:
@@ -130,7 +134,7 @@ def _values(path: Path, frame: geopandas.GeoDataFrame, chosen: str | None, known
         return list(frame[chosen])
     lower = {name.lower(): name for name in names}
     for name in known:
-        for spelling in (name, name[:10]):  # shapefiles cut names to ten characters
+        for spelling in (name, name[:10]):  # shapefiles truncate names to ten characters
             if spelling in lower and any(text is not None for text in _texts(list(frame[lower[spelling]]))):
                 return list(frame[lower[spelling]])
     return [None] * len(frame)
@@ -141,8 +145,8 @@ def _texts(values: Sequence[Any]) -> list[str | None]:
 
 
 def _uids(given: Sequence[str | None], rows: Sequence[int], outlines: NDArray[Any], crs: Any) -> list[str]:
-    """Those of the file, numbered where an outline had several parts; else made of the outlines."""
-    digits = 7 if crs.is_geographic else 2  # of about a centimetre, so that copies in other formats agree
+    """Return the uids of the file, numbered where an outline has several parts, or uids derived from the outlines."""
+    digits = 7 if crs.is_geographic else 2  # about a centimetre, so that copies in other formats get the same uid
     rounded = shapely.to_wkb(shapely.transform(outlines, lambda points: np.round(points, digits)))
     seen: dict[int, int] = {}
     result = []
@@ -154,13 +158,13 @@ def _uids(given: Sequence[str | None], rows: Sequence[int], outlines: NDArray[An
 
 
 def _polygons_of_mask(path: Path) -> geopandas.GeoDataFrame:
-    """Regions of pixels that touch by a side or a corner, with their holes."""
+    """Return the 8-connected regions of a mask as polygons with holes."""
     try:
         with rasterio.open(path) as dataset:
             crs, mask = dataset.crs, dataset.read(1)
             regions = components(mask, mask == 1, dataset.transform)
     except (rasterio.errors.RasterioError, ValueError) as error:
-        raise DatasetError(f"{path}: cannot be read as a mask ({error}); 1 is slump in its only band") from error
+        raise DatasetError(f"{path}: cannot be read as a mask ({error}); it needs a band where 1 is slump") from error
     if crs is None:
         raise DatasetError(f"{path}: has no coordinate reference system; assign one with gdal_translate -a_srs")
     return geopandas.GeoDataFrame(geometry=geopandas.GeoSeries(regions, crs=crs.to_wkt()))

@@ -1,4 +1,4 @@
-"""Modalities as files of their own, for software that does not compute them itself."""
+"""Writing the modalities of images as separate files, for software that does not compute them."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from rtsmap.records import Pixels
 
 FOLDER = "modalities"
 
-#: Of `_mask.tif`: what is neither slump nor background.
+#: Value in `_mask.tif` of pixels that are neither slump nor background.
 IGNORED = 255
 
 
@@ -23,25 +23,25 @@ def write_modalities(folder: Path, image: LabelledImage, pixels: Pixels) -> None
     """Write `<image>_rgb.tif`, `_ndvi.tif`, `_nir.tif`, `_dem.tif` and `_mask.tif` into a folder of a data set.
 
     Args:
-        folder: of the data set.
-        image: names the files.
-        pixels: of the image. Reflectance 0..1, NDVI -1..1, elevation in m and slope in degrees are written as float32,
-            NaN where not clear; the last two only where there is a terrain. In the mask 1 is slump, 0 background, 255
-            ignored or not clear.
+        folder: folder of the data set.
+        image: the image, whose name the files get.
+        pixels: the pixels of the image. Reflectance 0..1, NDVI -1..1, elevation in m and slope in degrees are written
+            as float32, with NaN where a pixel is not clear; elevation and slope are written only if there is a terrain.
+            In the mask 1 is slump, 0 is background, and 255 is ignored or not clear.
     """
-    place = folder / FOLDER
-    place.mkdir(exist_ok=True)
+    target = folder / FOLDER
+    target.mkdir(exist_ok=True)
     for modality, names in MODALITY_CHANNELS.items():
         if modality == "dem" and pixels.terrain is None:
             continue
         planes = [channel(name, pixels.reflectance, pixels.terrain) for name in names]
         values = np.where(pixels.clear, np.stack(planes), np.float32("nan"))
-        _write(place / f"{image.name}_{modality}.tif", image, values, names, float("nan"))
-    _write(place / f"{image.name}_mask.tif", image, _mask(image, pixels)[None], ("slump",), IGNORED)
+        _write(target / f"{image.name}_{modality}.tif", image, values, names, float("nan"))
+    _write(target / f"{image.name}_mask.tif", image, _mask(image, pixels)[None], ("slump",), IGNORED)
 
 
 def _mask(image: LabelledImage, pixels: Pixels) -> NDArray[np.uint8]:
-    """Slumps over what is ignored over background."""
+    """Burn slumps over ignored areas over background."""
     shapes = [(area, IGNORED) for area in image.ignored] + [(label.outline, 1) for label in image.slumps]
     mask = np.zeros(pixels.clear.shape, dtype=np.uint8)
     if shapes:

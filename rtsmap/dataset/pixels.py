@@ -1,4 +1,4 @@
-"""The pixels of a data set's images, whole or by window."""
+"""Reading the pixels of images of a data set, whole or by window."""
 
 import warnings
 from pathlib import Path
@@ -8,45 +8,45 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rtsmap.bands import BANDS, TERRAIN
-from rtsmap.dataset.coding import decoded
 from rtsmap.dataset.images import ANNOTATIONS, SCALE, LabelledImage
+from rtsmap.dataset.terrain_encoding import decode_terrain
 from rtsmap.errors import DatasetError
 from rtsmap.records import FloatArray, Pixels, Window
 
 
 def pixels_of(folder: Path, image: LabelledImage, window: Window | None = None) -> Pixels:
-    """The pixels of an image, or of a window of it.
+    """Read the pixels of an image, or of a window of it.
 
-    Bands that the image has not are 0. A pixel that is 0 in all bands is not valid. There is a terrain where the image
-    has both of its bands.
+    Bands that the image lacks are 0. A pixel that is 0 in all bands is not valid, as is a pixel beyond the image. The
+    pixels hold a terrain if the image has both terrain bands.
 
     Raises:
         DatasetError: the file cannot be read.
     """
     path = folder / image.file
-    place = window or Window(0, 0, image.height, image.width)
-    inside = place.intersection(Window(0, 0, image.height, image.width))
-    reflectance = np.zeros((len(BANDS), place.height, place.width), dtype=np.float32)
+    window = window or Window(0, 0, image.height, image.width)
+    inside = window.intersection(Window(0, 0, image.height, image.width))
+    reflectance = np.zeros((len(BANDS), window.height, window.width), dtype=np.float32)
     terrain = np.zeros_like(reflectance[: len(TERRAIN)]) if set(TERRAIN) <= set(image.bands) else None
-    valid = np.zeros((place.height, place.width), dtype=np.bool_)
+    valid = np.zeros((window.height, window.width), dtype=np.bool_)
     if inside.height and inside.width:
-        row, column = inside.row - place.row, inside.column - place.column
+        row, column = inside.row - window.row, inside.column - window.column
         part = np.s_[row : row + inside.height, column : column + inside.width]
         numbers = _read(path, inside)
         if numbers.shape != (len(image.bands), inside.height, inside.width):
-            raise DatasetError(f"{path}: has not the size and bands of {ANNOTATIONS}; build the data set again")
+            raise DatasetError(f"{path}: does not have the size and bands of {ANNOTATIONS}; build the data set again")
         for band, plane in zip(image.bands, numbers, strict=True):
             if band in BANDS:
                 reflectance[BANDS.index(band)][part] = plane
             elif terrain is not None:
-                terrain[TERRAIN.index(band)][part] = decoded(band, plane)
+                terrain[TERRAIN.index(band)][part] = decode_terrain(band, plane)
         valid[part] = numbers.any(axis=0)
     reflectance *= np.float32(SCALE)
     return Pixels(reflectance, valid, valid, terrain)
 
 
 def gdal_name(path: Path) -> str:
-    """How GDAL calls the file of an image: a member of a tar file is read where it lies."""
+    """Return the name by which GDAL opens the file of an image, also inside a tar file."""
     return f"/vsitar/{path}" if any(parent.suffix == ".tar" for parent in path.parents) else str(path)
 
 
@@ -60,15 +60,15 @@ def _read(path: Path, window: Window) -> FloatArray:
     except RasterioError as error:
         raise DatasetError(f"{path}: cannot be read ({error}); build the data set again") from error
     if numbers.dtype.kind == "c":
-        raise DatasetError(f"{path}: holds complex numbers, which are no reflectance; build the data set again")
+        raise DatasetError(f"{path}: holds complex numbers, which cannot be reflectance; build the data set again")
     return numbers
 
 
 class ImagePixels:
-    """An image as a source of pixels, for the stages that read scenes.
+    """An image of a data set as a source of pixels, like a scene.
 
     Args:
-        folder: of the data set.
+        folder: folder of the data set.
         image: one of its images.
     """
 
@@ -76,5 +76,5 @@ class ImagePixels:
         self.folder, self.image, self.grid = folder, image, image.grid
 
     def read(self, window: Window) -> Pixels:
-        """The pixels of a window; those beyond the image are not valid."""
+        """Read the pixels of a window; those beyond the image are not valid."""
         return pixels_of(self.folder, self.image, window)

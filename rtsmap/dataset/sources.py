@@ -1,4 +1,4 @@
-"""What a data set is built from: scenes with their label files, given one by one or in a table."""
+"""The sources of a data set: scenes with their label files, given one by one or in a table."""
 
 import csv
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ _OPTIONAL = ("footprints", "layer", "footprints_layer", "date", "dem", "scale", 
 
 @dataclass(frozen=True)
 class Source:
-    """A scene and what is known of it.
+    """A scene, its label files, and properties that its own files do not state.
 
     Attributes:
-        image: what `open_scene` takes.
-        labels: polygons or a mask; None: the scene has no slumps.
-        footprints: what the labeller looked at; None: the whole scene.
-        site: None: that of the labels.
-        acquired: day or moment, for a scene that does not know its own.
-        dem: an elevation model of it; None: that of all scenes, if any.
-        scale: reflectance per digital number; None: that of all scenes, or the scene's own.
-        offset: reflectance of the number 0, likewise.
-        layer: of the labels; None: that of all scenes, if any.
-        footprints_layer: likewise of the footprints.
-        paired: the labels were given for this scene, so that those without a date go by place.
+        image: the scene, as `open_scene` takes it.
+        labels: file of polygons or a mask; None if the scene has no slumps.
+        footprints: file with the area that the labeller searched; None for the whole scene.
+        site: name of the site; None for that of the labels.
+        acquired: day or moment of acquisition; None for that of the scene.
+        dem: elevation model of the scene; None for that of all scenes, if any.
+        scale: reflectance per digital number; None for that of all scenes, or else of the scene.
+        offset: reflectance of the number 0; None for that of all scenes, or else of the scene.
+        layer: layer of the labels; None for that of all scenes, if any.
+        footprints_layer: layer of the footprints; None for that of all scenes, if any.
+        paired: whether the labels were given for this scene, so that labels without a date are matched by place.
     """
 
     image: str
@@ -49,15 +49,14 @@ class Source:
 def read_table(table: Path) -> list[Source]:
     """Read a CSV table with the columns image, labels and site.
 
-    Further columns may be footprints, layer (of the labels), footprints_layer, date, dem, scale and offset.
-
-    Paths are relative to the table. A scene without labels is one without slumps.
+    The columns footprints, layer (of the labels), footprints_layer, date, dem, scale and offset are optional. Paths are
+    relative to the table. An empty cell in the column labels stands for a scene without slumps.
 
     Raises:
-        DatasetError: the table cannot be read, or a column, a value or a file is missing.
+        DatasetError: the table cannot be read, or a column, a value or a file is missing or wrong.
     """
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:  # Excel's CSV begins with a mark
+        with table.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a byte order mark
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeError, csv.Error) as error:
         raise DatasetError(f"{table}: cannot be read as a table ({error})") from error
@@ -74,10 +73,10 @@ def _source(table: Path, number: int, row: Mapping[str, str | None]) -> Source:
     files = {name: table.parent / values[name] if values[name] else None for name in ("labels", "footprints")}
     for name, path in files.items():
         if path is not None and not path.exists():
-            raise DatasetError(f"{table}: line {number}: {name} {path} does not exist; mend the path")
+            raise DatasetError(f"{table}: line {number}: {name} {path} does not exist; correct the path")
     image, dem = (_placed(table, values[name]) for name in ("image", "dem"))
     if values["dem"] and not (is_remote(dem) or is_gdal_name(dem)) and not Path(dem).exists():
-        raise DatasetError(f"{table}: line {number}: dem {dem} does not exist; mend the path")
+        raise DatasetError(f"{table}: line {number}: dem {dem} does not exist; correct the path")
     acquired = days_of(values["date"])
     if values["date"] and (acquired is None or acquired.first != acquired.last):
         raise DatasetError(f"{table}: line {number}: the date {values['date']} is not YYYY-MM-DD")

@@ -1,4 +1,4 @@
-"""Splitting a data set into folds that share no ground, by site, by scene or by block; or as others have split it."""
+"""Splitting a data set into folds that share no ground, by site, scene or block, or by a published split."""
 
 import csv
 import math
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from rtsmap.dataset.footprints import footprints, near_pairs
 from rtsmap.dataset.images import Dataset, LabelledImage, read_folds
-from rtsmap.dataset.streaming import footprints, near_pairs
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files.writing import replacing
 
 Unit = Literal["site", "scene", "block", "image-within-site"]
 
-#: Images whose footprints are nearer show the same ground, or its continuation.
+#: Images whose footprints are closer than this, in m, show the same ground or its continuation.
 GAP_M = 1000.0
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Images that must stay together: their numbers in the data set, and their number of slumps."""
+    """Images that must stay in one fold: their indices in the data set, and the number of their slumps."""
 
     site: str
     images: tuple[int, ...]
@@ -34,8 +34,8 @@ class _Group:
 
 
 def equal_folds(number: int) -> dict[str, float]:
-    """Shares of `fold-0`, `fold-1`, ... for cross-validation."""
-    return {f"fold-{place}": 1 / number for place in range(number)}
+    """Return equal shares of `fold-0`, `fold-1`, ... for cross-validation."""
+    return {f"fold-{index}": 1 / number for index in range(number)}
 
 
 def split_folds(
@@ -43,18 +43,20 @@ def split_folds(
 ) -> dict[str, str]:
     """Assign each image to a fold.
 
-    What stays together is a site, a scene, or a block: all images that a chain of footprints nearer than `gap_m`
-    connects, and, where images have no place, those of one scene. Scenes and blocks are divided within each site, and
-    so are single images, as Li et al. (2025) sample their areas: one fold may then show the ground of another. The
-    largest groups come first, each to the fold that lacks the most slumps for its share, of the site and of all sites
-    so far; groups without slumps follow, and even out the number of images.
+    The groups that are never divided are sites, scenes or blocks. A block is the set of all images that are connected
+    by a chain of footprints closer than `gap_m`; images that are not georeferenced form one block per scene. Scenes and
+    blocks are distributed within each site. So are single images, as in Li et al. (2025); then one fold may show the
+    ground of another.
+
+    The largest groups are assigned first, each to the fold that lacks the most slumps for its share of the site and of
+    all sites so far. Groups without slumps follow, and even out the number of images.
 
     Args:
-        dataset: whose images count, not their former folds.
-        shares: of the folds, which sum to 1.
-        by: what is never divided.
-        gap_m: distance between folds for blocks, in m.
-        seed: of the order of equal groups.
+        dataset: the data set; an earlier split of it does not matter.
+        shares: share of each fold by its name; the shares sum to 1.
+        by: the unit that is never divided.
+        gap_m: least distance between blocks, m.
+        seed: seed of the order of equally large groups.
 
     Returns:
         The fold of each image by its name.
@@ -80,12 +82,12 @@ def split_folds(
 
 
 def given_folds(dataset: Dataset, path: Path) -> dict[str, str]:
-    """The folds of a published split.
+    """Read the folds of a published split.
 
     Args:
-        dataset: that it divides.
-        path: CSV with the columns image and fold; images by name, with or without folder and suffix. Those that the
-            data set has not are left.
+        dataset: the data set that is split.
+        path: CSV file with the columns image and fold. Images are given by name, with or without folder and suffix;
+            images that the data set lacks are skipped.
 
     Returns:
         The fold of each image by its name.
@@ -103,7 +105,13 @@ def given_folds(dataset: Dataset, path: Path) -> dict[str, str]:
 
 
 def write_split(dataset: Dataset, folds: Mapping[str, str], path: Path, *, overwrite: bool = True) -> None:
-    """Write the columns image, site, fold; whole or not at all, and over a file that is there if `overwrite`.
+    """Write a CSV file with the columns image, site and fold.
+
+    Args:
+        dataset: the data set.
+        folds: fold of each image by its name.
+        path: path of the file.
+        overwrite: replace an existing file.
 
     Raises:
         OutputError: the file cannot be written.
@@ -115,7 +123,7 @@ def write_split(dataset: Dataset, folds: Mapping[str, str], path: Path, *, overw
 
 
 def split_table(dataset: Dataset, folds: Mapping[str, str], names: Sequence[str]) -> list[list[str]]:
-    """Rows of folds, in the order of `names`, and columns of sites: `images / slumps`, with header and totals."""
+    """Return a table of `images / slumps`: a row for each fold of `names`, a column for each site, and totals."""
     rows = [["", *dataset.sites, "total"]]
     for fold in [*names, None]:
         images = [image for image in dataset.images if fold is None or folds[image.name] == fold]
@@ -129,7 +137,7 @@ def _count(images: Sequence[LabelledImage]) -> str:
 
 
 def _groups(dataset: Dataset, by: Unit, gap_m: float) -> list[_Group]:
-    """The groups in the order of their sites; a scene or block in two sites belongs to that of its first image."""
+    """Return the groups, sorted by site; a scene or block of two sites belongs to the site of its first image."""
     keys = _keys(dataset, by, gap_m)
     members: dict[object, list[int]] = {}
     for number, key in enumerate(keys):
@@ -142,7 +150,7 @@ def _groups(dataset: Dataset, by: Unit, gap_m: float) -> list[_Group]:
 
 
 def _keys(dataset: Dataset, by: Unit, gap_m: float) -> Sequence[object]:
-    """What each image shares with those that it must stay together with."""
+    """Return a key for each image; images with the same key must stay in one fold."""
     if by == "block":
         return _blocks(dataset, gap_m)
     if by == "image-within-site":
@@ -151,31 +159,32 @@ def _keys(dataset: Dataset, by: Unit, gap_m: float) -> Sequence[object]:
 
 
 def _blocks(dataset: Dataset, gap_m: float) -> list[object]:
-    places = footprints(dataset)
-    size = len(places)
-    first, second = np.array(near_pairs(places, gap_m), dtype=np.int64).reshape(-1, 2).T
+    areas = footprints(dataset)
+    size = len(areas)
+    first, second = np.array(near_pairs(areas, gap_m), dtype=np.int64).reshape(-1, 2).T
     links = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(size, size))
     _, blocks = connected_components(links, directed=False)
     return [
-        image.scene if place is None else int(block)
-        for image, place, block in zip(dataset.images, places, blocks, strict=True)
+        image.scene if area is None else int(block)
+        for image, area, block in zip(dataset.images, areas, blocks, strict=True)
     ]
 
 
 def _assign(
     strata: Sequence[Sequence[_Group]], shares: NDArray[np.float64], rng: np.random.Generator
 ) -> list[tuple[_Group, int]]:
-    """The fold's number of every group."""
+    """Return every group with the index of its fold."""
     assigned: list[tuple[_Group, int]] = []
     left = sum(map(len, strata))
-    lacking = np.zeros((2, len(shares)))  # slumps and images that each fold should have more, of all sites so far
+    lacking = np.zeros((2, len(shares)))  # slumps and images that each fold still lacks, of all sites so far
     for stratum in strata:
         here = shares * np.array([[sum(g.slumps for g in stratum)], [sum(len(g.images) for g in stratum)]])
         lacking += here
-        for place in sorted(rng.permutation(len(stratum)), key=lambda n: (-stratum[n].slumps, -len(stratum[n].images))):
-            group = stratum[place]
+        for index in sorted(rng.permutation(len(stratum)), key=lambda n: (-stratum[n].slumps, -len(stratum[n].images))):
+            group = stratum[index]
             kind, weight = (0, group.slumps) if group.slumps else (1, len(group.images))
-            # what it would still lack with this group, for its size: so large groups do not all go to the largest fold
+            # what each fold would still lack with this group, relative to its share, so that the largest fold does not
+            # get all large groups
             need = ((lacking + here)[kind] - 2 * weight) / shares
             empty = [fold for fold in range(len(shares)) if fold not in {fold for _, fold in assigned}]
             allowed = empty if left == len(empty) else range(len(shares))

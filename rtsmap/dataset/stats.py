@@ -1,4 +1,4 @@
-"""Statistics of a data set: of its channels, for the network's normalisation, and of its sites and slumps."""
+"""Statistics of a data set: of its channels, to normalise the network's input, and of its sites and slumps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from rtsmap import bands
 from rtsmap.dataset.images import Dataset, LabelledImage
-from rtsmap.dataset.streaming import label_numbers, tiles
+from rtsmap.dataset.tiles import label_numbers, tiles
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray, Pixels
 
-#: Bins of the histograms of the channels; see `channel_range`.
+#: Number of bins of the histograms of channels; see `channel_range`.
 BINS = 256
 
-#: Quantiles of the slumps' areas.
+#: Quantiles of the areas of slumps that the table shows.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 _RANGES = {"ndvi": (-1.0, 1.0), "elevation": (-64.0, 64.0), "slope": (0.0, 64.0)}  # m and degrees
@@ -24,7 +24,7 @@ _RANGES = {"ndvi": (-1.0, 1.0), "elevation": (-64.0, 64.0), "slope": (0.0, 64.0)
 
 @dataclass(frozen=True)
 class ChannelHistograms:
-    """Valid pixels of a site per channel and bin: `(BINS,)` counts inside slumps, and outside of them."""
+    """Counts of the valid pixels of a site per channel and bin, `(BINS,)`, inside slumps and outside them."""
 
     slump: dict[str, NDArray[np.int64]]
     background: dict[str, NDArray[np.int64]]
@@ -32,20 +32,20 @@ class ChannelHistograms:
 
 @dataclass(frozen=True)
 class SiteStatistics:
-    """What a site holds.
+    """Statistics of a site.
 
     Attributes:
-        site: its name.
+        site: name of the site.
         images: number of images.
         empty: number of images without a slump.
         scenes: number of scenes.
         labels: number of labels; a slump in two images counts twice.
         slumps: number of different slumps, by uid where there is one.
-        areas_m2: of these, in rising order; of the whole slump where an image shows only a part.
-        valid_km2: area of the valid pixels; what two images show counts twice.
-        gsd_m: lowest and highest ground sampling distance.
+        areas_m2: areas of these slumps, ascending, m2; of the whole slump where an image shows only a part.
+        valid_km2: area of the valid pixels, km2; ground that two images show counts twice.
+        gsd_m: lowest and highest ground sampling distance, m.
         days: first and last day of the images; None where no day is known.
-        histograms: of the channels.
+        histograms: histograms of the channels.
     """
 
     site: str
@@ -62,26 +62,26 @@ class SiteStatistics:
 
     @property
     def density_per_km2(self) -> float:
-        """Labels per km2 of valid pixels; NaN where there are none."""
+        """Number of labels per km2 of valid pixels; NaN without valid pixels."""
         return self.labels / self.valid_km2 if self.valid_km2 else float("nan")
 
 
 def channel_statistics(dataset: Dataset, modalities: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean and standard deviation of every channel over the valid pixels, each site counting alike.
+    """Compute mean and standard deviation of every channel over the valid pixels, with equal weight for each site.
 
     Args:
-        dataset: read tile by tile.
-        modalities: names out of `bands.MODALITY_CHANNELS`.
+        dataset: the data set, whose images are read tile by tile.
+        modalities: names of modalities out of `bands.MODALITY_CHANNELS`.
 
     Returns:
-        Mean and standard deviation by the channel's name, rounded to 4 digits after the point; reflectance in 0..1,
-        NDVI in -1..1, elevation in m, slope in degrees.
+        Mean and standard deviation by the name of the channel, rounded to 4 decimals; reflectance in 0..1, NDVI in
+        -1..1, elevation in m, slope in degrees.
 
     Raises:
-        DatasetError: an image has not the bands of these modalities, cannot be read, or a channel is constant.
+        DatasetError: an image lacks the bands of a modality or cannot be read, or a channel is constant.
     """
     if lacking := sorted(set(modalities) - set(dataset.modalities)):
-        raise DatasetError(f"{dataset.folder}: not every image has the bands of {', '.join(lacking)}; choose others")
+        raise DatasetError(f"{dataset.folder}: some images lack the bands of {', '.join(lacking)}; choose others")
     names = bands.channels(modalities)
     by_site: dict[str, NDArray[np.float64]] = {}
     for image in dataset.images:
@@ -96,7 +96,7 @@ def channel_statistics(dataset: Dataset, modalities: Sequence[str]) -> tuple[dic
     mean, square = np.mean(moments, axis=0)
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
     if constant := [name for name, value in zip(names, deviation, strict=True) if value < 1e-4]:
-        raise DatasetError(f"{dataset.folder}: {constant[0]} has one value throughout; run rtsmap dataset check")
+        raise DatasetError(f"{dataset.folder}: {constant[0]} is the same in all pixels; run rtsmap dataset check")
     return _rounded(names, mean), _rounded(names, deviation)
 
 
@@ -105,7 +105,7 @@ def _rounded(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, flo
 
 
 def _channel_values(pixels: Pixels, chosen: BoolArray, names: Sequence[str]) -> FloatArray:
-    """`(channels, pixels)` of the chosen pixels."""
+    """Return the channels of the chosen pixels, `(channels, pixels)`."""
     reflectance = pixels.reflectance[:, chosen]
     terrain = None if pixels.terrain is None else pixels.terrain[:, chosen]
     rows = [bands.channel(name, reflectance, terrain) for name in names]
@@ -113,7 +113,7 @@ def _channel_values(pixels: Pixels, chosen: BoolArray, names: Sequence[str]) -> 
 
 
 def site_statistics(dataset: Dataset) -> list[SiteStatistics]:
-    """What each site holds, in the order of their names; images are read tile by tile.
+    """Compute the statistics of each site, sorted by name; images are read tile by tile.
 
     Raises:
         DatasetError: an image cannot be read.
@@ -143,7 +143,7 @@ def _site(dataset: Dataset, images: Sequence[LabelledImage], names: Sequence[str
 
 
 def _count(dataset: Dataset, image: LabelledImage, histograms: ChannelHistograms) -> int:
-    """Count an image's pixels in the histograms; gives the number of valid ones."""
+    """Add the pixels of an image to the histograms, and return the number of valid ones."""
     valid_px = 0
     for window, pixels in tiles(dataset.folder, image):
         valid_px += int(pixels.valid.sum())
@@ -156,16 +156,16 @@ def _count(dataset: Dataset, image: LabelledImage, histograms: ChannelHistograms
 
 
 def channel_range(name: str) -> tuple[float, float]:
-    """Lowest and highest value of a channel's histogram.
+    """Return the lowest and the highest value of the histogram of a channel.
 
-    Those of reflectance are moved by half a level of 8 bits, so that every bin holds one level of such images. Pixels
-    that are higher or steeper than slumps are anywhere do not count.
+    The range of reflectance is wider than 0..1 by half a level of 8 bits, so that each bin holds one level of 8-bit
+    images. The ranges of elevation and slope leave out values that are higher or steeper than any slump.
     """
     return _RANGES.get(name, (-1 / 510, 1 + 1 / 510))
 
 
 def _areas(images: Sequence[LabelledImage]) -> NDArray[np.float64]:
-    """Areas of the slumps in m2, rising; of a slump in several images that of the one which shows most of it."""
+    """Return the areas of the slumps in m2, ascending, each from the image that shows most of the slump."""
     seen: dict[object, tuple[float, float]] = {}
     for image in images:
         for number, slump in enumerate(image.slumps):
@@ -176,7 +176,7 @@ def _areas(images: Sequence[LabelledImage]) -> NDArray[np.float64]:
 
 
 def statistics_table(sites: Sequence[SiteStatistics]) -> list[list[str]]:
-    """A header and a row for each site."""
+    """Return a table with a header and a row for each site."""
     quantiles = [f"p{round(100 * q)} m2" for q in QUANTILES]
     header = ["site", "images", "empty", "scenes", "labels", "slumps", *quantiles, "km2", "per km2", "gsd m", "days"]
     return [header, *(_row(site) for site in sites)]

@@ -1,1 +1,1 @@
-"""How good a model or a layer is, against outlines drawn by people."""
+"""Scoring a model or a layer against outlines drawn by people."""

@@ -1,4 +1,4 @@
-"""Which prediction finds which label: COCO's rules on polygons, the same for images and for maps."""
+"""Matching of predictions and labels by COCO's rules on polygons, the same for images and for maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,19 +12,19 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 
-#: An unmatched prediction of which at least this share lies in an ignored area counts neither way. COCO asks for the
-#: threshold of the IoU here, so that its average over thresholds changes with what is ignored; this does not.
+#: An unmatched prediction counts as neither right nor wrong if at least this share of it lies in an ignored area. COCO
+#: uses the IoU threshold instead, so that its average over thresholds depends on the ignored areas.
 SHIELDED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Matching:
-    """What became of n predictions at one overlap.
+    """The matches of n predictions at one IoU threshold.
 
     Attributes:
-        label: `(n,)`, the label that each prediction finds; -1 for none.
-        iou: `(n,)`, their intersection over union; 0 for none.
-        counts: `(n,)`, false where a prediction is neither right nor wrong.
+        label: `(n,)`, index of the label that each prediction matches; -1 for none.
+        iou: `(n,)`, intersection over union of the match; 0 for none.
+        counts: `(n,)`, false where a prediction counts as neither right nor wrong.
         labels: number of labels that count.
     """
 
@@ -35,23 +35,23 @@ class Matching:
 
     @property
     def correct(self) -> Bools:
-        """`(n,)`, true where a prediction counts and finds a label."""
+        """`(n,)`, true where a prediction counts and matches a label."""
         return self.counts & (self.label >= 0)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """n predictions and m labels, and how they overlap; of one image, one map, or many images.
+    """The overlaps of n predictions and m labels of one image, one map, or many images.
 
     Attributes:
-        scores: `(n,)`, 0..1.
+        scores: `(n,)`, scores of the predictions, 0..1.
         shielded: `(n,)`, true where a prediction lies mostly in an ignored area.
-        pairs: `(k, 2)`, prediction and label that share area.
-        iou: `(k,)`, of the pairs.
-        prediction_m2: `(n,)`, area on the ground.
-        label_m2: `(m,)`, likewise.
-        prediction_unit: `(n,)`, what the bootstrap draws together (a scene, a block of the map).
-        label_unit: `(m,)`, likewise.
+        pairs: `(k, 2)`, indices of a prediction and a label that overlap.
+        iou: `(k,)`, intersection over union of the pairs.
+        prediction_m2: `(n,)`, area of each prediction on the ground, m2.
+        label_m2: `(m,)`, area of each label on the ground, m2.
+        prediction_unit: `(n,)`, number of the unit (a scene, a block of the map) that the bootstrap draws as a whole.
+        label_unit: `(m,)`, number of the unit of each label.
     """
 
     scores: Floats
@@ -64,23 +64,25 @@ class Comparison:
     label_unit: Indices
 
     def match(self, min_iou: float, labels: Bools | None = None, predictions: Bools | None = None) -> Matching:
-        """Match as COCO does.
+        """Match predictions and labels as COCO does.
 
-        Predictions choose in order of their scores; each takes the label of highest IoU that is still free, one that
-        counts before one that does not, and the IoU must reach `min_iou`. What finds a label that does not count does
-        not count either.
+        In descending order of their scores, predictions take the free label of the highest IoU of at least `min_iou`,
+        and prefer labels that count. A prediction that matches a label that does not count does not count either.
 
         Args:
-            min_iou: 0..1.
-            labels: `(m,)`, those that count (of a size class, of a region); all without it.
-            predictions: `(n,)`, those that count where they find nothing; all without it.
+            min_iou: least IoU of a match, 0..1.
+            labels: `(m,)`, true for the labels that count, such as those of a size class; None for all.
+            predictions: `(n,)`, true for the predictions that count if they match no label; None for all.
+
+        Returns:
+            The matching.
         """
         of_interest = np.ones(len(self.label_m2), dtype=np.bool_) if labels is None else labels
         rank = np.empty(len(self.scores), dtype=np.intp)
         rank[np.argsort(-self.scores, kind="stable")] = np.arange(len(self.scores))
-        good = np.flatnonzero(self.iou >= min(min_iou, 1 - 1e-10))  # COCO's own tolerance
+        good = np.flatnonzero(self.iou >= min(min_iou, 1 - 1e-10))  # the tolerance of COCO
         which, label = self.pairs[good].T
-        order = np.lexsort((-label, -self.iou[good], ~of_interest[label], rank[which]))  # of two equals the later one
+        order = np.lexsort((-label, -self.iou[good], ~of_interest[label], rank[which]))  # the later of equals
         found, iou = np.full(len(self.scores), -1, dtype=np.intp), np.zeros(len(self.scores))
         taken: set[int] = set()
         for index in order.tolist():
@@ -97,7 +99,7 @@ class Comparison:
         return counts
 
     def where(self, predictions: Bools) -> "Comparison":
-        """The comparison of some of the predictions with all labels."""
+        """Return the comparison of some of the predictions with all labels."""
         number = np.cumsum(predictions) - 1
         kept = predictions[self.pairs[:, 0]]
         pairs = np.column_stack([number[self.pairs[kept, 0]], self.pairs[kept, 1]])
@@ -126,11 +128,11 @@ def compare(
 
     Args:
         predictions: valid polygons.
-        scores: of the predictions, 0..1.
+        scores: scores of the predictions, 0..1.
         labels: valid polygons.
-        ignored: areas in which nothing is known.
-        unit_m2: m2 on the ground of a unit of the plane, such as that of a pixel.
-        unit: what the bootstrap draws; see `Comparison`.
+        ignored: areas that are neither slump nor background.
+        unit_m2: area on the ground of one square unit of the plane, such as a pixel, m2.
+        unit: number of the unit that the bootstrap draws; see `Comparison`.
     """
     shapes, truths = _geometries(predictions), _geometries(labels)
     which, label = shapely.STRtree(truths).query(shapes, predicate="intersects")
@@ -152,7 +154,7 @@ def compare(
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:
-    """Many comparisons as one, such as those of the images of a data set, in their order."""
+    """Join comparisons, such as those of the images of a data set, in their order."""
     if not parts:
         return compare([], [], [])
     predictions = np.cumsum([0, *(len(part.scores) for part in parts)])

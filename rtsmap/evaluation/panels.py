@@ -1,4 +1,4 @@
-"""Pictures of samples side by side: what people drew, and what each model found."""
+"""Figures of sample images with labels and the predictions of several models side by side."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.errors import DatasetError
-from rtsmap.evaluation.detections import Detection
+from rtsmap.evaluation.predictions import Prediction
 from rtsmap.figures import drawing
 from rtsmap.preview import natural_colours
 
@@ -27,7 +27,12 @@ _SIDE_INCHES = 2.6
 
 
 def choose_images(dataset: Dataset, count: int, seed: int = 0) -> list[LabelledImage]:
-    """Images that hold slumps, spread over the sites in turn; by chance within a site, the same for the same seed.
+    """Choose images with slumps, from all sites in turn and at random within a site.
+
+    Args:
+        dataset: the data set.
+        count: greatest number of images.
+        seed: seed of the random choice.
 
     Raises:
         DatasetError: no image holds a slump.
@@ -49,7 +54,7 @@ def write_panels(
     path: Path,
     dataset: Dataset,
     images: Sequence[LabelledImage],
-    models: Mapping[str, Mapping[str, Sequence[Detection]]],
+    models: Mapping[str, Mapping[str, Sequence[Prediction]]],
     scores: Mapping[str, float],
     *,
     overwrite: bool = True,
@@ -57,16 +62,16 @@ def write_panels(
     """Draw a row for each image and a column for each model, outlines over natural colours.
 
     Args:
-        path: of the PNG.
-        dataset: that holds the images.
-        images: at least one.
-        models: detections by the name of the image, by the name of the model.
-        scores: by the name of the model; detections below are not drawn.
-        overwrite: whether it may be there; see `files.replacing`.
+        path: path of the PNG.
+        dataset: the data set of the images.
+        images: the images, at least one.
+        models: predictions by the name of the image, by the name of the model.
+        scores: least score of the predictions that are drawn, by the name of the model.
+        overwrite: replace an existing file.
 
     Raises:
-        DatasetError: an image cannot be read, or a model has not seen it.
-        OutputError: the picture cannot be written.
+        DatasetError: an image cannot be read, or the predictions of a model do not cover it.
+        OutputError: the figure cannot be written.
     """
     size = len(models) * _SIDE_INCHES + 0.5, len(images) * _SIDE_INCHES + 0.7
     with drawing(path, size, overwrite=overwrite) as figure:
@@ -75,11 +80,11 @@ def write_panels(
         axes = figure.subplots(len(images), len(models), squeeze=False)
         for row, image in zip(axes, images, strict=True):
             picture = natural_colours(pixels_of(dataset.folder, image))
-            for place, (name, found) in zip(row, models.items(), strict=True):
-                outlines = [one.outline for one in _seen(name, found, image) if one.score >= scores[name]]
-                _panel(place, picture, [slump.outline for slump in image.slumps], outlines)
+            for panel, (name, predictions) in zip(row, models.items(), strict=True):
+                outlines = [one.outline for one in _of_image(name, predictions, image) if one.score >= scores[name]]
+                _draw_panel(panel, picture, [slump.outline for slump in image.slumps], outlines)
                 if image is images[0]:
-                    place.set_title(f"{name}\n(score from {scores[name]:g})", fontsize=9)
+                    panel.set_title(f"{name}\n(score from {scores[name]:g})", fontsize=9)
             row[0].set_ylabel(f"{_shortened(image.name)}\n{image.site}", fontsize=8)
         handles = [Line2D([], [], color=colour) for colour in (_LABEL, _PREDICTION)]
         figure.legend(
@@ -88,29 +93,31 @@ def write_panels(
 
 
 def covered_by_all(dataset: Dataset, models: Mapping[str, Mapping[str, object]]) -> Dataset:
-    """The images that all models have seen.
+    """Return the data set with only the images that the predictions of all models cover.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: there is no such image.
     """
-    images = tuple(one for one in dataset.images if all(one.name in found for found in models.values()))
+    images = tuple(one for one in dataset.images if all(one.name in predictions for predictions in models.values()))
     if not images:
-        raise DatasetError(f"{dataset.folder}: there is no image that {' and '.join(models)} have all seen")
+        raise DatasetError(f"{dataset.folder}: no image is covered by the predictions of all of {', '.join(models)}")
     return replace(dataset, images=images)
 
 
-def _seen(model: str, found: Mapping[str, Sequence[Detection]], image: LabelledImage) -> Sequence[Detection]:
-    if image.name not in found:
-        raise DatasetError(f"the detections called {model} do not cover the image {image.name}")
-    return found[image.name]
+def _of_image(
+    model: str, predictions: Mapping[str, Sequence[Prediction]], image: LabelledImage
+) -> Sequence[Prediction]:
+    if image.name not in predictions:
+        raise DatasetError(f"the predictions of {model} do not cover the image {image.name}")
+    return predictions[image.name]
 
 
-def _panel(
-    axes: "Axes", picture: NDArray[np.uint8], labels: Iterable[BaseGeometry], found: Iterable[BaseGeometry]
+def _draw_panel(
+    axes: "Axes", picture: NDArray[np.uint8], labels: Iterable[BaseGeometry], predictions: Iterable[BaseGeometry]
 ) -> None:
     height, width = picture.shape[:2]
     axes.imshow(picture, extent=(0, width, height, 0), interpolation="nearest")
-    for outlines, colour in ((labels, _LABEL), (found, _PREDICTION)):
+    for outlines, colour in ((labels, _LABEL), (predictions, _PREDICTION)):
         for ring in _rings(outlines):
             axes.plot(*ring.T, color=colour, linewidth=1.1)
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Precision, recall and their averages, by COCO's definitions; the same for images and for maps."""
+"""Precision, recall and their averages by COCO's definitions, the same for images and for maps."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from rtsmap.evaluation.matching import Bools, Comparison, Floats, Indices, Matching
 
-#: The overlaps over which AP and AR are averaged, and the points of recall at which precision is read: COCO's.
+#: IoU thresholds over which COCO averages AP and AR, and the points of recall at which it reads precision.
 IOUS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
 
-#: Thresholds among which the best is looked for; finer ones would only follow the noise of the labels.
+#: Candidates of the best score threshold; finer ones would only follow the noise of the labels.
 HUNDREDTHS = np.arange(1, 100) / 100
 
 RESAMPLES = 1000
@@ -18,12 +18,12 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision against recall, a point for each prediction that counts, from the surest on.
+    """A precision-recall curve with a point for each prediction that counts, in descending order of scores.
 
     Attributes:
-        scores: `(n,)`, at which one more prediction is taken in.
+        scores: `(n,)`, score of the prediction that each point adds.
         precision: `(n,)`, 0..1.
-        recall: `(n,)`, 0..1; NaN where there is no label.
+        recall: `(n,)`, 0..1; NaN without labels.
     """
 
     scores: Floats
@@ -33,20 +33,20 @@ class Curve:
 
 @dataclass(frozen=True)
 class Score:
-    """How good predictions are.
+    """The scores of predictions.
 
     Attributes:
-        labels: number of outlines drawn by people.
-        predictions: number that count, of at least the score `threshold`.
-        matched: predictions among them that find a label, each label once.
+        labels: number of labels that count.
+        predictions: number of predictions that count and have at least the score `threshold`.
+        matched: number of these predictions that match a label; each label is matched at most once.
         average_precision: area under the interpolated precision-recall curve of all predictions at IoU `min_iou`, 0..1;
-            at 0.5 the paper's AP50. NaN where there is no label.
-        interval: its 95 % confidence interval, by bootstrap; NaN where it was not asked for.
+            the AP50 of the paper where `min_iou` is 0.5. NaN without labels.
+        interval: 95 % bootstrap confidence interval of the average precision; NaN where it was not computed.
         mean_average_precision: COCO's AP, the mean over IoU 0.5..0.95.
-        average_recall: COCO's AR, the recall of all predictions, mean over the same. There is no highest number of
-            predictions in an image as COCO has it (100), for a map has no such thing.
-        min_iou: what counts as found.
-        threshold: see `predictions`.
+        average_recall: COCO's AR, the recall of all predictions, averaged over the same IoU. Unlike in COCO, the number
+            of predictions per image is not limited to 100, because a map is not divided into images.
+        min_iou: least IoU of a match.
+        threshold: least score of the predictions that count in `predictions` and `matched`.
     """
 
     labels: int
@@ -61,17 +61,17 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """Matched over predictions, 0..1; 0 without any."""
+        """Matched predictions over predictions, 0..1; 0 without predictions."""
         return self.matched / max(self.predictions, 1)
 
     @property
     def recall(self) -> float:
-        """Matched over labels, 0..1; 0 without any."""
+        """Matched labels over labels, 0..1; 0 without labels."""
         return self.matched / max(self.labels, 1)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
+        """Harmonic mean of precision and recall, 0..1."""
         return 2 * self.matched / max(self.labels + self.predictions, 1)
 
 
@@ -88,13 +88,13 @@ def score_of(
     """Score predictions.
 
     Args:
-        comparison: of predictions and labels.
-        labels: those that count; see `Comparison.match`.
-        predictions: likewise.
-        min_iou: what counts as found.
-        threshold: precision, recall and F1 are those of predictions from this score on.
-        resamples: draws of the bootstrap; 0: no interval.
-        over_ious: false leaves out the means over IoU, which take ten times as long.
+        comparison: the comparison of predictions and labels.
+        labels: `(m,)`, true for the labels that count; see `Comparison.match`.
+        predictions: `(n,)`, true for the predictions that count; see `Comparison.match`.
+        min_iou: least IoU of a match.
+        threshold: least score of the predictions that count for precision, recall and F1.
+        resamples: number of bootstrap draws; 0 for no interval.
+        over_ious: whether to compute the means over IoU, which take ten times as long.
     """
     matching = comparison.match(min_iou, labels, predictions)
     each = [comparison.match(iou, labels, predictions) for iou in IOUS] if over_ious and matching.labels else []
@@ -113,13 +113,13 @@ def score_of(
 
 
 def average_precision(scores: Floats, correct: Bools, labels: float, weights: Indices | None = None) -> float:
-    """Mean of the precision at COCO's 101 points of recall, precision made monotonic.
+    """Average the monotonic envelope of precision over COCO's 101 points of recall.
 
     Args:
-        scores: of predictions that count.
-        correct: which of them find a label.
+        scores: `(n,)`, scores of the predictions that count.
+        correct: `(n,)`, true where a prediction matches a label.
         labels: number of labels.
-        weights: how often each prediction is there; once without it.
+        weights: `(n,)`, how often each prediction counts; None for once.
 
     Returns:
         0..1; NaN without labels.
@@ -131,7 +131,7 @@ def average_precision(scores: Floats, correct: Bools, labels: float, weights: In
 
 
 def _area(correct: Bools, labels: float, weights: Indices) -> float:
-    """`average_precision` of predictions that are sorted already."""
+    """Return the `average_precision` of predictions in descending order of scores."""
     hits = np.cumsum(weights * correct)
     precision = hits / np.maximum(np.cumsum(weights), 1)
     envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)  # 0 where recall is never reached
@@ -139,7 +139,7 @@ def _area(correct: Bools, labels: float, weights: Indices) -> float:
 
 
 def precision_recall(scores: Floats, matching: Matching) -> Curve:
-    """The curve as it is, not interpolated."""
+    """Return the precision-recall curve, without interpolation."""
     chosen = np.flatnonzero(matching.counts)
     chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
     hits = np.cumsum(matching.correct[chosen])
@@ -148,13 +148,16 @@ def precision_recall(scores: Floats, matching: Matching) -> Curve:
 
 
 def best_threshold(scores: Floats, matching: Matching) -> tuple[float, float]:
-    """The score, in hundredths, from which on F1 is highest, and that F1; of equals the highest score, 0 of none."""
+    """Return the score threshold of the highest F1, in hundredths, and that F1.
+
+    The highest of equally good thresholds is returned, and zeros where no prediction matches a label.
+    """
     thresholds = HUNDREDTHS[::-1]
     taken = scores[:, None] >= thresholds
     right, all_ = (matching.correct[:, None] & taken).sum(axis=0), (matching.counts[:, None] & taken).sum(axis=0)
     f1 = 2 * right / np.maximum(all_ + matching.labels, 1)
     best = int(np.argmax(f1))
-    if not f1[best]:  # nothing is found at any score
+    if not f1[best]:  # no label is matched at any score
         return 0.0, 0.0
     return float(thresholds[best]), float(f1[best])
 
@@ -164,7 +167,7 @@ def _of(scores: Floats, matching: Matching) -> float:
 
 
 def _interval(comparison: Comparison, matching: Matching, labels: Bools | None, resamples: int) -> tuple[float, float]:
-    """Draw units with what they hold; a prediction that finds a label is drawn with the label's unit."""
+    """Bootstrap the average precision by units; a prediction that matches a label belongs to the unit of the label."""
     if not matching.labels or not resamples:
         return float("nan"), float("nan")
     of_label = comparison.label_unit if labels is None else comparison.label_unit[labels]
@@ -179,7 +182,7 @@ def _interval(comparison: Comparison, matching: Matching, labels: Bools | None, 
     for _ in range(resamples):
         times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
         drawn = float(times[number[: len(of_label)]].sum())
-        if drawn:  # without a label there is no recall
+        if drawn:  # without labels recall is not defined
             values.append(_area(matching.correct[chosen], drawn, times[number[len(of_label) :]]))
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""What of the slumps is found, and how many false ones there are for the ground that was looked at."""
+"""Rates of predictions: recall, and the number of false predictions per evaluated area."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -11,38 +11,38 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What k images observed, beside a comparison of n predictions in them.
+class EvaluatedArea:
+    """The area that k images observe, beside a comparison of n predictions in them.
 
     Attributes:
-        km2: `(k,)`, area of each that no image of its scene before it shows.
-        unit: `(k,)`, what the bootstrap draws together, see `Comparison`.
-        once: `(n,)`, true where a prediction lies on that area of its image. So overlapping images count neither
-            ground nor false slumps twice.
+        km2: `(k,)`, area of each image that no earlier image of its scene shows, km2.
+        unit: `(k,)`, the unit that the bootstrap draws; see `Comparison`.
+        once: `(n,)`, true where a prediction lies in that area of its image, so that overlapping images count neither
+            area nor false predictions twice.
     """
 
     km2: Floats
     unit: Indices
     once: Bools
 
-    def of(self, images: Bools) -> "Ground":
-        """Some of the images, with all predictions."""
-        return Ground(self.km2[images], self.unit[images], self.once)
+    def of(self, images: Bools) -> "EvaluatedArea":
+        """Return the area of some of the images, with all predictions."""
+        return EvaluatedArea(self.km2[images], self.unit[images], self.once)
 
-    def where(self, predictions: Bools) -> "Ground":
-        """All images with some of the predictions."""
-        return Ground(self.km2, self.unit, self.once[predictions])
+    def where(self, predictions: Bools) -> "EvaluatedArea":
+        """Return the area of all images, with some of the predictions."""
+        return EvaluatedArea(self.km2, self.unit, self.once[predictions])
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Rates from a score on, with 95 % intervals of the bootstrap; NaN where they are not known.
+    """Rates of the predictions above a score, with 95 % bootstrap intervals; NaN where they are not known.
 
     Attributes:
-        recall_interval: of the share of the labels that is found, 0..1.
-        km2: observed.
-        false: predictions there that find no label.
-        false_interval: of their number on 100 km2.
+        recall_interval: interval of the recall, 0..1.
+        km2: evaluated area, km2.
+        false: number of predictions in that area that match no label.
+        false_interval: interval of their number per 100 km2.
     """
 
     recall_interval: tuple[float, float] = (NAN, NAN)
@@ -52,7 +52,7 @@ class Rates:
 
     @property
     def false_per_100km2(self) -> float:
-        """Predictions on 100 km2 of observed ground that find no label; NaN without ground."""
+        """The number of false predictions per 100 km2 of evaluated area; NaN without such an area."""
         return self.false / self.km2 * 100 if self.km2 > 0 else NAN
 
 
@@ -62,41 +62,41 @@ def rates_of(
     *,
     threshold: float,
     labels: Bools | None = None,
-    ground: Ground | None = None,
+    area: EvaluatedArea | None = None,
     resamples: int,
 ) -> Rates:
-    """Rates of the predictions from a score on.
+    """Compute the rates of the predictions from a score on.
 
     Args:
-        comparison: of predictions and labels.
-        matching: of the comparison.
-        threshold: the score.
-        labels: `(m,)`, those that count; all without it.
-        ground: what was observed; without it the rate of false slumps is not known.
-        resamples: draws of the bootstrap; 0: no intervals. Where nothing is false its interval is 0 to 0, which says
-            nothing of what a larger area would have.
+        comparison: the comparison of predictions and labels.
+        matching: a matching of that comparison.
+        threshold: least score of the predictions that count.
+        labels: `(m,)`, true for the labels that count; None for all.
+        area: the evaluated area; without it the rate of false predictions is not known.
+        resamples: number of bootstrap draws; 0 for no intervals. Without false predictions their interval is 0 to 0,
+            which does not bound the rate in a larger area.
     """
     kept = comparison.scores >= threshold
     right, wrong = kept & matching.correct, kept & matching.counts & ~matching.correct
-    wrong = wrong if ground is None else wrong & ground.once
+    wrong = wrong if area is None else wrong & area.once
     of_label = comparison.label_unit if labels is None else comparison.label_unit[labels]
     columns = {
         "labels": (of_label, np.ones(len(of_label))),
         "found": (comparison.label_unit[matching.label[right]], np.ones(int(right.sum()))),
         "false": (comparison.prediction_unit[wrong], np.ones(int(wrong.sum()))),
-        "km2": (ground.unit, ground.km2) if ground else (np.empty(0, dtype=np.intp), np.empty(0)),
+        "km2": (area.unit, area.km2) if area else (np.empty(0, dtype=np.intp), np.empty(0)),
     }
     drawn = _drawn(columns, resamples)
     return Rates(
         recall_interval=_interval(drawn["found"], drawn["labels"]),
-        km2=float(ground.km2.sum()) if ground else NAN,
+        km2=float(area.km2.sum()) if area else NAN,
         false=int(wrong.sum()),
         false_interval=_interval(drawn["false"] * 100, drawn["km2"]),
     )
 
 
 def _drawn(columns: dict[str, tuple[Indices, Floats]], resamples: int) -> dict[str, Floats]:
-    """Sums of each column over units drawn with replacement, `(resamples,)`; the same units for all columns."""
+    """Return sums of each column, `(resamples,)`, over units drawn with replacement, the same for all columns."""
     names, number = np.unique(np.concatenate([unit for unit, _ in columns.values()]), return_inverse=True)
     if not len(names):
         return {name: np.zeros(resamples) for name in columns}
@@ -110,7 +110,7 @@ def _drawn(columns: dict[str, tuple[Indices, Floats]], resamples: int) -> dict[s
 
 
 def _interval(above: Floats, below: Floats) -> tuple[float, float]:
-    """Percentiles of ratios, of the draws that have one."""
+    """Return the 2.5 and 97.5 percentiles of the ratios, over the draws in which they are defined."""
     known = below > 0
     if not known.any():
         return NAN, NAN

@@ -1,4 +1,4 @@
-"""How true scores are: how often detections of about one score are right, as numbers and as a figure."""
+"""Reliability of scores: how often predictions of similar scores are correct, as numbers and as a figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,36 +8,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtsmap.detector.calibrated import calibrated
-from rtsmap.evaluation.calibration import LOWER_IOUS, MIN_IOU, Evidence, expected_by_site, left_out
 from rtsmap.evaluation.matching import Floats
+from rtsmap.evaluation.score_calibration import LOWER_IOUS, MIN_IOU, Evidence, expected_by_site, left_out
 from rtsmap.figures import drawing
 from rtsmap.settings.card import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Slumps that a bin is to expect, at least, by its scores; and the most bins. Most detections have low scores, so bins
-#: of as many detections each would tell next to nothing of the high ones. Nor may bins depend on what is right.
+#: Least number of correct predictions that the scores of a bin must promise, and the greatest number of bins. Most
+#: predictions have low scores, so that bins with equal numbers of predictions would hardly resolve the high scores. The
+#: bins must not depend on which predictions are correct.
 PER_BIN, MOST_BINS = 5, 10
 
-_Z = 1.959964  # of 95 %
+_Z = 1.959964  # standard normal quantile of a 95 % interval
 _COLOURS = ("#8c8c8c", "#1f77b4", "#d95f02")
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Detections of about one score.
+    """Predictions of similar scores.
 
     Attributes:
-        detections: their number.
-        score: their mean score, 0..1.
-        right: share that finds a label at `MIN_IOU`.
-        interval: its 95 % interval (Wilson 1927), as if detections were independent; those of one place in several
-            scenes are not, so it is rather too narrow.
-        near: shares at the overlaps of `LOWER_IOUS`.
+        predictions: number of predictions.
+        score: mean score of the predictions, 0..1.
+        right: share of the predictions that match a label at `MIN_IOU`, 0..1.
+        interval: 95 % interval of that share (Wilson 1927) for independent predictions. Predictions of the same slump
+            in several scenes are not independent, so the interval is somewhat too narrow.
+        near: share of the predictions that match a label at each of `LOWER_IOUS`, 0..1.
     """
 
-    detections: int
+    predictions: int
     score: float
     right: float
     interval: tuple[float, float]
@@ -45,11 +46,11 @@ class Bin:
 
 
 def bins_of(scores: Floats, evidence: Evidence) -> list[Bin]:
-    """Bins of about the same sum of scores, which is the number of slumps expected there, from the lowest on.
+    """Divide predictions into bins of about equal sums of scores, the expected numbers of slumps, in ascending order.
 
     Args:
-        scores: `(n,)`, as they are to be judged, 0..1; NaN are left out.
-        evidence: of n detections.
+        scores: `(n,)`, the scores to assess, 0..1; NaN are left out.
+        evidence: the evidence of n predictions.
     """
     order = np.argsort(scores, kind="stable")
     order = order[~np.isnan(scores[order])]
@@ -62,12 +63,12 @@ def bins_of(scores: Floats, evidence: Evidence) -> list[Bin]:
 
 
 def curves_of(evidence: Evidence, before: Calibration | None, after: Calibration | None) -> dict[str, list[Bin]]:
-    """Bins of the scores by what they are: as they were, as they become, and as they would be at unknown sites.
+    """Return bins of the scores before and after calibration, and after calibration by the other sites.
 
     Args:
-        evidence: with the network's own scores.
-        before: the calibration that the model's card has, if it has one.
-        after: one fitted to the evidence, if there is one.
+        evidence: the evidence, with uncalibrated scores.
+        before: the calibration in the card of the model; None if it has none.
+        after: a calibration that is fitted to the evidence; None if there is none.
     """
     curves = {"before" if after else "scores": bins_of(calibrated(evidence.scores, before), evidence)}
     if after:
@@ -84,7 +85,7 @@ def _bin(scores: Floats, evidence: Evidence) -> Bin:
 
 
 def wilson(right: int, number: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927), 0..1."""
+    """Return the 95 % interval of the share `right / number` (Wilson 1927), 0..1."""
     share, z2 = right / number, _Z**2
     middle = share + z2 / (2 * number)
     half = _Z * float(np.sqrt(share * (1 - share) / number + z2 / (4 * number**2)))
@@ -93,19 +94,19 @@ def wilson(right: int, number: int) -> tuple[float, float]:
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """Expected calibration error, 0..1: mean distance between score and share that is right, over detections."""
-    number = sum(one.detections for one in bins)
-    return sum(one.detections * abs(one.score - one.right) for one in bins) / number if number else float("nan")
+    """Return the expected calibration error, 0..1: the mean of |score - share that is right| over predictions."""
+    number = sum(one.predictions for one in bins)
+    return sum(one.predictions * abs(one.score - one.right) for one in bins) / number if number else float("nan")
 
 
 def reliability_lines(evidence: Evidence, curves: Mapping[str, Sequence[Bin]]) -> list[str]:
-    """How far off scores are, what to expect of them at unknown sites, and what they mean at each overlap."""
+    """Return lines of text: calibration errors, results of calibration by other sites, and a table of the bins."""
     errors = ", ".join(f"{calibration_error(bins) * 100:.1f} % {name}" for name, bins in curves.items())
     right, number = int(evidence.right.sum()), len(evidence.right)
-    lines = [f"{number} detections, {right} of them slumps; calibration error {errors}"]
+    lines = [f"{number} predictions, {right} of them slumps; calibration error {errors}"]
     if "after" in curves:
         lines += [
-            f"{site}: {number} detections, {right} slumps; {expected:.1f} expected by the other sites"
+            f"{site}: {number} predictions, {right} slumps; {expected:.1f} expected by the other sites"
             for site, number, right, expected in expected_by_site(evidence)
             if not np.isnan(expected)
         ]
@@ -114,22 +115,22 @@ def reliability_lines(evidence: Evidence, curves: Mapping[str, Sequence[Bin]]) -
 
 def _table(bins: Sequence[Bin]) -> list[str]:
     heads = [f"IoU {iou:g}" for iou in (MIN_IOU, *LOWER_IOUS)]
-    lines = ["".join(f"{head:>12}" for head in ("mean score", "detections", *heads)) + f"{'95 % of ' + heads[0]:>18}"]
+    lines = ["".join(f"{head:>12}" for head in ("mean score", "predictions", *heads)) + f"{'95 % of ' + heads[0]:>18}"]
     for one in bins:
         shares = "".join(f"{share * 100:>10.1f} %" for share in (one.right, *one.near))
         low, high = (f"{value * 100:.1f}" for value in one.interval)
-        lines.append(f"{one.score:>12.3f}{one.detections:>12}{shares}{f'{low} to {high}':>18}")
+        lines.append(f"{one.score:>12.3f}{one.predictions:>12}{shares}{f'{low} to {high}':>18}")
     return lines
 
 
 def write_reliability(path: Path, curves: Mapping[str, Sequence[Bin]], title: str, *, overwrite: bool = True) -> None:
-    """Draw the share that is right against the score, with intervals, and below it the numbers of detections.
+    """Draw the share of correct predictions against the score, with intervals and the numbers of predictions.
 
     Args:
-        path: of the PNG.
-        curves: bins by what they are, such as `before` and `after`; at most three.
-        title: of the figure.
-        overwrite: whether it may be there; see `files.replacing`.
+        path: path of the PNG.
+        curves: bins by the name of the curve, such as `before` and `after`; at most three curves.
+        title: title of the figure.
+        overwrite: replace an existing file.
 
     Raises:
         DatasetError: matplotlib is not installed.
@@ -144,12 +145,13 @@ def write_reliability(path: Path, curves: Mapping[str, Sequence[Bin]], title: st
         shares.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
         for (name, bins), colour in zip(curves.items(), _COLOURS, strict=False):
             _draw(shares, bins, f"{name} (error {calibration_error(bins) * 100:.1f} %)", colour)
-            numbers.plot([one.score for one in bins], [one.detections for one in bins], "o", color=colour, markersize=4)
+            points = [one.score for one in bins], [one.predictions for one in bins]
+            numbers.plot(*points, "o", color=colour, markersize=4)
         shares.set(xlim=(0, limit), ylim=(0, limit), ylabel=f"share that is a slump (IoU {MIN_IOU:g})")
         shares.set_title(title, fontsize=10)
         shares.legend(loc="upper left", fontsize=8)
         shares.grid(alpha=0.3)
-        numbers.set(xlabel="score", ylabel="detections", yscale="log", ylim=(0.8, None))
+        numbers.set(xlabel="score", ylabel="predictions", yscale="log", ylim=(0.8, None))
         numbers.grid(alpha=0.3)
 
 

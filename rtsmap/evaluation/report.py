@@ -1,4 +1,4 @@
-"""Scores of all predictions and of groups of them: sites, regions, sizes."""
+"""Scores of all predictions, and of groups of them: sites, regions, size classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ import numpy as np
 
 from rtsmap.evaluation.matching import Bools, Comparison, Floats
 from rtsmap.evaluation.precision import RESAMPLES, Curve, Score, precision_recall, score_of
-from rtsmap.evaluation.rates import Ground, Rates, rates_of
+from rtsmap.evaluation.rates import EvaluatedArea, Rates, rates_of
 
-#: Size classes in m2 on the ground, from the lower limit on and below the upper one. 2000 m2 is 15 x 15 px of
+#: Size classes in m2 on the ground: from the lower limit to below the upper one. 2000 m2 is 15 x 15 px of
 #: PlanetScope and near the lower quartile of published slumps (2500 m2); 10 000 m2 is above their median (6600 m2).
 SIZES = {"small": (0.0, 2000.0), "medium": (2000.0, 10_000.0), "large": (10_000.0, np.inf)}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some of the labels, and the predictions that are wrong there where they find nothing.
+    """A group of labels, and the predictions that are wrong in this group if they match no label.
 
     Attributes:
-        kind: such as `site` or `size`.
-        name: of the group.
-        labels: `(m,)`, those of the group.
-        predictions: `(n,)`, likewise.
-        images: how many; None for a map.
-        ground: that was observed there; that of all without it.
+        kind: kind of the group, such as `site` or `size`.
+        name: name of the group.
+        labels: `(m,)`, true for the labels of the group.
+        predictions: `(n,)`, true for the predictions of the group.
+        images: number of images; None for a map.
+        area: evaluated area of the group; None for that of all groups.
     """
 
     kind: str
@@ -32,12 +32,12 @@ class Group:
     labels: Bools
     predictions: Bools
     images: int | None = None
-    ground: Ground | None = None
+    area: EvaluatedArea | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """The score of a group; of all for the first row of a report."""
+    """The scores of a group; the first row of a report holds those of all predictions."""
 
     kind: str
     name: str
@@ -48,12 +48,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """How good predictions are, all together and by group.
+    """The scores of all predictions, and of groups.
 
     Attributes:
-        rows: all, then the groups.
-        curve: of all, at the first row's `min_iou`.
-        drawn: what the bootstrap draws, such as `12 scenes`.
+        rows: the scores of all predictions, then those of the groups.
+        curve: precision-recall curve of all predictions, at the `min_iou` of the first row.
+        drawn: the units that the bootstrap draws, such as `12 scenes`.
     """
 
     rows: tuple[Row, ...]
@@ -62,17 +62,17 @@ class Report:
 
     @property
     def overall(self) -> Score:
-        """The score of all."""
+        """The score of all predictions."""
         return self.rows[0].score
 
     @property
     def average_precision(self) -> float:
-        """AP50 of all, 0..1, where `min_iou` is 0.5; NaN without labels."""
+        """The average precision of all predictions, 0..1 (AP50 where `min_iou` is 0.5); NaN without labels."""
         return self.overall.average_precision
 
     @property
     def sites(self) -> tuple[Row, ...]:
-        """The rows of sites."""
+        """The rows of the sites."""
         return tuple(row for row in self.rows if row.kind == "site")
 
 
@@ -86,20 +86,20 @@ def report_of(
     min_iou: float = 0.5,
     resamples: int = RESAMPLES,
     over_ious: bool = True,
-    ground: Ground | None = None,
+    area: EvaluatedArea | None = None,
 ) -> Report:
-    """Score all predictions and each group; for the numbers see `score_of` and `rates_of`.
+    """Score all predictions and each group; see `score_of` and `rates_of` for the numbers.
 
     Args:
-        comparison: of predictions and labels.
-        groups: besides all; `by_size` gives the size classes.
-        threshold: of precision, recall and F1.
-        images: how many; None for a map.
-        drawn: what the bootstrap draws.
-        min_iou: what counts as found.
-        resamples: draws of the bootstrap; 0: no intervals.
-        over_ious: false leaves out the means over IoU.
-        ground: that was observed, where it is known.
+        comparison: the comparison of predictions and labels.
+        groups: the groups to score; `by_size` returns the size classes.
+        threshold: least score of the predictions that count for precision, recall and F1.
+        images: number of images; None for a map.
+        drawn: the units that the bootstrap draws, in words.
+        min_iou: least IoU of a match.
+        resamples: number of bootstrap draws; 0 for no intervals.
+        over_ious: whether to compute the means over IoU.
+        area: evaluated area; None where it is not known.
     """
     everywhere = np.ones(len(comparison.label_m2), dtype=np.bool_), np.ones(len(comparison.scores), dtype=np.bool_)
 
@@ -118,7 +118,7 @@ def report_of(
             comparison.match(min_iou, group.labels, group.predictions),
             threshold=threshold,
             labels=group.labels,
-            ground=group.ground or ground,
+            area=group.area or area,
             resamples=resamples,
         )
         return Row(group.kind, group.name, group.images, score, rates)
@@ -128,7 +128,7 @@ def report_of(
 
 
 def by_size(comparison: Comparison) -> Iterator[Group]:
-    """The size classes, as COCO has them: what finds no label counts in the class of its own area."""
+    """Yield the size classes, as COCO has them: an unmatched prediction belongs to the class of its own area."""
     for name, (low, high) in SIZES.items():
         labels, predictions = comparison.label_m2, comparison.prediction_m2
         yield Group("size", name, _within(labels, low, high), _within(predictions, low, high))

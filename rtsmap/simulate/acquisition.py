@@ -1,4 +1,4 @@
-"""Where and when a simulated scene was taken: its raster, its rotated footprint, the sun, its id."""
+"""The acquisition of a simulated scene: its raster, rotated footprint, time, sun position and identifier."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,23 +13,30 @@ from shapely.affinity import translate
 from rtsmap.errors import InputError
 from rtsmap.records import Grid
 
-#: Share of the bounding box that a rotated PlanetScope frame leaves empty (39 and 41 % in two real products).
+#: The share of the bounding box that a rotated PlanetScope footprint leaves empty (39 and 41 % in two real products).
 NODATA_SHARE = 0.40
-#: The sensor overpass, hours of local solar time (PlanetScope descends between 9:30 and 11:30).
+#: The time of the overpass, hours of local solar time (PlanetScope descends between 9:30 and 11:30).
 LOCAL_HOUR = 10.6
-#: Raster sides beyond this are refused: 40000 px is 120 km.
+#: The largest and the smallest side of a raster that are accepted, px: 40000 px of 3 m are 120 km.
 LARGEST_PX = 65_536
 SMALLEST_PX = 64
 
 
 @dataclass(frozen=True)
-class Frame:
+class Acquisition:
     """One acquisition.
 
     Attributes:
-        footprint: of the sensor in the grid's CRS, counter-clockwise.
-        sun_azimuth_deg: from north, clockwise.
-        sun_elevation_deg: above the horizon.
+        item_id: the identifier of the scene, as Planet composes it.
+        grid: the raster.
+        gsd_m: the size of a pixel, m.
+        footprint: the area that the sensor saw, in the grid's CRS, counter-clockwise.
+        acquired: the time of the acquisition, UTC.
+        satellite_id: the identifier of the satellite.
+        instrument: PS2 or PSB.SD.
+        view_angle_deg: the view angle, degrees off nadir.
+        sun_azimuth_deg: the direction of the sun, degrees from north, clockwise.
+        sun_elevation_deg: the height of the sun, degrees above the horizon.
     """
 
     item_id: str
@@ -44,7 +51,7 @@ class Frame:
     sun_elevation_deg: float
 
 
-def make_frame(
+def make_acquisition(
     rng: np.random.Generator,
     *,
     lon: float,
@@ -55,22 +62,22 @@ def make_frame(
     pixels: tuple[int, int] | None,
     bands: int,
     upright: bool = False,
-) -> Frame:
-    """Lay a frame around a place.
+) -> Acquisition:
+    """Make an acquisition centred on a location.
 
     Args:
-        rng: of what is not given: the day (July or August), the seconds, the satellite, the view angle.
-        lon: degrees, WGS 84.
-        lat: likewise.
-        day: of the acquisition.
-        gsd_m: size of a pixel.
-        size_km: length and width of the footprint; the raster is its bounding box.
-        pixels: width and height of the raster instead.
+        rng: draws what is not given: the day (in July or August), the time, the satellite and the view angle.
+        lon: longitude of the centre, degrees (WGS 84).
+        lat: latitude of the centre, degrees (WGS 84).
+        day: the day of the acquisition.
+        gsd_m: the size of a pixel, m.
+        size_km: the length and width of the footprint, km; the raster is its bounding box.
+        pixels: the width and height of the raster instead.
         bands: 4 (PS2) or 8 (PSB.SD).
-        upright: the footprint fills the raster, as a tile of a mosaic does, instead of being turned.
+        upright: whether the footprint fills the raster, as a tile of a mosaic does, instead of being rotated.
 
     Raises:
-        InputError: the place has no UTM zone, or the size is out of range.
+        InputError: the location has no UTM zone, or the size is out of range.
     """
     day = day or date(2021, 7, 1) + timedelta(days=int(rng.integers(62)))
     crs = _utm(lon, lat)
@@ -87,7 +94,7 @@ def make_frame(
     moment = _overpass(day, lon, rng)
     satellite = f"24{rng.integers(16, 192):02x}" if bands == 8 else f"10{rng.integers(16, 120):02x}"
     azimuth, elevation = sun_position(moment, lon, lat)
-    return Frame(
+    return Acquisition(
         item_id=f"{moment:%Y%m%d_%H%M%S}_{rng.integers(100):02d}_{satellite}",
         grid=grid,
         gsd_m=gsd_m,
@@ -101,12 +108,12 @@ def make_frame(
     )
 
 
-def shifted(frame: Frame, columns: int, rows: int) -> Frame:
-    """The same acquisition, looking some pixels farther east (`columns`) and south (`rows`)."""
-    grid = frame.grid
+def shifted(acquisition: Acquisition, columns: int, rows: int) -> Acquisition:
+    """Return the same acquisition, moved by some pixels to the east (`columns`) and to the south (`rows`)."""
+    grid = acquisition.grid
     moved = replace(grid, transform=grid.transform @ Affine.translation(columns, rows))
-    east, south = columns * frame.gsd_m, rows * frame.gsd_m
-    return replace(frame, grid=moved, footprint=translate(frame.footprint, east, -south))
+    east, south = columns * acquisition.gsd_m, rows * acquisition.gsd_m
+    return replace(acquisition, grid=moved, footprint=translate(acquisition.footprint, east, -south))
 
 
 def _utm(lon: float, lat: float) -> CRS:
@@ -117,9 +124,9 @@ def _utm(lon: float, lat: float) -> CRS:
 
 
 def _tilt(length: float, width: float) -> float:
-    """Angle (radians) at which a rectangle leaves `NODATA_SHARE` of its bounding box empty.
+    """Return the angle (radians) at which a rectangle leaves `NODATA_SHARE` of its bounding box empty.
 
-    The box of a rectangle a x b turned by t has the area `ab + (a^2 + b^2) sin t cos t`.
+    The bounding box of a rectangle a x b rotated by t has the area `ab + (a^2 + b^2) sin t cos t`.
     """
     wanted = length * width * (1 / (1 - NODATA_SHARE) - 1) / (length**2 + width**2)
     return 0.5 * math.asin(min(1.0, 2 * wanted))
@@ -138,16 +145,16 @@ def _sides(size_km: tuple[float, float], gsd_m: float) -> tuple[int, int]:
 
 
 def _filled(left: float, top: float, box_width: float, box_height: float) -> Polygon:
-    """All of a box."""
+    """Return a footprint that fills a box."""
     right, bottom = left + box_width, top - box_height
     return Polygon([(left, top), (left, bottom), (right, bottom), (right, top)])
 
 
 def _footprint(left: float, top: float, box_width: float, box_height: float) -> Polygon:
-    """The rectangle inscribed in a box that leaves `NODATA_SHARE` of it empty, turned as a descending orbit turns it.
+    """Return the inscribed rectangle that leaves `NODATA_SHARE` of a box empty, rotated as in a descending orbit.
 
-    Its corners divide the box's sides; with p of the width and q of the height, the corners that are cut hold
-    `p (1 - q) + (1 - p) q` of the box, and the sides are at right angles if `p (1 - p) W^2 = q (1 - q) H^2`.
+    Its corners divide the sides of the box at the shares p of the width and q of the height. The empty corners then
+    cover `p (1 - q) + (1 - p) q` of the box, and the sides are at right angles if `p (1 - p) W^2 = q (1 - q) H^2`.
     """
     shares = np.linspace(0.0, 0.5, 2001)
     flat = shares * (1 - shares) * (min(box_width, box_height) / max(box_width, box_height)) ** 2
@@ -171,10 +178,10 @@ def _overpass(day: date, lon: float, rng: np.random.Generator) -> datetime:
 
 
 def sun_position(moment: datetime, lon: float, lat: float) -> tuple[float, float]:
-    """Azimuth and elevation of the sun in degrees, to about half a degree.
+    """Return the azimuth and the elevation of the sun in degrees, to about half a degree.
 
-    Declination by Cooper (1969), `23.45 sin(360 (284 + n) / 365)`; the equation of time (under 7 minutes in summer) is
-    left out.
+    The declination follows Cooper (1969), `23.45 sin(360 (284 + n) / 365)`. The equation of time (less than 7 minutes
+    in summer) is neglected.
     """
     day = moment.timetuple().tm_yday
     declination = math.radians(23.45) * math.sin(2 * math.pi * (284 + day) / 365)

@@ -1,4 +1,4 @@
-"""One simulated place: landscape, scenery and sky from a seed, and the painter that shows them."""
+"""A simulated scene: its landscape, scenery and clouds are drawn from a seed, and its renderer makes the pixels."""
 
 import zlib
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import numpy as np
 from shapely import Polygon
 
 from rtsmap.errors import InputError
-from rtsmap.simulate.acquisition import Frame, make_frame
-from rtsmap.simulate.image.background import MESO_M, GroundPainter
-from rtsmap.simulate.image.clouds import Sky, draw_cover
+from rtsmap.simulate.acquisition import Acquisition, make_acquisition
+from rtsmap.simulate.image.background import MESO_M, BackgroundRenderer
+from rtsmap.simulate.image.clouds import CloudField, draw_cover
 from rtsmap.simulate.image.lowland import Lowland
-from rtsmap.simulate.image.renderer import Painter
+from rtsmap.simulate.image.renderer import Renderer
 from rtsmap.simulate.slumps import lookalikes
 from rtsmap.simulate.slumps.features import Feature, Scenery, in_order
 from rtsmap.simulate.slumps.library import load_library
-from rtsmap.simulate.slumps.placement import Ground, number_of_slumps, place_slumps, survey
+from rtsmap.simulate.slumps.placement import Terrain, analyse_terrain, number_of_slumps, place_slumps
 from rtsmap.simulate.terrain import streams
 from rtsmap.simulate.terrain.forms import lowland_region, make_forms
 from rtsmap.simulate.terrain.landscape import Landscape, make_landscape
@@ -26,25 +26,26 @@ from rtsmap.simulate.terrain.variation import varied_light, varied_region
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What to simulate.
+    """The options of a simulated scene.
 
     Attributes:
-        region: name out of `regions.REGIONS`.
-        seed: of everything; the same options and seed give the same scene.
-        at: longitude and latitude (degrees) of the middle; without, the region's own place.
-        day: of the acquisition; without, one of July or August.
-        gsd_m: size of a pixel.
-        size_km: length and width of the footprint; without this and `pixels`, 25 x 11.5 km as of PS2.
-        pixels: width and height of the raster instead, the bounding box of the footprint.
-        bands: 4 or 8.
-        clouds: share of the scene, 0..1; None draws it.
-        density: factor of the number of slumps per area.
-        slumps: their number; None draws it, none in 15 % of the scenes.
-        lowland: flat ground full of lakes, ponds, drained basins and polygon nets, small slumps on the shores.
-        coast: the sea on one side, with beaches, ridges and spits.
-        thin_clouds: share of the scene under thin cloud, 0..1.
-        vary: how much wider than measured colours, contrast, texture, season and haze are drawn; 0 not at all.
-        upright: the footprint fills the raster.
+        region: a name in `regions.REGIONS`.
+        seed: the seed of all random numbers; the same options and seed give the same scene.
+        at: longitude and latitude (degrees) of the centre; by default, the location given for the region.
+        day: the day of the acquisition; by default, a day in July or August is drawn.
+        gsd_m: the size of a pixel, m.
+        size_km: the length and width of the footprint, km; without this and `pixels`, 25 x 11.5 km as for PS2.
+        pixels: the width and height of the raster instead, which is the bounding box of the footprint.
+        bands: the number of bands, 4 or 8.
+        clouds: the share of the scene under cloud, 0..1; None draws it at random.
+        density: a factor applied to the number of slumps per area.
+        slumps: the number of slumps; None draws it at random, and gives no slump in 15 % of the scenes.
+        lowland: simulate flat ground with many lakes, ponds, drained basins and polygon nets, and small slumps on the
+            shores.
+        coast: simulate the sea on one side, with beaches, beach ridges and spits.
+        thin_clouds: the share of the scene under thin cloud, 0..1.
+        vary: how much more widely than measured colours, contrast, texture, phenology and haze vary; 0 turns this off.
+        upright: whether the footprint fills the raster instead of being rotated in it.
     """
 
     region: str = "banks-island"
@@ -66,81 +67,96 @@ class SceneOptions:
 
 
 @dataclass(frozen=True)
-class World:
-    """A place at one moment; `drawing` tells apart who drew the labels of one year and of another."""
+class SimulatedScene:
+    """Everything that one acquisition shows, and the renderer of its pixels.
+
+    Attributes:
+        options: the options that it was made from.
+        region: the region, as the options changed it.
+        acquisition: the raster, the footprint, the time and the sun.
+        land: the height of the ground, the lakes and the drainage.
+        scenery: slumps, look-alikes, streams and tracks.
+        renderer: makes the pixels, tile by tile.
+        drawing: additional numbers that seed the drawing of the labels, so that it differs between years.
+    """
 
     options: SceneOptions
     region: Region
-    frame: Frame
+    acquisition: Acquisition
     land: Landscape
     scenery: Scenery
-    painter: Painter
+    renderer: Renderer
     drawing: tuple[int, ...] = ()
 
 
-#: As many slumps may be asked for; more would be tried for hours, and find no ground. Chosen.
+#: The largest number of slumps that may be requested, for any scene and per area. Placing more could take hours and
+#: would not succeed. Both are chosen.
 _FEW, _MOST_PER_KM2 = 200, 50
 
-#: Slumps of lowland lie no farther from the water, m.
+#: The largest distance between a lowland slump and the water, m.
 SHORE_M = 45.0
-#: Each part of a scene has its own stream of random numbers: another sky leaves ground and slumps as they are.
-PARTS = ("frame", "land", "slumps", "others", "paint", "sky", "succession", "look", "lowland", "vary")
+#: The parts of a scene that have a random number stream each, so that other clouds do not change ground and slumps.
+PARTS = ("acquisition", "land", "slumps", "others", "background", "clouds", "dynamics", "look", "lowland", "vary")
 
 
 def stream(options: SceneOptions, part: str, *year: int) -> np.random.Generator:
-    """Random numbers of one of `PARTS`; in a series, also of one year."""
+    """Return the random number generator of one of `PARTS` and, in a series, of one year."""
     region = zlib.crc32(options.region.encode())
     return np.random.default_rng([options.seed, PARTS.index(part), *year, region])
 
 
-def make_world(options: SceneOptions) -> World:
-    """Lay out a place; painting comes later, tile by tile.
+def make_scene(options: SceneOptions) -> SimulatedScene:
+    """Lay out a scene. Its pixels are rendered later, tile by tile.
 
     Raises:
-        InputError: an unknown region, or a place or size out of range.
+        InputError: the region is unknown, or the location or the size is out of range.
     """
-    frame = frame_of(options, stream(options, "frame"))
+    acquisition = acquisition_of(options, stream(options, "acquisition"))
     rng, light = stream(options, "lowland"), stream(options, "vary")
-    region = region_of(options, rng, light, frame)
+    region = region_of(options, rng, light, acquisition)
     forms = None
     if options.lowland or options.coast:
-        forms = make_forms(rng, frame.grid, region, lowland=options.lowland, coast=options.coast)
-    land = make_landscape(stream(options, "land"), frame.grid, region, forms)
-    ground = survey(land, SHORE_M) if options.lowland else survey(land)
-    scenery = make_scenery(options, ground, frame.footprint, late_snow(frame), region)
+        forms = make_forms(rng, acquisition.grid, region, lowland=options.lowland, coast=options.coast)
+    land = make_landscape(stream(options, "land"), acquisition.grid, region, forms)
+    terrain = analyse_terrain(land, SHORE_M) if options.lowland else analyse_terrain(land)
+    scenery = make_scenery(options, terrain, acquisition.footprint, late_snow(acquisition), region)
     lowland = None
     if forms is not None:
-        sizes = {"gsd_m": frame.gsd_m, "spacing_m": MESO_M}
+        sizes = {"gsd_m": acquisition.gsd_m, "spacing_m": MESO_M}
         lowland = Lowland(rng, forms, land.lake, region, **sizes, flat=options.lowland)
-    painted = GroundPainter(stream(options, "paint"), land, region, frame, lowland)
+    background = BackgroundRenderer(stream(options, "background"), land, region, acquisition, lowland)
     seen = varied_light(light, options.vary) if options.vary else ()
-    painter = Painter(frame, region, painted, scenery, sky_of(options, stream(options, "sky"), frame), *seen)
-    return World(options, region, frame, land, scenery, painter)
+    renderer = Renderer(
+        acquisition, region, background, scenery, clouds_of(options, stream(options, "clouds"), acquisition), *seen
+    )
+    return SimulatedScene(options, region, acquisition, land, scenery, renderer)
 
 
-def region_of(options: SceneOptions, lowland: np.random.Generator, vary: np.random.Generator, frame: Frame) -> Region:
-    """The region as the options change it.
+def region_of(
+    options: SceneOptions, lowland: np.random.Generator, vary: np.random.Generator, acquisition: Acquisition
+) -> Region:
+    """Return the region as the options change it.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no region of that name.
     """
     region = region_named(options.region)
     if options.vary:
-        region = varied_region(vary, region, frame.acquired.date(), options.vary)
+        region = varied_region(vary, region, acquisition.acquired.date(), options.vary)
     return lowland_region(lowland, region) if options.lowland else region
 
 
-def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
-    """The acquisition that the options ask for.
+def acquisition_of(options: SceneOptions, rng: np.random.Generator) -> Acquisition:
+    """Make the acquisition that the options describe.
 
     Raises:
-        InputError: an unknown region, a place or size out of range, or more slumps than fit.
+        InputError: the region is unknown, the location or the size is out of range, or the slumps are too many.
     """
     if options.size_km is not None and options.pixels is not None:
-        raise InputError("--size-km and --pixels both say how large the scene is; give one of them")
+        raise InputError("--size-km and --pixels both set the size of the scene; give only one of them")
     region = region_named(options.region)
     lon, lat = options.at or (region.lon, region.lat)
-    frame = make_frame(
+    acquisition = make_acquisition(
         rng,
         lon=lon,
         lat=lat,
@@ -151,55 +167,57 @@ def frame_of(options: SceneOptions, rng: np.random.Generator) -> Frame:
         bands=options.bands,
         upright=options.upright,
     )
-    check_number(options.slumps or 0, frame.footprint)
-    return frame
+    check_number(options.slumps or 0, acquisition.footprint)
+    return acquisition
 
 
-def sky_of(options: SceneOptions, rng: np.random.Generator, frame: Frame) -> Sky:
-    """Clouds over a frame: as many as wanted, or drawn."""
+def clouds_of(options: SceneOptions, rng: np.random.Generator, acquisition: Acquisition) -> CloudField:
+    """Return the clouds of an acquisition, with the requested cover or a random one."""
     drawn = draw_cover(rng)
-    return Sky(rng, frame, drawn if options.clouds is None else options.clouds, options.thin_clouds)
+    return CloudField(rng, acquisition, drawn if options.clouds is None else options.clouds, options.thin_clouds)
 
 
 def make_scenery(
-    options: SceneOptions, ground: Ground, footprint: Polygon, snow: float, region: Region | None = None
+    options: SceneOptions, terrain: Terrain, footprint: Polygon, snow: float, region: Region | None = None
 ) -> Scenery:
-    """Slumps and all else that lies on the ground.
+    """Place slumps, look-alikes, streams and tracks.
 
     Args:
-        options: the region, the number of slumps, the seed.
-        ground: surveyed.
-        footprint: where the features lie.
-        snow: as of `late_snow`.
-        region: where it is not as the options name it.
+        options: the region, the number of slumps and the seed.
+        terrain: the result of `analyse_terrain`.
+        footprint: the area in which features are placed.
+        snow: the amount of snow, see `late_snow`.
+        region: the region, where it differs from the one that the options name.
 
     Raises:
-        InputError: more slumps than the footprint holds.
+        InputError: more slumps are requested than the footprint can hold.
     """
     region, library = region or region_named(options.region), load_library()
     slump_rng, other_rng = stream(options, "slumps"), stream(options, "others")
     drawn = number_of_slumps(slump_rng, footprint.area / 1e6, options.density)
     count = drawn if options.slumps is None else options.slumps
     check_number(count, footprint)
-    slumps = place_slumps(slump_rng, ground, region, library, footprint, count)
-    paths, sizes = streams.stream_lines(other_rng, ground.land)
-    others = lookalikes.place_lookalikes(other_rng, ground, region, library, footprint, slumps, paths, snow)
+    slumps = place_slumps(slump_rng, terrain, region, library, footprint, count)
+    paths, sizes = streams.stream_lines(other_rng, terrain.land)
+    others = lookalikes.place_lookalikes(other_rng, terrain, region, library, footprint, slumps, paths, snow)
     features: list[Feature] = [*others, *slumps]
     beds, tracks = streams.stream_beds(paths, sizes), streams.roads(other_rng, region, footprint)
     return Scenery(in_order(features), tuple(beds), tuple(tracks))
 
 
 def check_number(slumps: int, footprint: Polygon) -> None:
-    """Check that a footprint may hold so many slumps.
+    """Check that a footprint can hold a number of slumps.
 
     Raises:
-        InputError: it does not.
+        InputError: there are too many.
     """
     if slumps > (most := max(_FEW, round(footprint.area / 1e6 * _MOST_PER_KM2))):
-        raise InputError(f"{slumps} slumps are more than this ground holds; ask for {most} at most, or a lower density")
+        raise InputError(
+            f"{slumps} slumps are too many for an area of this size; request {most} at most, or a lower density"
+        )
 
 
-def late_snow(frame: Frame) -> float:
-    """Snow patches by the day: 1 in the middle of July, doubled three weeks before, halved three weeks later."""
-    days = frame.acquired.timetuple().tm_yday - 196
+def late_snow(acquisition: Acquisition) -> float:
+    """Return the relative number of snow patches: 1 in mid-July, 2 three weeks earlier, 0.5 three weeks later."""
+    days = acquisition.acquired.timetuple().tm_yday - 196
     return float(2.0 ** (-days / 21))

@@ -9,8 +9,8 @@ from pathlib import Path
 from rtsmap.dataset.images import Dataset
 from rtsmap.detector import build_detector
 from rtsmap.errors import DatasetError, InputError
-from rtsmap.evaluation.chips import score_chips
-from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images, read_all, write_detections
+from rtsmap.evaluation.image_scores import score_images
+from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images, read_all, write_predictions
 from rtsmap.files.writing import replacing
 from rtsmap.models import CARD
 from rtsmap.network.cascade import count_parameters
@@ -203,13 +203,13 @@ def _work(job: Job, dataset: Dataset, trainings: Trainings, folder: Path, progre
         )
     card = ModelCard.from_toml(home / CARD)
     test = dataset.subset([job.fold])
-    found = detect_images(test, card, build_detector(home, card, trainings.device, min_score=LOWEST_SCORE))
-    write_detections(home / DETECTIONS, test, found)
+    found = predict_images(test, card, build_detector(home, card, trainings.device, min_score=LOWEST_SCORE))
+    write_predictions(home / DETECTIONS, test, found)
 
 
 def _score(cell: Cell, tested: Dataset, settings: TrainConfig, folder: Path, folds: Sequence[str]) -> Scored:
     found = read_all([_home(folder, Job(cell.model, fold)) / DETECTIONS for fold in folds], tested)
-    score = score_chips(tested, found).overall
+    score = score_images(tested, found).overall
     network = meta_network(cell.model.network, cell.model.modalities, frozen=cell.model.freeze)
     memory = training_memory(network, settings.training_chip_size)
     return Scored(

@@ -13,8 +13,8 @@ from rtsmap.dataset.images import Dataset
 from rtsmap.dataset.stats import channel_statistics
 from rtsmap.detector.torch import TorchDetector
 from rtsmap.errors import DatasetError, InputError, OutputError
-from rtsmap.evaluation.chips import score_chips
-from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
+from rtsmap.evaluation.image_scores import score_images
+from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images
 from rtsmap.models import CARD, SETTINGS
 from rtsmap.network.importing import WEIGHTS
 from rtsmap.settings.card import InputConfig, ModelCard
@@ -194,8 +194,8 @@ def _advance(
 def _validate(run: Run, card: ModelCard, validation: Dataset) -> float:
     """AP50 of the averaged weights, 0..1; the best weights are remembered."""
     detector = TorchDetector.of(run.average, card, device=run.processes.device, min_score=LOWEST_SCORE)
-    found = detect_images(validation, card, detector, score=LOWEST_SCORE)
-    score = score_chips(validation, found, resamples=0, groups=False).overall.average_precision
+    found = predict_images(validation, card, detector, score=LOWEST_SCORE)
+    score = score_images(validation, found, resamples=0, groups=False).overall.average_precision
     run.remember(score)
     return score
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Dataset
+from rtsmap.dataset.visibility import is_visible
 from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.settings.training import TrainConfig
@@ -24,9 +25,6 @@ from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste
 from rtsmap.training.store import PixelStore
-
-#: Slumps of fewer pixels, or of which less than this share lies in the chip, are blanked: neither slump nor ground.
-MIN_VISIBLE_PX, MIN_VISIBLE_SHARE = 6, 0.3
 
 #: Slumps of which less lies in their image are not pasted into others.
 MIN_PASTED_SHARE = 0.95
@@ -156,7 +154,7 @@ class Sampler:
             if not seen:
                 continue
             mask = rasterised(slump.outline, to_chip, size)
-            if seen >= MIN_VISIBLE_SHARE and mask.sum() >= MIN_VISIBLE_PX:
+            if is_visible(seen, int(np.count_nonzero(mask))):
                 masks.append(mask)
             else:
                 blank |= mask

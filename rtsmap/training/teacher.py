@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rtsmap.dataset.images import Dataset
+from rtsmap.dataset.visibility import MIN_VISIBLE_PX
 from rtsmap.detector.torch import TorchDetector
 from rtsmap.errors import DatasetError
 from rtsmap.instances import outlines
@@ -19,7 +20,7 @@ from rtsmap.records import BoolArray, ChipWindow, Detections, Window
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Batch, labelled_chip
-from rtsmap.training.samples import MIN_VISIBLE_PX, rasterised
+from rtsmap.training.samples import rasterised
 
 
 class Teacher:

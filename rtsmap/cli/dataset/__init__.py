@@ -9,10 +9,10 @@ from rtsmap.cli.commands import Commands
     cls=Commands, package="rtsmap.cli.dataset", names=("build", "import", "split", "check", "stats", "anchors")
 )
 def dataset() -> None:
-    """Make labelled images into a data set to train on; split, check and describe it.
+    """Build or import a data set of labelled images to train on; split, check and describe it.
 
     \b
-    Example:
+    Examples:
       rtsmap dataset build scenes/*.tif --labels slumps.gpkg -o dataset
       rtsmap dataset split dataset --folds 5
       rtsmap dataset check dataset

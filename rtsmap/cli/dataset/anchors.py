@@ -9,20 +9,24 @@ from rtsmap.cli import options
 
 @click.command()
 @click.argument("dataset", type=options.input_path)
-@click.option("--config", type=options.input_path, help="Training settings in TOML, whose anchors are judged too.")
-@click.option("--without", multiple=True, metavar="SITE|FOLD", help="Leave it out; repeatable.")
+@click.option("--config", type=options.input_path, help="Training settings in TOML, whose anchors are compared.")
+@click.option("--without", multiple=True, metavar="SITE|FOLD", help="Leave out this site or fold; may be repeated.")
 @click.option(
-    "--per-level", type=click.IntRange(1, 16), default=2, show_default=True, help="Anchor sizes on each level."
+    "--per-level",
+    type=click.IntRange(1, 16),
+    default=2,
+    show_default=True,
+    help="Number of anchor sizes on each level of the pyramid.",
 )
 def anchors(dataset: Path, config: Path | None, without: tuple[str, ...], per_level: int) -> None:
     """Derive the network's anchors from the slumps of DATASET.
 
-    Prints the lines for the [network] section of the training settings, and how well the present and the derived
-    anchors fit: the mean overlap (IoU) of each slump's box with the most similar anchor, and the share of boxes where
-    it reaches 0.7, which makes an anchor positive in training.
+    The command prints lines for the section [network] of the training settings, and how well the present and the
+    derived anchors fit: the mean overlap (IoU) of the box of each slump with the most similar anchor, and the share of
+    boxes for which the overlap reaches 0.7, from which an anchor is positive in training.
 
     \b
-    Example:
+    Examples:
       rtsmap dataset anchors dataset --without taimyr
     """
     from rtsmap.dataset import read_dataset

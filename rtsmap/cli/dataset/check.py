@@ -14,15 +14,16 @@ from rtsmap.cli import options
     type=options.not_negative,
     default=1000.0,
     show_default=True,
-    help="Images of different folds that are nearer, in metres, are an error.",
+    help="Least distance between images of different folds, in metres; smaller ones are errors.",
 )
 def check(folder: Path, gap_m: float) -> None:
-    """Look for what would spoil training or its scores: broken files, misplaced labels, folds that share ground.
+    """Check a data set for broken files, misplaced labels and folds that share ground, which spoil training or scores.
 
-    Prints one line for each finding: an error must be mended (exit code 2), a warning looked at, and an info known.
+    The command prints one line for each finding. An error must be corrected (exit code 2), a warning should be checked,
+    and an info is only worth knowing.
 
     \b
-    Example:
+    Examples:
       rtsmap dataset check dataset
     """
     from rtsmap.dataset.checking import check_dataset
@@ -35,4 +36,4 @@ def check(folder: Path, gap_m: float) -> None:
         findings.append(finding)
     click.echo(f"{folder}: {summary(findings)}", err=True)
     if any(finding.severity == "error" for finding in findings):
-        raise DatasetError(f"{folder}: cannot be trained on as it is; mend the errors above and check again")
+        raise DatasetError(f"{folder}: cannot be used for training as it is; correct the errors above and check again")

@@ -11,37 +11,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rtsmap.dataset import LabelledImage
-    from rtsmap.dataset.importing import ImportSettings
+    from rtsmap.dataset.image_import import ImportSettings
     from rtsmap.records import Pixels
 
 
 @click.command("import")
 @click.argument("source", type=options.input_path)
-@click.option("-o", "--output", required=True, type=options.output_folder, help="The data set.")
+@click.option("-o", "--output", required=True, type=options.output_folder, help="Data set to write.")
 @click.option(
     "--form",
     type=click.Choice(["paper", "coco"]),
     required=True,
-    help="paper: a folder of GeoTIFFs (RGB, NDVI, NIR) with binary masks; coco: a JSON file and its images.",
+    help="Form of SOURCE. paper: a folder of GeoTIFFs (RGB, NDVI, NIR) with masks; coco: a JSON file and its images.",
 )
-@click.option("--images", type=options.input_path, help="coco: folder of the images, if not that of SOURCE.")
-@click.option("--category", multiple=True, metavar="NAME", help="coco: take this category only; repeatable.")
+@click.option(
+    "--images", type=options.input_path, help="With coco: folder of the images.  [default: the folder of SOURCE]"
+)
+@click.option(
+    "--category", multiple=True, metavar="NAME", help="With coco: import only this category; may be repeated."
+)
 @click.option(
     "--bands",
     type=options.BandNumbers(("red", "green", "blue"), ("ndvi", "nir", "mask")),
-    help="Numbers of the bands: red, green, blue, and ndvi, nir, mask.",
+    help="Numbers of the bands, counted from 1: red, green, blue and, optionally, ndvi, nir, mask.",
 )
 @click.option(
     "--scale",
     type=options.positive,
-    help="Reflectance per digital number.  [default: the file's; else 1e-4, 1 for floats, 1/255 for 8 bit]",
+    help="Reflectance per digital number.  [default: that of the file; else 1e-4, 1 for floats, 1/255 for 8 bits]",
 )
 @options.offset
-@click.option("--gsd", type=options.pixel_m, metavar="M", help="Pixel size of images without a CRS.")
-@click.option("--site", help="Site of all images.  [default: their subfolder, or all]")
-@click.option("--site-from-name", metavar="REGEX", help="Find the site in each file's name (first group, or all).")
-@click.option("--scene-from-name", metavar="REGEX", help="Likewise the scene that an image was cut from.")
-@click.option("--shards", type=click.IntRange(1, 1_000_000), metavar="N", help="Pack N images into a tar file.")
+@click.option("--gsd", type=options.pixel_m, metavar="M", help="Pixel size of images without a CRS, m.")
+@click.option("--site", help="Site of all images.  [default: their subfolder, or else all]")
+@click.option(
+    "--site-from-name",
+    metavar="REGEX",
+    help="Regular expression for the site in the name of each file: its first group, or the whole match.",
+)
+@click.option(
+    "--scene-from-name", metavar="REGEX", help="Regular expression that finds the scene of an image in the same way."
+)
+@click.option("--shards", type=click.IntRange(1, 1_000_000), metavar="N", help="Write tar files of N images each.")
 @options.overwrite
 def import_(
     source: Path,
@@ -59,22 +69,22 @@ def import_(
     shards: int | None,
     overwrite: bool,
 ) -> None:
-    """Make a data set of labelled images in another form.
+    """Import a data set of labelled images from another form.
 
-    SOURCE is a folder (paper) or a JSON file (coco). In the paper's form a mask is a band of its image,
-    NAME_mask.tif beside it or masks/NAME.tif; slumps are the mask's connected parts, those that touch being one. NDVI
-    is computed anew from red and NIR. Images with red, green and blue alone serve to train on the RGB modality.
+    SOURCE is a folder (paper) or a JSON file (coco). In the form paper, the mask of an image is one of its bands, the
+    file NAME_mask.tif beside it, or masks/NAME.tif; each connected part of the mask is a slump. NDVI is computed
+    anew from red and NIR. Images that have only red, green and blue can be used to train on the modality RGB.
 
     \b
-    Example:
+    Examples:
       rtsmap dataset import tiles -o dataset --form paper --site-from-name '^[a-z]+'
       rtsmap dataset import train.json -o dataset --form coco --images jpegs --gsd 4 --site yamal
     """
     from tqdm import tqdm
 
-    from rtsmap.dataset.importing import ImportSettings
-    from rtsmap.dataset.recognising import foreign_files
-    from rtsmap.dataset.writing import writing_dataset
+    from rtsmap.dataset.folder_contents import foreign_files
+    from rtsmap.dataset.image_import import ImportSettings
+    from rtsmap.dataset.writer import writing_dataset
     from rtsmap.files.folders import check_folder
 
     if site and site_from_name:

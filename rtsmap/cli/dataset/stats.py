@@ -10,22 +10,23 @@ from rtsmap.cli.tables import echo_table
 
 @click.command()
 @click.argument("folder", metavar="DATASET", type=options.input_path)
-@click.option("--png", type=options.output_path, help="Write histograms of areas and channels, site by site.")
+@click.option("--png", type=options.output_path, help="Also write histograms of areas and channels for each site.")
 @options.overwrite
 def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
-    """Describe a data set: its sites, the sizes of its slumps, and the statistics of its channels.
+    """Describe a data set: its sites, the areas of its slumps, and statistics of its channels.
 
-    Prints a row for each site: images, the share without a slump, scenes, labels (a slump in two images counts twice),
-    slumps, quantiles of their areas, valid area, labels per km2, ground sampling distance and days. Below stand the
-    means and standard deviations that a model card needs to normalise its input, each site counting alike, in TOML.
+    The command prints a row for each site: number of images, share of images without a slump, numbers of scenes, labels
+    (a slump in two images counts twice) and slumps, quantiles of the areas of slumps, valid area, labels per km2,
+    ground sampling distance, and days. It then prints the means and standard deviations of the channels in TOML, with
+    which a model card normalises its input; all sites have the same weight.
 
     \b
-    Example:
+    Examples:
       rtsmap dataset stats dataset --png dataset.png
     """
-    from rtsmap.dataset.figures import write_figure
+    from rtsmap.dataset.folder_contents import dataset_files
+    from rtsmap.dataset.histograms import write_histograms
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.dataset.stats import channel_statistics, site_statistics, statistics_table
     from rtsmap.files.outputs import check_outputs
 
@@ -39,5 +40,5 @@ def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
         for name, value in values.items():
             click.echo(f"{name} = {value}")
     if png:
-        write_figure(sites, png, overwrite=overwrite)
+        write_histograms(sites, png, overwrite=overwrite)
         click.echo(f"\n{png}: histograms", err=True)

@@ -10,7 +10,7 @@ def evaluate() -> None:
     """Score a model on the images of a data set, or a finished layer against outlines drawn by people.
 
     \b
-    Example:
+    Examples:
       rtsmap evaluate chips dataset --model runs/mine --only fold-0
       rtsmap evaluate maps slumps.gpkg published_slumps.gpkg
     """

@@ -11,20 +11,22 @@ from rtsmap.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from rtsmap.dataset.images import Dataset
-    from rtsmap.evaluation.detections import Found
+    from rtsmap.evaluation.predictions import Predictions
     from rtsmap.settings.card import ModelCard
 
 
 @click.command()
 @click.argument("dataset", type=options.input_path)
 @options.model
-@click.option("--only", multiple=True, metavar="SITE|FOLD", help="Only images of this site or fold; may be repeated.")
+@click.option(
+    "--only", multiple=True, metavar="SITE|FOLD", help="Score only images of this site or fold; may be repeated."
+)
 @click.option(
     "--detections",
     multiple=True,
     type=options.input_path,
     metavar="FILE",
-    help="Score this file of an earlier run instead of running a model; may be repeated, such as one for each fold.",
+    help="Score the detections.json of an earlier run instead of running a model; may be repeated, as for folds.",
 )
 @shared.output_folder
 @options.overwrite
@@ -48,41 +50,42 @@ def chips(
     tta: int,
     device: str,
 ) -> None:
-    """Score a model on the images of a data set, or detections that it made before.
+    """Score a model on the images of a data set, or score predictions of an earlier run.
 
-    By COCO's rules, on outlines: AP50 with its 95 % interval, AP, AR, and precision, recall, F1 and false slumps on
-    100 km2 at the threshold of the model, all together, by site and by size. With -o the detections (with the network's
-    own scores), the scores and the precision-recall curve are written.
+    Outlines are scored by COCO's rules. The command prints AP50 with its 95 % interval, AP and AR, and, at the
+    threshold of the model, precision, recall, F1 and the number of false slumps per 100 km2, for all images, by site
+    and by size class. With -o it also writes the predictions (detections.json, with uncalibrated scores), the scores
+    and the precision-recall curve.
 
-    --tune puts the threshold and the smallest area of best F1 on these images into the model's card. --calibrate puts
-    what turns scores into probabilities there: from then on a score says how likely an outline is to be that of a slump
-    (IoU 0.5). Both need images that the networks were not trained on, such as the folds of a cross-validation.
+    --tune writes the threshold and the smallest area of the highest F1 on these images to the model's card. --calibrate
+    writes a calibration to the card: from then on, a score is the probability that an outline matches a slump
+    (IoU 0.5). Both need images on which the networks were not trained, such as the folds of a cross-validation.
 
     \b
-    Example:
+    Examples:
       rtsmap evaluate chips dataset --model runs/mine --only fold-0 -o scores
       rtsmap evaluate chips dataset --detections fold-0/detections.json --detections fold-1/detections.json
       rtsmap evaluate chips dataset --model runs/mine --only validation --tune
       rtsmap evaluate chips dataset --detections fold-0/detections.json --detections fold-1/detections.json \\
           --model runs/mine --calibrate --tune --reliability reliability.png
     """
+    from rtsmap.dataset.folder_contents import dataset_files
     from rtsmap.dataset.images import read_dataset
-    from rtsmap.dataset.recognising import dataset_files
     from rtsmap.errors import DatasetError
-    from rtsmap.evaluation.calibration import with_probabilities
-    from rtsmap.evaluation.chips import compare_images, covered, score_chips
-    from rtsmap.evaluation.detections import read_all, write_detections
-    from rtsmap.evaluation.tables import headline, table
+    from rtsmap.evaluation.image_scores import compare_images, covered, score_images
+    from rtsmap.evaluation.predictions import read_all, write_predictions
+    from rtsmap.evaluation.report_files import write_report
+    from rtsmap.evaluation.report_text import headline, table
+    from rtsmap.evaluation.score_calibration import with_probabilities
     from rtsmap.evaluation.tuning import check_tunable
-    from rtsmap.evaluation.writing import write_report
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files
     from rtsmap.predict.options import Options
 
-    # detections of a file may be of any model: its threshold and calibration count only where it is named
+    # the predictions of a file may be of any model, so the card of a model is used only if --model is given
     named = not detections or context.get_parameter_source("model") != click.core.ParameterSource.DEFAULT
     if (tune or calibrate) and not named:
-        raise click.UsageError(f"--{'tune' if tune else 'calibrate'} needs --model, whose card is to be changed.")
+        raise click.UsageError(f"--{'tune' if tune else 'calibrate'} needs --model, whose card it changes.")
     folder, card = find_model(model) if named else (None, None)
     inputs = [*dataset_files(dataset), *detections, *(model_files(folder, card) if folder and card else [])]
     files = shared.report_files(output, "detections.json")
@@ -91,21 +94,21 @@ def chips(
         check_tunable(folder)
     images = read_dataset(dataset)
     images = images.subset(only) if only else images
-    found = read_all(detections, images) if detections else _detect(folder, card, images, device, tta)
-    chosen = covered(images, found, partly=bool(only))
+    predictions = read_all(detections, images) if detections else _predict(folder, card, images, device, tta)
+    chosen = covered(images, predictions, partly=bool(only))
     if not chosen.slumps:
-        raise DatasetError(f"{dataset}: the images chosen hold no slump, so there is nothing to find")
+        raise DatasetError(f"{dataset}: the chosen images hold no slump, so that there is nothing to score")
     lines: list[str] = []
     if calibrate or reliability:
-        card, lines = _calibrate(chosen, found, folder if calibrate else None, card, reliability, tta, overwrite)
-    scored = with_probabilities(found, card.calibration if card else None)
+        card, lines = _calibrate(chosen, predictions, folder if calibrate else None, card, reliability, tta, overwrite)
+    scored = with_probabilities(predictions, card.calibration if card else None)
     limits = Options().for_model(card) if card else None
-    report = score_chips(
+    report = score_images(
         chosen,
         scored,
         threshold=limits.score if limits else None,
         min_area_m2=limits.min_area_m2 if limits else 0.0,
-        ground=True,
+        measure_area=True,
     )
     left_out = (
         f", {len(images.images) - len(chosen.images)} left out" if len(chosen.images) < len(images.images) else ""
@@ -114,8 +117,8 @@ def chips(
     click.echo(f"{len(chosen.images)} images{left_out}, {chosen.slumps} slumps; {by}")
     click.echo("\n".join([*headline(report), "", *table(report)]))
     if output:
-        of_chosen = {image.name: found[image.name] for image in chosen.images}
-        write_detections(output / "detections.json", chosen, of_chosen, overwrite=overwrite)
+        of_chosen = {image.name: predictions[image.name] for image in chosen.images}
+        write_predictions(output / "detections.json", chosen, of_chosen, overwrite=overwrite)
         write_report(output, report, card.name if card else dataset.name, overwrite=overwrite)
         click.echo(f"scores.csv, scores.md, precision_recall.csv, precision_recall.png, detections.json -> {output}")
     click.echo("".join(f"{line}\n" for line in lines), nl=False)
@@ -125,19 +128,19 @@ def chips(
 
 def _calibrate(
     images: "Dataset",
-    found: "Found",
+    predictions: "Predictions",
     folder: Path | None,
     card: "ModelCard | None",
     reliability: Path | None,
     views: int,
     overwrite: bool,
 ) -> "tuple[ModelCard | None, list[str]]":
-    """Draw, and change the card of a model if its folder is given; the card as it is then, and what to say."""
-    from rtsmap.evaluation.calibration import evidence_of, fit, write_calibrated
+    """Fit and draw a calibration, and write it to the card if a folder is given; return the card and lines of text."""
     from rtsmap.evaluation.reliability import curves_of, reliability_lines, write_reliability
+    from rtsmap.evaluation.score_calibration import evidence_of, fit, write_calibrated
     from rtsmap.predict.options import Options
 
-    evidence = evidence_of(images, found, Options().for_model(card).min_area_m2 if card else 0.0)
+    evidence = evidence_of(images, predictions, Options().for_model(card).min_area_m2 if card else 0.0)
     before = card.calibration if card else None
     after = fit(evidence, views) if folder else None
     curves = curves_of(evidence, before, after)
@@ -155,10 +158,10 @@ def _calibrate(
     return card, lines
 
 
-def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, tta: int) -> "Found":
-    """What a model finds, with the network's own scores."""
+def _predict(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, tta: int) -> "Predictions":
+    """Return the predictions of a model, with uncalibrated scores."""
     from rtsmap.detector import build_detector
-    from rtsmap.evaluation.detections import LOWEST_SCORE, detect_images
+    from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images
     from rtsmap.models import verify
 
     assert folder is not None
@@ -167,4 +170,4 @@ def _detect(folder: Path | None, card: "ModelCard | None", images: "Dataset", de
     raw = card.model_copy(update={"calibration": None})
     detector = build_detector(folder, raw, device, min_score=LOWEST_SCORE, tta=tta)
     with progress_bar("image", total=len(images.images)) as progress:
-        return detect_images(images, raw, detector, progress=progress)
+        return predict_images(images, raw, detector, progress=progress)

@@ -11,27 +11,38 @@ from rtsmap.cli.evaluate import shared
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtsmap.evaluation.maps import LabelledMap
+    from rtsmap.evaluation.map_scores import LabelledMap
     from rtsmap.evaluation.matching import Matching
 
 
 @click.command()
 @click.argument("predicted", type=options.input_path)
 @click.argument("labels", type=options.input_path)
-@click.option("--iou", type=options.share, default=0.5, show_default=True, help="Overlap that counts as found.")
+@click.option(
+    "--iou",
+    type=options.share,
+    default=0.5,
+    show_default=True,
+    help="Least overlap (IoU) of a polygon and a label that match.",
+)
 @click.option(
     "--score",
     type=options.share,
-    help="Count polygons from this score on; without it all, and a table shows other scores.",
+    help="Count only polygons from this score on.  [default: all, with a table of other scores]",
 )
 @options.labels_layer
 @click.option("--predicted-layer", metavar="NAME", help="Layer of the predicted slumps.  [default: thaw_slumps]")
-@click.option("--by", metavar="FIELD", help="Field of the labels, such as a region, to score them by.")
-@click.option("--matches", type=options.output_path, metavar="GPKG", help="Write what was found, wrong and missed.")
+@click.option("--by", metavar="FIELD", help="Field of the labels, such as a region, by which to group the scores.")
+@click.option(
+    "--matches",
+    type=options.output_path,
+    metavar="GPKG",
+    help="Also write true positives, false positives and misses as a layer.",
+)
 @shared.output_folder
 @options.overwrite
 @shared.tune
-@click.option("--model", metavar="NAME|DIR", help="A model's name, or its folder.")
+@click.option("--model", metavar="NAME|DIR", help="Name or folder of the model that --tune changes.")
 def maps(
     predicted: Path,
     labels: Path,
@@ -48,25 +59,25 @@ def maps(
 ) -> None:
     """Score a predicted layer against outlines drawn by people.
 
-    Only labels inside the observed area count. For AP50 predict with a low --score, so that the whole
-    precision-recall curve is there; for --tune also with --min-area 0.
+    Only labels inside the observed area count. Predict with a low --score for AP50, so that the precision-recall curve
+    is complete, and also with --min-area 0 for --tune.
 
     \b
-    Example:
+    Examples:
       rtsmap predict scene.tif -o slumps.gpkg --score 0.05
       rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --score 0.5 --matches matches.gpkg
       rtsmap evaluate maps slumps.gpkg published_slumps.gpkg --tune --model runs/mine
     """
-    from rtsmap.evaluation.maps import read_map, report_map
-    from rtsmap.evaluation.matches import write_matches
-    from rtsmap.evaluation.tables import headline, table
+    from rtsmap.evaluation.map_scores import read_map, report_map
+    from rtsmap.evaluation.match_layer import write_matches
+    from rtsmap.evaluation.report_files import write_report
+    from rtsmap.evaluation.report_text import headline, table
     from rtsmap.evaluation.tuning import check_tunable
-    from rtsmap.evaluation.writing import write_report
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model
 
     if tune and not model:
-        raise click.UsageError("--tune needs --model, whose card is to be changed.")
+        raise click.UsageError("--tune needs --model, whose card it changes.")
     check_outputs(*shared.report_files(output), matches, overwrite=overwrite, inputs=[predicted, labels])
     tuned = find_model(model) if model and tune else None
     if tuned:
@@ -91,7 +102,7 @@ def maps(
 def _outlines(layers: "LabelledMap", matching: "Matching", threshold: float) -> "Iterator[str]":
     import numpy as np
 
-    from rtsmap.evaluation.outlines import area_score, boundary_errors
+    from rtsmap.evaluation.outline_agreement import area_score, boundary_errors
 
     area = area_score(layers, threshold)
     yield f"area IoU   {area.iou * 100:.1f} % ({area.shared / 1e6:.3f} km2 shared)"
@@ -106,7 +117,7 @@ def _thresholds(layers: "LabelledMap", matching: "Matching") -> "Iterator[str]":
     import numpy as np
 
     yield f"{'from score':<12}{'polygons':>9}{'recall %':>10}{'precision %':>13}{'F1 %':>7}{'area F1 %':>11}"
-    from rtsmap.evaluation.outlines import area_score
+    from rtsmap.evaluation.outline_agreement import area_score
 
     for threshold in np.arange(1, 10) / 10:
         kept = matching.counts & (layers.comparison.scores >= threshold)

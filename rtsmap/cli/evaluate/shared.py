@@ -1,4 +1,4 @@
-"""What the commands of `rtsmap evaluate` share."""
+"""Options and steps that the commands of `rtsmap evaluate` share."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,33 +16,33 @@ output_folder = click.option(
     "--output",
     type=options.output_folder,
     metavar="FOLDER",
-    help="Also write scores and the precision-recall curve here.",
+    help="Also write scores and the precision-recall curve to this folder.",
 )
 tune = click.option(
-    "--tune", is_flag=True, help="Write the threshold and smallest area of best F1 to the model's card."
+    "--tune", is_flag=True, help="Write the threshold and the smallest area of the highest F1 to the model's card."
 )
 
 
 calibrate = click.option(
-    "--calibrate", is_flag=True, help="Write what turns scores into probabilities to the model's card."
+    "--calibrate", is_flag=True, help="Write the calibration of scores to probabilities to the model's card."
 )
 reliability = click.option(
     "--reliability",
     type=options.output_path,
     metavar="PNG",
-    help="Draw how often detections of a score are slumps; with --calibrate before and after.",
+    help="Draw how often predictions of each score are slumps; with --calibrate, before and after calibration.",
 )
 
 
 def report_files(folder: Path | None, *others: str) -> list[Path]:
-    """The files that go into the folder of the outputs, if one is wanted."""
-    from rtsmap.evaluation.writing import REPORT_FILES
+    """Return the files that will be written to the output folder, if there is one."""
+    from rtsmap.evaluation.report_files import REPORT_FILES
 
     return [folder / name for name in (*REPORT_FILES, *others)] if folder else []
 
 
 def write_best(comparison: "Comparison", folder: Path, card: "ModelCard", min_iou: float = 0.5) -> None:
-    """Tune a model's card and say what changed."""
+    """Tune the card of a model, and print what changed."""
     from rtsmap.evaluation.tuning import tune, write_tuned
     from rtsmap.predict.options import Options
 

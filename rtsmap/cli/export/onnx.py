@@ -68,7 +68,7 @@ def onnx(
       rtsmap export onnx runs/mine -o mine.onnx --precision fp32
       rtsmap export onnx runs/mine --overwrite --precision int8 --calibrate-on dataset
     """
-    from rtsmap.dataset.recognising import dataset_files
+    from rtsmap.dataset.folder_contents import dataset_files
     from rtsmap.errors import INSTALL_TORCH, ModelError
     from rtsmap.files.outputs import check_outputs
     from rtsmap.files.writing import replacing, sha256
@@ -103,10 +103,10 @@ def onnx(
 
 
 def _in_8_bits(folder: Path, card: "ModelCard", calibrate_on: Path, opset: int) -> "tuple[bytes, Agreement]":
-    from rtsmap.evaluation.recording import chips_of
+    from rtsmap.evaluation.chip_sampling import sample_chips
     from rtsmap.network.quantising import export_int8
 
-    return export_int8(folder, card, chips_of(calibrate_on, card, CHIPS), opset=opset)
+    return export_int8(folder, card, sample_chips(calibrate_on, card, CHIPS), opset=opset)
 
 
 def _in_words(agreement: "Agreement") -> str:

@@ -7,7 +7,7 @@ from rtsmap.cli.commands import Commands
 
 @click.group(cls=Commands, package="rtsmap.cli.simulate", names=("scene", "series"))
 def simulate() -> None:
-    """Make realistic scenes whose slumps are known, to try, test and train with.
+    """Simulate realistic scenes with known slumps for trying out, testing and training.
 
     \b
     Example:

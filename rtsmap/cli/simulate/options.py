@@ -1,4 +1,4 @@
-"""Options of every simulation, and what they say of a scene."""
+"""The options that all simulations share, and the scene that they describe."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _YEARS = (1900, 2100)
 
-# The names of rtsmap.simulate.terrain.regions.REGIONS; a test compares them.
+# The names in rtsmap.simulate.terrain.regions.REGIONS; a test compares both lists.
 REGIONS = ("banks-island", "taimyr", "chukotka", "lena", "tuktoyaktuk", "herschel", "west-siberia")
 
 
-class Place(click.ParamType[tuple[float, float]]):
+class LonLat(click.ParamType[tuple[float, float]]):
     """`LON,LAT` in degrees."""
 
     name = "LON,LAT"
@@ -32,7 +32,7 @@ class Place(click.ParamType[tuple[float, float]]):
         try:
             lon, lat = (float(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} does not look like -119.5,72.8", param, ctx)
+            self.fail(f"{value!r} is not a longitude and a latitude such as -119.5,72.8", param, ctx)
         return lon, lat
 
 
@@ -48,9 +48,9 @@ class Day(click.ParamType[date]):
         try:
             day = datetime.strptime(value, "%Y-%m-%d").date()
         except ValueError:
-            self.fail(f"{value!r} is no date such as 2021-07-14", param, ctx)
+            self.fail(f"{value!r} is not a date such as 2021-07-14", param, ctx)
         if not _YEARS[0] <= day.year <= _YEARS[1]:
-            self.fail(f"{value}: give a day of the years {_YEARS[0]} to {_YEARS[1]}", param, ctx)
+            self.fail(f"{value}: give a date in the years {_YEARS[0]} to {_YEARS[1]}", param, ctx)
         return day
 
 
@@ -68,41 +68,67 @@ class Years(click.ParamType[tuple[int, ...]]):
         try:
             return tuple(int(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} does not look like 2018,2019,2021", param, ctx)
+            self.fail(f"{value!r} is not a list of years such as 2018,2019,2021", param, ctx)
 
 
 _SIDE_KM = options.Real(0, 10_000, min_open=True)
 
 _SCENE = (
-    click.option("-o", "--output", type=options.input_path, required=True, metavar="FOLDER", help="Where files go."),
-    click.option("--region", type=click.Choice(REGIONS), default="banks-island", show_default=True, help="Its look."),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same scene."),
+    click.option(
+        "-o", "--output", type=options.input_path, required=True, metavar="FOLDER", help="Folder of the files."
+    ),
+    click.option(
+        "--region", type=click.Choice(REGIONS), default="banks-island", show_default=True, help="Region to simulate."
+    ),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same scene."
+    ),
     click.option(
         "--size-km",
         type=(_SIDE_KM, _SIDE_KM),
         metavar="L W",
-        help="Length and width of the footprint.  [default: 25 11.5]",
+        help="Length and width of the footprint, km.  [default: 25 11.5]",
     ),
     click.option(
-        "--pixels", type=(click.IntRange(1), click.IntRange(1)), metavar="W H", help="Size of the raster instead."
-    ),
-    click.option("--gsd", type=options.Real(0.5, 30), default=3.0, show_default=True, metavar="M", help="Pixel, m."),
-    click.option("--bands", type=click.Choice(["4", "8"]), default="4", show_default=True, help="8: as of SuperDoves."),
-    click.option("--at", type=Place(), help="Middle of the scene.  [default: a place in the region]"),
-    click.option("--clouds", type=options.Real(0, 0.9), metavar="SHARE", help="Under clouds.  [default: drawn]"),
-    click.option("--no-clouds", is_flag=True, help="A clear sky."),
-    click.option(
-        "--slumps", type=click.IntRange(0), metavar="N", help="How many.  [default: drawn, as often as mapped]"
+        "--pixels",
+        type=(click.IntRange(1), click.IntRange(1)),
+        metavar="W H",
+        help="Width and height of the raster instead.",
     ),
     click.option(
-        "--density", type=options.Real(0, 100), default=1.0, show_default=True, help="Factor of the slumps per area."
+        "--gsd", type=options.Real(0.5, 30), default=3.0, show_default=True, metavar="M", help="Size of a pixel, m."
+    ),
+    click.option(
+        "--bands",
+        type=click.Choice(["4", "8"]),
+        default="4",
+        show_default=True,
+        help="Number of bands; SuperDoves have 8.",
+    ),
+    click.option("--at", type=LonLat(), help="Centre of the scene.  [default: set by the region]"),
+    click.option(
+        "--clouds",
+        type=options.Real(0, 0.9),
+        metavar="SHARE",
+        help="Share of the scene under clouds.  [default: random]",
+    ),
+    click.option("--no-clouds", is_flag=True, help="Simulate no clouds."),
+    click.option(
+        "--slumps", type=click.IntRange(0), metavar="N", help="Number of slumps.  [default: random, as many as mapped]"
+    ),
+    click.option(
+        "--density",
+        type=options.Real(0, 100),
+        default=1.0,
+        show_default=True,
+        help="Factor applied to the number of slumps per area.",
     ),
     options.overwrite,
 )
 
 
 def scene_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a scene; it is called with `settings` (`SceneOptions`), output and overwrite."""
+    """Add the options of a scene to a command, which receives `settings` (`SceneOptions`), output and overwrite."""
 
     @wraps(command)
     def called(**given: Any) -> None:
@@ -114,17 +140,17 @@ def scene_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _settings(given: dict[str, Any]) -> "SceneOptions":
-    """Take what says how a scene looks out of a command's arguments."""
+    """Remove the options of a scene from a command's arguments, and return them as `SceneOptions`."""
     from rtsmap.runtime.machine import share_cores
 
-    share_cores()  # before numpy counts them: tiles are painted side by side, and BLAS would only get in the way
+    share_cores()  # before numpy counts them: tiles are rendered in parallel, so threads of BLAS would only compete
     from rtsmap.simulate.scene import SceneOptions
 
     size_km, pixels, clouds = given.pop("size_km"), given.pop("pixels"), given.pop("clouds")
     if (is_clear := given.pop("no_clouds")) and clouds:
-        raise click.UsageError("--no-clouds and --clouds contradict each other; give one of them.")
+        raise click.UsageError("--no-clouds and --clouds contradict each other; give only one of them.")
     if size_km is not None and pixels is not None:
-        raise click.UsageError("--size-km and --pixels both say how large the scene is; give one of them.")
+        raise click.UsageError("--size-km and --pixels both set the size of the scene; give only one of them.")
     return SceneOptions(
         region=given.pop("region"),
         seed=given.pop("seed"),

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--years", type=Years(), required=True, help="To be shown, the earliest first, such as 2018,2019,2021.")
+@click.option("--years", type=Years(), required=True, help="Years to show, in ascending order, such as 2018,2019,2021.")
 @scene_options
 def series(output: Path, settings: "SceneOptions", years: tuple[int, ...], overwrite: bool) -> None:
-    """Simulate the same place in several years.
+    """Simulate the same area in several years.
 
-    Writes a product for each year, as `simulate scene` does: the same hills, lakes and look-alikes on another day under
-    another sky, while slumps grow up the slope, merge, part, heal and appear. series_truth.gpkg tells who became whom:
-    every slump of every year (slumps), what it was and became (links), and what was seen (footprints). --slumps is
-    their number in the first year on all ground that a scene may show.
+    The command writes a product for each year, as `simulate scene` does. Hills, lakes and look-alikes stay the same,
+    the day and the clouds differ, and slumps grow up the slope, merge, split, stabilise and appear. series_truth.gpkg
+    records the lineage of each slump: every slump of every year (slumps), the links between them (links), and what the
+    sensor saw (footprints). --slumps sets the number of slumps in the first year, on all ground that a scene may show.
 
     \b
     Examples:
@@ -33,11 +33,11 @@ def series(output: Path, settings: "SceneOptions", years: tuple[int, ...], overw
     from rtsmap.simulate.series.making import make_series
     from rtsmap.simulate.series.writing import SERIES_TRUTH, write_series
 
-    place = make_series(settings, years)
+    simulated = make_series(settings, years)
     with progress_bar("tile") as progress:
-        done = list(write_series(place, output, overwrite=overwrite, progress=progress))
+        done = list(write_series(simulated, output, overwrite=overwrite, progress=progress))
     for year, written in done:
         click.echo(f"{written.image}: {year}, {written.n_slumps} slumps, {written.clear_fraction:.0%} clear")
-    kinds = Counter(link.kind for link in all_links(place.epochs))
-    counted = ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds)) or "none, as there is no slump"
+    kinds = Counter(link.kind for link in all_links(simulated.epochs))
+    counted = ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds)) or "none, because there are no slumps"
     click.echo(f"{output / SERIES_TRUTH}: links: {counted}")

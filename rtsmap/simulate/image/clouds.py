@@ -1,4 +1,4 @@
-"""Clouds, their shadows, and what Planet's usable data mask (UDM2) makes of them."""
+"""Clouds, their shadows, and the usable data mask (UDM2) that flags them."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -9,29 +9,29 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rtsmap.records import BoolArray, FloatArray
-from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.background import MESO_M, Window12
 from rtsmap.simulate.terrain.noise import bell, blend, fractal, make_tile, smoothstep
 
-#: Share of scenes without a cloud; the others have up to a third of cover. Chosen, not measured: users order scenes
-#: with little cloud.
+#: The share of scenes without clouds; cover in the others is rarely more than a third. It is chosen, not measured:
+#: users order scenes with few clouds.
 CLEAR_SCENES = 0.5
 _REFLECTANCE = np.array([0.62, 0.62, 0.62, 0.66], dtype=np.float32)
 _HAZE = np.array([0.16, 0.145, 0.135, 0.15], dtype=np.float32)
-#: Share of the clouds' area where the mask sees no cloud, and of the shadows' area likewise. Chosen: UDM2 misses thin
-#: clouds and more of the shadows.
+#: The shares of the area of clouds and of shadows that the mask misses. They are chosen: a UDM2 misses thin clouds and
+#: a larger part of the shadows.
 _MISSED_CLOUD, _MISSED_SHADOW = 0.08, 0.3
 
 
 @dataclass(frozen=True)
-class Overcast:
-    """Sky over a window of the 12 m lattice, arrays `(rows, columns)`.
+class CloudLayers:
+    """Clouds over a window of the 12 m grid, arrays `(rows, columns)`.
 
     Attributes:
-        cloud: opacity, 0..1.
-        haze: opacity of thin cloud, 0..1.
-        shadow: loss of light, 0..1.
-        flagged: `(3, rows, columns)`, above 0.5 where the mask says cloud, haze, shadow.
+        cloud: the opacity of clouds, 0..1.
+        haze: the opacity of thin cloud, 0..1.
+        shadow: the loss of light, 0..1.
+        flagged: `(3, rows, columns)`, above 0.5 where the mask flags cloud, haze and shadow.
     """
 
     cloud: FloatArray
@@ -40,30 +40,30 @@ class Overcast:
     flagged: FloatArray
 
 
-class Sky:
-    """The sky of one scene; a function of place alone."""
+class CloudField:
+    """The clouds of one scene as a function of position."""
 
-    def __init__(self, rng: np.random.Generator, frame: Frame, cover: float, thin: float = 0.0) -> None:
+    def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float, thin: float = 0.0) -> None:
         self.cover = cover
         self._tiles = [
             make_tile(rng, fractal(3.3, 4000), fields=1, size=size, spacing_m=MESO_M) for size in (1024, 868)
         ]
         self._misses = make_tile(rng, bell(180), fields=2, size=640, spacing_m=MESO_M)
         self._level = 0.0
-        self._level = self._level_for(frame, min(max(cover, 1e-6), 0.95))
+        self._level = self._level_for(acquisition, min(max(cover, 1e-6), 0.95))
         # Low clouds of the Arctic summer lie at 300 to 1500 m.
-        reach = rng.uniform(300, 1500) / np.tan(np.radians(max(frame.sun_elevation_deg, 10)))
-        azimuth = np.radians(frame.sun_azimuth_deg)
-        # The cloud that shades a place stands towards the sun from it.
+        reach = rng.uniform(300, 1500) / np.tan(np.radians(max(acquisition.sun_elevation_deg, 10)))
+        azimuth = np.radians(acquisition.sun_azimuth_deg)
+        # The cloud that shades a location lies in the direction of the sun.
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
-        self._veil = Veil(rng, frame, thin) if thin > 0 else None
+        self._thin_clouds = ThinClouds(rng, acquisition, thin) if thin > 0 else None
 
-    def over(self, window: Window12) -> Overcast | None:
-        """The sky over a window; None where it is clear."""
+    def over(self, window: Window12) -> CloudLayers | None:
+        """Return the clouds over a window, or None if there are none."""
         clouds = self._clouds(window)
-        return clouds if self._veil is None else self._veil.over(window, clouds)
+        return clouds if self._thin_clouds is None else self._thin_clouds.over(window, clouds)
 
-    def _clouds(self, window: Window12) -> Overcast | None:
+    def _clouds(self, window: Window12) -> CloudLayers | None:
         if self.cover <= 0:
             return None
         pad = 6  # for the mask's smoothing
@@ -74,16 +74,16 @@ class Sky:
             return None
         inner = np.s_[pad : pad + window.height, pad : pad + window.width]
         flagged = self._mask(wide, here, there)
-        return Overcast(
+        return CloudLayers(
             smoothstep(here[inner], 0.0, 0.45),
             0.55 * smoothstep(here[inner], -0.5, 0.2),
             0.62 * smoothstep(there[inner], -0.1, 0.35),
             flagged[:, inner[0], inner[1]],
         )
 
-    def _level_for(self, frame: Frame, cover: float) -> float:
-        """What the field exceeds on this share of the footprint, sampled every 96 m or, in small scenes, closer."""
-        left, bottom, right, top = frame.footprint.bounds
+    def _level_for(self, acquisition: Acquisition, cover: float) -> float:
+        """Return the level that the field exceeds on a share of the footprint, sampled every 96 m or more densely."""
+        left, bottom, right, top = acquisition.footprint.bounds
         step = max(1, min(8, int((right - left) / MESO_M / 40)))
         rows = np.arange(int(-top / MESO_M), int(-bottom / MESO_M) + 1, step)
         columns = np.arange(int(left / MESO_M), int(right / MESO_M) + 1, step)
@@ -92,7 +92,7 @@ class Sky:
         for tile in self._tiles:
             size = tile.values.shape[-1]
             total += tile.values[0][(rows % size)[:, None], columns % size]
-        inside = shapely.contains_xy(frame.footprint, x, y)
+        inside = shapely.contains_xy(acquisition.footprint, x, y)
         return float(np.quantile(total[inside] / np.float32(np.sqrt(2)), 1 - cover))
 
     def _excess(self, window: Window12) -> FloatArray:
@@ -102,7 +102,7 @@ class Sky:
         return excess
 
     def _mask(self, window: Window12, here: FloatArray, there: FloatArray) -> FloatArray:
-        """What the mask sees: smoother and somewhat larger than the clouds, and not everything."""
+        """Return what the mask flags: areas that are smoother and somewhat larger than the clouds, with omissions."""
         missed = self._misses.read(window.row, window.column, window.height, window.width)
         cloud = ndimage.gaussian_filter(here, 2.0, truncate=3) + 0.08
         shadow = ndimage.gaussian_filter(there, 2.0, truncate=3) + 0.02
@@ -114,33 +114,33 @@ class Sky:
         return np.stack([is_cloud, is_haze, is_shadow]).astype(np.float32)
 
 
-class Veil:
+class ThinClouds:
     """Thin high cloud in streaks, and its faint shadow some kilometres away; the mask flags only its thickest part."""
 
-    def __init__(self, rng: np.random.Generator, frame: Frame, cover: float) -> None:
+    def __init__(self, rng: np.random.Generator, acquisition: Acquisition, cover: float) -> None:
         self._tiles = [
             make_tile(rng, fractal(2.9, longest), fields=1, size=size, spacing_m=MESO_M)
             for size, longest in ((1024, 3000), (900, 700))
         ]
         self._level = NormalDist().inv_cdf(1 - min(cover, 0.95))
         self._dense = float(rng.uniform(0.25, 0.8))
-        reach = rng.uniform(900, 3500) / np.tan(np.radians(max(frame.sun_elevation_deg, 10)))
-        azimuth = np.radians(frame.sun_azimuth_deg)
+        reach = rng.uniform(900, 3500) / np.tan(np.radians(max(acquisition.sun_elevation_deg, 10)))
+        azimuth = np.radians(acquisition.sun_azimuth_deg)
         self._offset = (round(-reach * np.cos(azimuth) / MESO_M), round(reach * np.sin(azimuth) / MESO_M))
 
-    def over(self, window: Window12, clouds: Overcast | None) -> Overcast:
-        """The sky over a window: thin cloud with what there is of thick."""
+    def over(self, window: Window12, clouds: CloudLayers | None) -> CloudLayers:
+        """Return the clouds over a window: thin cloud combined with the other clouds, if there are any."""
         here = self._excess(window)
         there = self._excess(_moved(window, self._offset))
         haze = self._dense * smoothstep(here, 0.0, 1.3)
         shadow = 0.6 * self._dense * smoothstep(there, 0.1, 1.2)
         none = np.zeros_like(haze)
         if clouds is None:
-            clouds = Overcast(none, none, none, np.zeros((3, *none.shape), dtype=np.float32))
+            clouds = CloudLayers(none, none, none, np.zeros((3, *none.shape), dtype=np.float32))
         flagged = clouds.flagged.copy()
         flagged[1] = np.maximum(flagged[1], (haze > 0.4) & (flagged[0] == 0))
         flagged[2] *= flagged[1] == 0
-        return Overcast(
+        return CloudLayers(
             clouds.cloud, 1 - (1 - clouds.haze) * (1 - haze), 1 - (1 - clouds.shadow) * (1 - shadow), flagged
         )
 
@@ -155,24 +155,26 @@ def _moved(window: Window12, offset: tuple[int, int]) -> Window12:
 
 
 def draw_cover(rng: np.random.Generator) -> float:
-    """Share of a scene under clouds."""
+    """Draw the share of a scene under clouds."""
     return 0.0 if rng.random() < CLEAR_SCENES else float(rng.beta(1.2, 6) * 0.6)
 
 
-def darken_and_veil(bands: FloatArray, cloud: FloatArray, haze: FloatArray, shadow: FloatArray) -> None:
-    """Make of bands `(4, rows, columns)` of the ground what is seen through the sky, in place."""
+def apply_clouds(bands: FloatArray, cloud: FloatArray, haze: FloatArray, shadow: FloatArray) -> None:
+    """Add clouds, haze and shadows to the bands `(4, rows, columns)` of the ground, in place."""
     bands *= 1 - shadow
     blend(bands, _HAZE, haze)
     blend(bands, _REFLECTANCE, cloud)
 
 
-def classes(valid: BoolArray, snow: FloatArray, flagged: FloatArray | None, confusion: FloatArray) -> NDArray[np.uint8]:
-    """The eight bands of a UDM2; classes 1 to 6 exclude one another.
+def udm2_classes(
+    valid: BoolArray, snow: FloatArray, flagged: FloatArray | None, confusion: FloatArray
+) -> NDArray[np.uint8]:
+    """Return the eight bands of a UDM2. Its classes, bands 1 to 6, exclude one another.
 
     Args:
-        valid: where the sensor saw anything.
-        snow: cover with snow, 0..1; small patches are seen only in part.
-        flagged: cloud, haze and shadow, of `Overcast`; None under a clear sky.
+        valid: `(rows, columns)`, where the sensor saw the ground.
+        snow: the cover with snow, 0..1; small patches are flagged only in part.
+        flagged: cloud, haze and shadow as in `CloudLayers`; None where there is no cloud.
         confusion: a unit field that makes the confidence uneven.
     """
     bands = np.zeros((8, *valid.shape), dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""How lowland and coasts look: drained basins, ponds, polygon nets, beach ridges, and water of every colour.
+"""The appearance of lowland and coasts: drained basins, ponds, polygon nets, beach ridges, and waters of many colours.
 
-A function of place alone, as all ground: what is coarse on the 12 m lattice, what is fine on the pixels of a tile.
+Everything is a function of position: coarse features on the 12 m grid, fine ones on the pixels of a tile.
 """
 
 from dataclasses import dataclass
@@ -9,27 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsmap.records import FloatArray
-from rtsmap.simulate.image.polygon_nets import COARSEST_M, make_net, paint_net
+from rtsmap.simulate.image.polygon_nets import COARSEST_M, make_net, render_net
 from rtsmap.simulate.image.waters import draw_waters, sea_colour
 from rtsmap.simulate.terrain.forms import FAR_M, Forms
 from rtsmap.simulate.terrain.noise import Tile, bell, blend, fractal, make_tile, smoothstep
 from rtsmap.simulate.terrain.regions import Region
 
-_PONDS = 997  # colours that ponds are of, so many that neighbours differ
+_PONDS = 997  # number of different colours of ponds, so large that neighbours differ
 _POND_CELL_M = 170.0
 _SAND = np.array([0.125, 0.155, 0.175, 0.215], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Coarse:
-    """Fields `(rows, columns)` on a window of the lattice; `fields` is what the pixels of a tile need.
+    """Fields `(rows, columns)` on a window of the 12 m grid.
 
     Attributes:
-        bands: `(4, rows, columns)` reflectance of land.
-        shore: signed distance to water, m.
-        water: `(4, rows, columns)` its reflectance.
-        fields: `(9, rows, columns)`: bed (4), how far it fades (m), distance to the sea, strength of polygon nets, how
-            low their centres are, and how bare beach ridges are.
+        bands: the reflectance of land, `(4, rows, columns)`.
+        shore: the signed distance to water, m.
+        water: the reflectance of water, `(4, rows, columns)`.
+        fields: the fields from which the pixels of a tile are rendered, `(9, rows, columns)`: the reflectance of the
+            bed (4), the distance over which it fades (m), the distance to the sea (m), the strength of polygon nets,
+            how low the centres of the polygons are, and how bare the beach ridges are.
     """
 
     bands: FloatArray
@@ -39,16 +40,16 @@ class Coarse:
 
 
 class Lowland:
-    """Paints the lowland of one scene, safe to use from several threads.
+    """Renders the lowland and the coast of one scene. It is safe to use from several threads.
 
     Args:
-        rng: of everything here.
-        forms: of the landscape.
-        lakes: number of the nearest lake on the landscape's points.
-        region: its colours.
-        gsd_m: of the scene.
-        spacing_m: of the 12 m lattice.
-        flat: whether there are ponds and polygon nets, not the coast alone.
+        rng: draws all properties.
+        forms: the landforms.
+        lakes: the number of the nearest lake on the grid of the landscape.
+        region: sets the colours.
+        gsd_m: the pixel size of the scene, m.
+        spacing_m: the spacing of the coarse grid, 12 m.
+        flat: whether the scene is lowland with ponds and polygon nets, or a coast only.
     """
 
     def __init__(
@@ -67,36 +68,36 @@ class Lowland:
         self._ponds = np.concatenate([ponds.colour, ponds.bed, ponds.shelf[None]])
         self._sea = sea_colour(rng)
         self._scar = np.array(region.scar, dtype=np.float32)
-        self._tundra, self._lush = (np.array(s, dtype=np.float32) for s in (region.tundra, region.lush))
+        self._tundra, self._dense = (np.array(s, dtype=np.float32) for s in (region.tundra, region.dense_vegetation))
         basins = _draw_basins(rng, int(forms.number.max()) + 1)
         planes = [forms.basin[None], forms.sea[None], basins[:, forms.number]]
         planes += [waters.colour[:, lakes], waters.bed[:, lakes], waters.shelf[lakes][None]]
         planes += [_draw_sand(rng, int(lakes.max()) + 1)[lakes][None]]
-        #: Fields on the landscape's points, to be read by the ground painter with its own.
-        self.plan = np.concatenate(planes).astype(np.float32)
+        #: Fields on the grid of the landscape, which the background renderer interpolates together with its own.
+        self.layers = np.concatenate(planes).astype(np.float32)
         self._small = make_tile(rng, bell(20), fields=1, size=760, spacing_m=spacing_m)
         self._wide = make_tile(rng, bell(48), fields=1, size=820, spacing_m=spacing_m)
         self._zones = make_tile(rng, fractal(3.0, 1800), fields=4, size=900, spacing_m=spacing_m)
         self._number = _cells(rng, spacing_m)
         self._net = make_net(rng, gsd_m, rng.uniform(11, 26)) if flat and gsd_m <= COARSEST_M else None
-        #: By how much two communities of plants differ from the others, `(2, 4, 1, 1)`.
+        #: The relative difference of two plant communities from the others, `(2, 4, 1, 1)`.
         self._patch = rng.normal(0, 0.09, (2, 1, 1, 1)) + rng.normal(0, 0.05, (2, 4, 1, 1))
         self._reach_m = float(rng.choice((40, 120, 330)))  # many coasts have no ridges
         self._bare = float(rng.uniform(0.2, 0.8))
         self._ridge_m, self._sand = rng.uniform(22, 48), float(np.exp(rng.normal(0.25, 0.3)))
 
     def coarse(
-        self, extent: tuple[int, int, int, int], plan: FloatArray, bands: FloatArray, shore: FloatArray
+        self, extent: tuple[int, int, int, int], layers: FloatArray, bands: FloatArray, shore: FloatArray
     ) -> Coarse:
-        """Lay the lowland over the ground on a window of the lattice.
+        """Add the lowland to the ground in a window of the 12 m grid.
 
         Args:
-            extent: row, column, height and width of the window.
-            plan: `self.plan` on it.
-            bands: of land.
-            shore: signed distance to lakes and sea.
+            extent: the row, column, height and width of the window.
+            layers: `self.layers`, interpolated in the window.
+            bands: the reflectance of land, `(4, rows, columns)`.
+            shore: the signed distance to lakes and the sea, m.
         """
-        basin, sea, basins, lake, sand = plan[0], plan[1], plan[2:8], plan[8:17], plan[17]
+        basin, sea, basins, lake, sand = layers[0], layers[1], layers[2:8], layers[8:17], layers[17]
         zones, small, wide = self._zones.read(*extent), self._small.read(*extent)[0], self._wide.read(*extent)[0]
         inside = smoothstep(-basin + 5 * small, -8, 14) if self._flat else np.zeros_like(basin)
         bands = self._basin(self._patched(bands, zones), basin, inside, zones, basins)
@@ -124,10 +125,10 @@ class Lowland:
         zones: FloatArray,
         basins: FloatArray,
     ) -> FloatArray:
-        """Drained basins: lush, sodden or still bare in the middle, in rings as the water went; their rims are dry."""
+        """Render drained basins: green, wet or still bare in the centre, in rings left by the water, with dry rims."""
         bright, green, wet, bare, rings, ripe = basins
         stripes = rings * np.sin(basin / (8 + 10 * rings) + 1.5 * zones[3])
-        colour = (self._lush - self._tundra)[:, None, None] * (2.2 * green + stripes)
+        colour = (self._dense - self._tundra)[:, None, None] * (2.2 * green + stripes)
         loss = np.array([0.40, 0.36, 0.42, 0.20], dtype=np.float32)[:, None, None]
         tint = np.stack([bright, bright, bright, bright + ripe])
         changed = np.maximum(bands * tint + colour, 0.4 * bands) * (
@@ -140,14 +141,14 @@ class Lowland:
         return result
 
     def _patched(self, bands: FloatArray, zones: FloatArray) -> FloatArray:
-        """Communities of plants that end at a line: each of two fields lifts or lowers what lies above a level."""
+        """Render plant communities with sharp limits: each of two fields changes the brightness above a level."""
         factor = 1 + self._patch[0] * smoothstep(zones[0] + 0.4 * zones[1], 0.5, 0.62)[None]
         factor = factor + self._patch[1] * smoothstep(zones[2] - 0.4 * zones[3], 0.7, 0.82)[None]
         patched: FloatArray = bands * factor
         return patched
 
     def _sandy(self, bands: FloatArray, beyond: FloatArray, sand: FloatArray) -> FloatArray:
-        """Dry sand along some lakes, brighter than any slump."""
+        """Render dry sand along some lakes, which is brighter than any slump."""
         cover = (1 - smoothstep(beyond, -4, 10)) * smoothstep(sand, 2, 8)
         sandy: FloatArray = bands + (_SAND[:, None, None] * np.float32(self._sand) - bands) * cover
         return sandy
@@ -159,23 +160,23 @@ class Lowland:
         return colour
 
     def fine(self, bands: FloatArray, extent: tuple[int, int, int, int], fields: FloatArray, noise: FloatArray) -> None:
-        """Paint polygon nets and beaches on the pixels of a tile, in place.
+        """Render polygon nets and beaches on the pixels of a tile, in place.
 
         Args:
-            bands: `(4, rows, columns)` of land.
-            extent: row, column, height and width of the tile.
-            fields: of `Coarse`, at its pixels.
-            noise: a field by which edges fray.
+            bands: the reflectance of land, `(4, rows, columns)`.
+            extent: the row, column, height and width of the tile.
+            fields: the fields of `Coarse`, interpolated at the pixels.
+            noise: a field that makes edges irregular.
         """
         sea, strength, low, ridged = fields[5:9]
         if self._net is not None and strength.max() > 0.02:
-            puddle = paint_net(bands, self._net.read(*extent), np.clip(strength, 0, 1), np.clip(low, 0, 1))
+            puddle = render_net(bands, self._net.read(*extent), np.clip(strength, 0, 1), np.clip(low, 0, 1))
             blend(bands, self._ponds[:4, 0], puddle)
         if sea.min() < 350:
             self._beach(bands, sea + 3 * noise, ridged)
 
     def _beach(self, bands: FloatArray, sea: FloatArray, ridged: FloatArray) -> None:
-        """Bare at the water, then ridges with plants between them, fading inland."""
+        """Render a beach that is bare at the water, then has ridges with plants between them, which fade inland."""
         wave = 0.5 + 0.5 * np.cos(2 * np.pi * (sea + 14 * ridged) / self._ridge_m)
         ridges = self._bare * ridged * smoothstep(wave, 0.3, 1.0)
         ridges *= 1 - smoothstep(sea, 0.2 * self._reach_m, self._reach_m)
@@ -184,7 +185,7 @@ class Lowland:
 
 
 def _draw_basins(rng: np.random.Generator, count: int) -> FloatArray:
-    """Of each basin: brightness, green, wet, bare, how much it shows rings, and how much infrared its plants have."""
+    """Draw the properties of each basin: brightness, greenness, wetness, rings, bareness and excess of infrared."""
     bright, ripe = np.exp(rng.normal(0, 0.18, count)), rng.normal(0, 0.16, count)
     green, wet, rings = rng.uniform(-0.6, 1.5, count), rng.beta(1, 1.4, count), rng.beta(1, 2.5, count)
     bare = np.where(rng.random(count) < 0.25, rng.uniform(0.3, 1.0, count), 0)
@@ -193,12 +194,12 @@ def _draw_basins(rng: np.random.Generator, count: int) -> FloatArray:
 
 
 def _draw_sand(rng: np.random.Generator, count: int) -> FloatArray:
-    """How broad the sand along each lake is, m; most have none."""
+    """Draw the width of the sand along each lake, m; most lakes have none."""
     broad: FloatArray = np.where(rng.random(count) < 0.13, np.exp(rng.normal(2.9, 0.6, count)), 0).astype(np.float32)
     return broad
 
 
 def _cells(rng: np.random.Generator, spacing_m: float) -> Tile:
-    """Numbers of the ponds' colours, the same within a cell."""
+    """Return the numbers of the colours of ponds, which are constant within a cell."""
     net = make_net(rng, spacing_m, _POND_CELL_M)
     return Tile(np.floor(net.values[1:] * _PONDS), spacing_m)

@@ -1,4 +1,4 @@
-"""What a person would have drawn: the true outlines with the measured disagreement between two drawings."""
+"""Labels as a person would draw them: the true outlines with the measured disagreement between two people."""
 
 import numpy as np
 import shapely
@@ -6,20 +6,25 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from shapely import Polygon, affinity
 
+from rtsmap.simulate.slumps.features import largest_part
 from rtsmap.simulate.statistics import LOG_AREA, REDRAW_BY_AREA, REDRAW_IOU, quantile
 
 Vectors = NDArray[np.float64]
 
 _STEPS = 14
-_CLICK_M = 6.0  # distance between the points of a drawn outline; PlanetScope labels have one every two pixels
+_CLICK_M = 6.0  # distance between the points of a drawn outline; PlanetScope labels have a point every two pixels
 
 
 def drawn(rng: np.random.Generator, outline: Polygon) -> Polygon:
-    """An outline as another person draws it; its overlap (IoU) with the true one follows `statistics.REDRAW_IOU`.
+    """Draw an outline as another person would; its overlap (IoU) with the true one follows `statistics.REDRAW_IOU`.
 
-    Large slumps are redrawn more alike than small ones. The faults are those of drawing: the whole drawn too large or
-    too small, moved, and wobbling along the edge. Their proportions are drawn at random, their common size such that
-    the overlap is the one wanted.
+    People agree better on large slumps than on small ones. A drawing is too large or too small, displaced, and
+    irregular along its edge. The proportions of these errors are random, and their common amount is chosen to give the
+    overlap that was drawn.
+
+    Args:
+        rng: the random numbers.
+        outline: the true outline, in metres.
     """
     large = (np.log(outline.area) - LOG_AREA[0]) / LOG_AREA[1]
     rank = ndtr(REDRAW_BY_AREA * large + np.sqrt(1 - REDRAW_BY_AREA**2) * rng.standard_normal(1))
@@ -47,7 +52,7 @@ def _distorted(
     phases: Vectors,
     bends: Vectors,
 ) -> Polygon | None:
-    """Grown, moved and bent; None where nothing is left. Of several parts the largest."""
+    """Return the outline resized, moved and bent, or its largest part; None if nothing remains."""
     changed = affinity.translate(outline.buffer(grow), *move)
     if changed.is_empty:
         return None
@@ -55,9 +60,7 @@ def _distorted(
     wave = 2 * np.pi / (0.8 * np.sqrt(outline.area) + 20)
     centre = outline.centroid
 
-    def bend(
-        points: Vectors,
-    ) -> Vectors:
+    def bend(points: Vectors) -> Vectors:
         x, y = (points - (centre.x, centre.y)).T * wave
         east = bends[0] * np.sin(y + phases[0]) + bends[1] * np.sin(1.9 * x + phases[1])
         north = bends[2] * np.sin(x + phases[2]) + bends[3] * np.sin(2.1 * y + phases[3])
@@ -65,8 +68,7 @@ def _distorted(
         return bent
 
     bent = shapely.make_valid(shapely.transform(dense, bend).simplify(_CLICK_M / 4))
-    parts = [part for part in shapely.get_parts(bent) if isinstance(part, Polygon)]
-    return max(parts, key=lambda part: part.area, default=None)
+    return largest_part(bent)
 
 
 def _iou(first: Polygon, second: Polygon) -> float:

@@ -1,4 +1,4 @@
-"""What is really there: the outlines that were painted, and what a person would have drawn of them."""
+"""The truth of a simulated scene: the outlines that were rendered, and the labels that a person would have drawn."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,69 +15,93 @@ from rtsmap import __version__
 from rtsmap.layer.geopackage import check_rows
 from rtsmap.polygons import geodesic_m2
 from rtsmap.simulate.product.labelling import drawn
-from rtsmap.simulate.scene import World
-from rtsmap.simulate.series.growth import largest
-from rtsmap.simulate.slumps.features import Feature
+from rtsmap.simulate.scene import SimulatedScene
+from rtsmap.simulate.slumps.features import Feature, largest_part
 from rtsmap.simulate.slumps.lookalikes import LOOKALIKES
 from rtsmap.simulate.slumps.placement import LEAST_AREA_M2
 
-_TYPES = {"id": "int64", "vigour": "float64", "kind": "str", "options": "str", "rtsmap_version": "str"}
+_TYPES = {"id": "int64", "activity": "float64", "kind": "str", "options": "str", "rtsmap_version": "str"}
 _LAYERS = {
-    "rts": "Slumps as painted",
+    "rts": "Slumps as rendered",
     "labels": "Slumps as a person would have drawn them, with the measured disagreement",
-    "lookalikes": "Painted ground that only looks like slumps",
-    "footprint": "What the sensor saw",
+    "lookalikes": "Rendered ground that looks like slumps but is not",
+    "footprint": "Area that the sensor saw",
 }
+#: Fields and kinds under their names in files of earlier versions, and their present names.
+_FORMER_FIELDS = {"vigour": "activity", "healing": "stabilising"}
+_FORMER_KINDS = {"healed": "stabilised"}
 
 
-def write_truth(path: Path, world: World) -> int:
-    """Write `<id>_truth.gpkg`: layers rts, labels, lookalikes and footprint, in the scene's CRS; empty ones are typed.
+def write_truth(path: Path, scene: SimulatedScene) -> int:
+    """Write `<id>_truth.gpkg` with the layers rts, labels, lookalikes and footprint, in the scene's CRS.
 
-    Fields: id (that of the slump, in rts and labels), area_m2 (geodesic), scene_id, date; vigour of slumps (0 hardly
-    bare .. 1 all mud), kind of look-alikes; and of the footprint the region, the seed and the version.
+    All layers have the fields area_m2 (geodesic), scene_id and date. The layers rts and labels have the id of the
+    slump, rts also its activity (0 hardly bare .. 1 all mud), lookalikes the kind, and footprint the options and the
+    version of rtsmap. Empty layers have typed fields.
+
+    Args:
+        path: the file to write.
+        scene: the scene.
 
     Returns:
-        Number of slumps.
+        The number of slumps.
     """
-    rng = np.random.default_rng([world.options.seed, 7, *world.drawing])
-    seen = seen_slumps(world)
+    rng = np.random.default_rng([scene.options.seed, 7, *scene.drawing])
+    seen = seen_slumps(scene)
     slumps = [feature.outline for feature in seen]
-    others = [feature for feature in world.scenery.features if feature.kind in LOOKALIKES]
-    ids = [feature.number or place for place, feature in enumerate(seen, start=1)]
-    vigour = [round(feature.vigour, 3) for feature in seen]
+    others = [feature for feature in scene.scenery.features if feature.kind in LOOKALIKES]
+    ids = [feature.number or index for index, feature in enumerate(seen, start=1)]
+    activity = [round(feature.activity, 3) for feature in seen]
     kinds = [feature.kind for feature in others]
-    _write(path, "rts", world, slumps, {"id": ids, "vigour": vigour})
-    _write(path, "labels", world, [drawn(rng, outline) for outline in slumps], {"id": ids})
-    _write(path, "lookalikes", world, [feature.outline for feature in others], {"kind": kinds})
-    options = json.dumps(vars(world.options), default=str)
-    _write(path, "footprint", world, [world.frame.footprint], {"options": [options], "rtsmap_version": [__version__]})
+    _write(path, "rts", scene, slumps, {"id": ids, "activity": activity})
+    _write(path, "labels", scene, [drawn(rng, outline) for outline in slumps], {"id": ids})
+    _write(path, "lookalikes", scene, [feature.outline for feature in others], {"kind": kinds})
+    options = json.dumps(vars(scene.options), default=str)
+    _write(
+        path, "footprint", scene, [scene.acquisition.footprint], {"options": [options], "rtsmap_version": [__version__]}
+    )
     check_rows(path, {"rts": len(slumps), "labels": len(slumps), "lookalikes": len(others), "footprint": 1})
     return len(slumps)
 
 
-def seen_slumps(world: World) -> list[Feature]:
-    """The slumps in the footprint; those at its edge are cut by it, and left out where hardly anything is seen."""
-    footprint, seen = world.frame.footprint, []
-    for slump in world.scenery.slumps:
-        part = slump.outline if footprint.contains(slump.outline) else largest(slump.outline.intersection(footprint))
+def seen_slumps(scene: SimulatedScene) -> list[Feature]:
+    """Return the slumps in the footprint. Those at its edge are clipped, and left out if little of them is visible."""
+    footprint, seen = scene.acquisition.footprint, []
+    for slump in scene.scenery.slumps:
+        part = (
+            slump.outline if footprint.contains(slump.outline) else largest_part(slump.outline.intersection(footprint))
+        )
         if part is not None and part.area >= LEAST_AREA_M2:
             seen.append(replace(slump, outline=part))
     return seen
 
 
+def read_truth(path: Path, layer: str) -> geopandas.GeoDataFrame:
+    """Read a layer of a truth file of a scene or a series; fields of earlier versions get their present names.
+
+    Args:
+        path: `<id>_truth.gpkg` or `series_truth.gpkg`.
+        layer: the name of the layer.
+    """
+    table = pyogrio.read_dataframe(path, layer=layer).rename(columns=_FORMER_FIELDS)
+    if "kind" in table:
+        table["kind"] = table["kind"].replace(_FORMER_KINDS)
+    return table
+
+
 def _write(
-    path: Path, layer: str, world: World, outlines: list[Polygon], fields: Mapping[str, Sequence[object]]
+    path: Path, layer: str, scene: SimulatedScene, outlines: list[Polygon], fields: Mapping[str, Sequence[object]]
 ) -> None:
-    """Add a layer; columns have their types even where there is no row."""
-    crs = world.frame.grid.crs
+    """Add a layer whose columns have their types even if there is no row."""
+    crs = scene.acquisition.grid.crs
     areas = geodesic_m2(geopandas.GeoSeries(outlines, crs=crs)).round(1)
     count = len(outlines)
     columns: dict[str, pd.Series] = {
         name: pd.Series(list(values), dtype=_TYPES[name]) for name, values in fields.items()
     }
     columns["area_m2"] = pd.Series(areas, dtype="float64")
-    columns["scene_id"] = pd.Series([world.frame.item_id] * count, dtype="str")
-    columns["date"] = pd.Series([f"{world.frame.acquired:%Y-%m-%d}"] * count, dtype="str")
+    columns["scene_id"] = pd.Series([scene.acquisition.item_id] * count, dtype="str")
+    columns["date"] = pd.Series([f"{scene.acquisition.acquired:%Y-%m-%d}"] * count, dtype="str")
     pyogrio.write_dataframe(
         geopandas.GeoDataFrame(columns, geometry=outlines, crs=crs),
         path,

@@ -1,1 +1,1 @@
-"""Simulated series: the same place in several years."""
+"""Simulated series: scenes of the same area in several years."""

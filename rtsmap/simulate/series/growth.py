@@ -1,4 +1,4 @@
-"""How the outline of a slump changes: its headwall eats up the slope, plants take back its outlet, neighbours meet."""
+"""Changes of slump outlines: headwall retreat, revegetation from the outlet, merging and splitting."""
 
 import numpy as np
 import shapely
@@ -7,11 +7,13 @@ from scipy import ndimage
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.simulate.slumps.features import largest_part
+
 Vectors = NDArray[np.float64]
 
-#: Ground that stays between slumps which have not merged (m).
+#: The smallest distance between slumps that have not merged (m).
 GAP_M = 0.4
-#: How fast the flanks move where the headwall moves by 1. Chosen: slumps widen more slowly than they lengthen.
+#: The movement of the flanks relative to the headwall. It is chosen: slumps widen more slowly than they lengthen.
 _FLANKS = 0.15
 _STEPS = 10
 _BRIDGE_M = 3.0
@@ -21,26 +23,28 @@ _SPIKE_M = 1.5
 def resized(
     rng: np.random.Generator, outline: Polygon, down: tuple[float, float], area_m2: float, others: BaseGeometry
 ) -> Polygon:
-    """The outline at another size: grown up the slope, or withdrawn from its outlet.
+    """Change the size of an outline: it grows up the slope or shrinks from its outlet.
 
     Args:
-        rng: of what makes the headwall uneven.
-        outline: in metres.
-        down: unit vector `(east, north)` down the slope.
-        area_m2: wanted; it is missed where others leave no room, and by some tenths of a percent elsewhere.
-        others: ground that it must not enter.
+        rng: draws the irregularities of the headwall.
+        outline: the outline, in metres.
+        down: the unit vector `(east, north)` down the slope.
+        area_m2: the requested area, m2. It is met to a few tenths of a percent, except where others leave no room.
+        others: the ground that the outline must not enter.
     """
     grows = area_m2 > outline.area
-    ring, push = _pushes(rng, outline, np.array(down), grows=grows)
-    # What a small push sweeps: the push towards the outside times the length of the ring that it acts on.
-    swept = max(float(np.abs(_cross(push, np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0))).sum()) / 2, 1e-6)
+    ring, displacement = _displacements(rng, outline, np.array(down), grows=grows)
+    # The area swept by a small displacement: its outward component times the length of the ring that it acts on.
+    swept = max(
+        float(np.abs(_cross(displacement, np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0))).sum()) / 2, 1e-6
+    )
     low, high = 0.0, 5 * abs(area_m2 - outline.area) / swept
     best, holes = outline, list(outline.interiors)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        moved = shapely.make_valid(Polygon(ring + middle * push, holes), method="structure")
+        moved = shapely.make_valid(Polygon(ring + middle * displacement, holes), method="structure")
         changed = outline.union(moved).difference(others) if grows else outline.intersection(moved)
-        candidate = largest(changed)
+        candidate = largest_part(changed)
         enough = candidate is None or (candidate.area > area_m2) == grows
         if candidate is not None and candidate.area > 0:
             best = candidate
@@ -49,8 +53,8 @@ def resized(
 
 
 def _without_spikes(outline: Polygon) -> Polygon:
-    """Without what is narrower than a pixel, and with fewer points."""
-    opened = largest(outline.buffer(-_SPIKE_M).buffer(_SPIKE_M).simplify(0.2))
+    """Remove what is narrower than a pixel, and simplify."""
+    opened = largest_part(outline.buffer(-_SPIKE_M).buffer(_SPIKE_M).simplify(0.2))
     return outline if opened is None else opened
 
 
@@ -62,15 +66,18 @@ def merged(
     area_m2: float,
     others: BaseGeometry,
 ) -> Polygon | None:
-    """Two slumps grown into one that holds both; None where a third lies between.
+    """Merge two slumps into one that contains both.
 
     Args:
-        rng: of what makes the headwall uneven.
-        first: one of them.
-        second: its neighbour.
-        down: unit vector down the slope.
-        area_m2: wanted; larger where it takes more ground to join them.
-        others: ground that it must not enter.
+        rng: draws the irregularities of the headwall.
+        first: the outline of one slump.
+        second: the outline of its neighbour.
+        down: the unit vector `(east, north)` down the slope.
+        area_m2: the requested area, m2. The result is larger if joining them takes more ground.
+        others: the ground that the outline must not enter.
+
+    Returns:
+        The outline, or None if a third slump lies between them.
     """
     both = first.union(second)
     radius = first.distance(second) / 2 + _BRIDGE_M
@@ -80,21 +87,24 @@ def merged(
     if joined.area >= area_m2:
         return joined
     grown = resized(rng, joined, down, area_m2, others)
-    # A neck too narrow for a pixel goes with the spikes, and with it the smaller slump.
+    # A neck narrower than a pixel is removed with the spikes, and the smaller slump would be lost with it.
     return joined if grown.disjoint(first) or grown.disjoint(second) else grown
 
 
 def split(
     rng: np.random.Generator, outline: Polygon, down: tuple[float, float], share: float, gap_m: float
 ) -> tuple[Polygon, Polygon] | None:
-    """Two parts beside each other on the slope, where a rib between them has turned green; None if it leaves but one.
+    """Split a slump into two parts side by side on the slope, with a revegetated rib between them.
 
     Args:
-        rng: of the rib's windings.
-        outline: to be parted.
-        down: unit vector down the slope.
-        share: of the area, on one side, 0..1.
-        gap_m: width of the rib.
+        rng: draws the course of the rib.
+        outline: the outline to split.
+        down: the unit vector `(east, north)` down the slope.
+        share: the share of the area on one side, 0..1.
+        gap_m: the width of the rib, m.
+
+    Returns:
+        The larger and the smaller part, or None if only one part remains.
     """
     along, middle = np.array(down), np.array(outline.centroid.coords[0])
     across = np.array([-along[1], along[0]])
@@ -114,39 +124,37 @@ def split(
     return (parts[0], parts[1]) if len(parts) > 1 else None
 
 
-def largest(shape: BaseGeometry) -> Polygon | None:
-    """The largest polygon of a geometry, None where it holds none."""
-    parts = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon)]
-    return max(parts, key=lambda part: part.area, default=None)
-
-
-def _pushes(rng: np.random.Generator, outline: Polygon, down: Vectors, *, grows: bool) -> tuple[Vectors, Vectors]:
-    """Points along the outline `(n, 2)`, and by how much each moves: the headwall outward, or the outlet inward."""
+def _displacements(
+    rng: np.random.Generator, outline: Polygon, down: Vectors, *, grows: bool
+) -> tuple[Vectors, Vectors]:
+    """Return points along the outline `(n, 2)` and their displacements, outward at the headwall or inward below."""
     size = np.sqrt(outline.area)
     ring = shapely.get_coordinates(outline.exterior.segmentize(max(2.0, size / 40)))[:-1]
-    # As elsewhere the headwall follows the outline's large curve, not its notches.
+    # The headwall follows the large-scale shape of the outline, not its notches.
     outward = _smooth(_outward(_smooth(ring)))
     upward = -outward @ down
     active = np.maximum(upward if grows else -upward, 0)
-    # Bays of the headwall run ahead of the rest of it.
-    place = ring @ (-down[1], down[0])
+    # Bays of the headwall retreat faster than the rest of it.
+    position = ring @ (-down[1], down[0])
     wave = 2 * np.pi / (rng.uniform(0.3, 0.8) * size)
-    uneven = 1 + 0.3 * np.sin(place * wave + rng.uniform(0, 2 * np.pi)) + 0.2 * np.sin(2.3 * place * wave)
+    uneven = 1 + 0.3 * np.sin(position * wave + rng.uniform(0, 2 * np.pi)) + 0.2 * np.sin(2.3 * position * wave)
     flanks = _FLANKS * (1 - active) * ((upward if grows else -upward) > -0.5)
     amount = _smooth((active * uneven + flanks)[:, None])
     return ring, amount * outward if grows else -amount * outward
 
 
 def _outward(ring: Vectors) -> Vectors:
-    """Unit vectors out of a ring at its points."""
-    ahead = np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0)
-    outward = np.stack([ahead[:, 1], -ahead[:, 0]], axis=-1) * np.sign(np.sum(_cross(ring, np.roll(ring, -1, axis=0))))
+    """Return outward unit vectors at the points of a ring."""
+    tangent = np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0)
+    outward = np.stack([tangent[:, 1], -tangent[:, 0]], axis=-1) * np.sign(
+        np.sum(_cross(ring, np.roll(ring, -1, axis=0)))
+    )
     unit: Vectors = outward / np.maximum(np.hypot(*outward.T), 1e-9)[:, None]
     return unit
 
 
 def _smooth(along: Vectors) -> Vectors:
-    """Values `(n, m)` along a ring without what is shorter than a tenth of the slump."""
+    """Smooth values `(n, m)` along a ring over about a tenth of the size of the slump."""
     smooth: Vectors = ndimage.gaussian_filter1d(along, 3.0, axis=0, mode="wrap")
     return smooth
 

@@ -1,4 +1,4 @@
-"""Who became whom: the slumps of the years that are shown, and the links between one such year and the next."""
+"""The lineage of slumps: the slumps of the years that are shown, and the links from each such year to the next."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 from rtsmap.simulate.series.year import State
 from rtsmap.simulate.slumps.features import Feature
 
-LinkKind = Literal["continued", "merged", "split", "new", "healed"]
+LinkKind = Literal["continued", "merged", "split", "new", "stabilised"]
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,9 @@ class Epoch:
     """A year that is shown.
 
     Attributes:
-        state: what stands then.
-        ancestors: of each slump, the numbers that it had in the year shown before.
+        year: the year.
+        state: the slumps of that year.
+        ancestors: the numbers of the ancestors of each slump in the year shown before.
     """
 
     year: int
@@ -27,13 +28,19 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Link:
-    """One slump of a year and what it was or became; one end is missing of new and of healed slumps.
+    """A link from a slump of one year to a slump of a later year.
+
+    New slumps have no earlier end, and stabilised slumps no later end.
 
     Attributes:
-        kind: `merged` where the later slump comes of several, `split` where the earlier one became several.
-        area_ratio: area of all that came of it by the area of all that it came of.
-        overlap: common area of both outlines by that of the smaller one, 0..1.
-        iou: common area by that of both together.
+        year_from: the earlier year.
+        id_from: the number of the slump in the earlier year.
+        year_to: the later year.
+        id_to: the number of the slump in the later year.
+        kind: `merged` if the later slump has several ancestors, `split` if the earlier slump has several descendants.
+        area_ratio: the ratio of the total area of the descendants to the total area of the ancestors.
+        overlap: the common area of both outlines divided by the area of the smaller one, 0..1.
+        iou: the common area of both outlines divided by the area of their union, 0..1.
     """
 
     year_from: int
@@ -47,7 +54,12 @@ class Link:
 
 
 def epochs(states: Iterable[tuple[int, State]], years: Sequence[int]) -> list[Epoch]:
-    """Of the states of all years in order, those of the years that are shown, with kinship across the others."""
+    """Select the years that are shown, with the lineage across the other years.
+
+    Args:
+        states: the years and states of all years, in order.
+        years: the years that are shown.
+    """
     shown: list[Epoch] = []
     ancestors: dict[int, frozenset[int]] = {}
     for year, state in states:
@@ -62,36 +74,36 @@ def epochs(states: Iterable[tuple[int, State]], years: Sequence[int]) -> list[Ep
 
 
 def all_links(shown: Sequence[Epoch]) -> list[Link]:
-    """The links of all years that are shown, in their order."""
+    """Return the links between all years that are shown, in order."""
     return [link for earlier, later in pairwise(shown) for link in links(earlier, later)]
 
 
 def links(earlier: Epoch, later: Epoch) -> Iterator[Link]:
-    """What became of the slumps of one year in the next that is shown; every slump of both is in one link at least."""
+    """Yield the links from one year to the next that is shown; every slump of both years is in at least one link."""
     before = {slump.number: slump for slump in earlier.state.slumps}
     after = {slump.number: slump for slump in later.state.slumps}
-    heirs: dict[int, list[int]] = {number: [] for number in before}
+    descendants: dict[int, list[int]] = {number: [] for number in before}
     for number in after:
         for ancestor in later.ancestors[number]:
-            heirs[ancestor].append(number)
+            descendants[ancestor].append(number)
     for number, slump in after.items():
         sources = sorted(later.ancestors[number])
         if not sources:
             yield Link(earlier.year, None, later.year, number, "new")
         for source in sources:
-            is_merged, is_split = len(sources) > 1, len(heirs[source]) > 1
+            is_merged, is_split = len(sources) > 1, len(descendants[source]) > 1
             kind: LinkKind = "merged" if is_merged else "split" if is_split else "continued"
             came_of = sum(before[one].outline.area for one in sources)
-            became = slump.outline.area if is_merged else sum(after[one].outline.area for one in heirs[source])
+            became = slump.outline.area if is_merged else sum(after[one].outline.area for one in descendants[source])
             measures = (became / came_of, *_overlaps(before[source], slump))
             yield Link(earlier.year, source, later.year, number, kind, *measures)
     for number in before:
-        if not heirs[number]:
-            yield Link(earlier.year, number, later.year, None, "healed")
+        if not descendants[number]:
+            yield Link(earlier.year, number, later.year, None, "stabilised")
 
 
 def _overlaps(first: Feature, second: Feature) -> tuple[float, float]:
-    """Common area by the smaller one, and by both."""
+    """Return the common area divided by that of the smaller outline, and divided by that of the union."""
     a, b = first.outline, second.outline
     common = a.intersection(b).area
     return common / min(a.area, b.area), common / (a.area + b.area - common)

@@ -1,4 +1,4 @@
-"""Who stands beside whom, while the slumps of a place change one after the other."""
+"""The neighbourhood of slumps while they change one after the other."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,23 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.simulate.series.growth import GAP_M
 from rtsmap.simulate.slumps.features import Feature
 
-_REACH_M = 400.0  # no headwall retreats farther in a year
+_REACH_M = 400.0  # no headwall retreats by more than this in one year
 
 
 class Neighbours:
-    """What stands where each slump of a year stood."""
+    """The ground that each slump of the previous year occupies now."""
 
     def __init__(self, slumps: Sequence[Feature]) -> None:
         self._numbers = [slump.number for slump in slumps]
         self._tree = STRtree([slump.outline for slump in slumps])
         self._taken = {slump.number: _with_gap(slump.outline) for slump in slumps}
 
-    def become(self, number: int, now: BaseGeometry) -> None:
-        """Let a slump be that from now on; it may be empty."""
+    def update(self, number: int, now: BaseGeometry) -> None:
+        """Replace the ground of a slump by a new outline, which may be empty."""
         self._taken[number] = _with_gap(now)
 
     def others(self, *slumps: Feature) -> BaseGeometry:
-        """Ground around slumps that belongs to others, with the strip that stays between slumps."""
+        """Return the ground around slumps that others occupy, including the gap that remains between slumps."""
         own = {slump.number for slump in slumps}
         area = shapely.union_all([slump.outline for slump in slumps])
         near = self._tree.query(area, predicate="dwithin", distance=_REACH_M)
@@ -35,7 +35,7 @@ class Neighbours:
         return taken
 
     def pairs(self, within_m: float) -> list[tuple[float, int, int]]:
-        """Gap (m) and numbers of slumps that stood close to each other, by number."""
+        """Return the gap (m) and the numbers of all pairs of slumps that were close to each other, sorted."""
         outlines = self._tree.geometries
         first, second = self._tree.query(outlines, predicate="dwithin", distance=within_m)
         gaps = shapely.distance(outlines[first], outlines[second])
@@ -47,6 +47,6 @@ class Neighbours:
 
 
 def _with_gap(outline: BaseGeometry) -> BaseGeometry:
-    """An outline and the strip around it; its corners need no more than a few points."""
+    """Return an outline with the gap around it; a few points for each corner are sufficient."""
     wider: BaseGeometry = outline.buffer(GAP_M, quad_segs=2)
     return wider

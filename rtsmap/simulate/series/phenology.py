@@ -1,4 +1,4 @@
-"""What differs from one scene of a place to the next beside the slumps: the season, the sensor, and what drifts."""
+"""Differences between the scenes of a series apart from the slumps: phenology, sensor, snow and moving bars."""
 
 from dataclasses import replace
 from datetime import date
@@ -7,29 +7,30 @@ import numpy as np
 import shapely
 from shapely import Polygon, STRtree, affinity
 
-from rtsmap.simulate.acquisition import Frame
+from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.patches import MARGIN_M
 from rtsmap.simulate.scene import late_snow
-from rtsmap.simulate.series.growth import largest
 from rtsmap.simulate.series.year import State
-from rtsmap.simulate.slumps.features import Feature, Scenery, in_order
+from rtsmap.simulate.slumps.features import Feature, Scenery, in_order, largest_part
 from rtsmap.simulate.terrain.regions import Region, Spectrum
 
-#: Day of the year when tundra is greenest, end of July, and the share of its green that is missing a month from then.
-#: This and what follows is chosen, not measured.
+#: The day of the year when tundra is greenest, at the end of July, and the share of its green that is missing a month
+#: before and after. These and the following numbers are chosen, not measured.
 _GREENEST, _MISSING = 208, 0.06
 _GREEN_DEVIATION = 0.02  # from year to year
-_GAIN_DEVIATION = 0.02  # of the calibration, band by band
+_GAIN_DEVIATION = 0.02  # of the calibration, for each band
 _BARS_MOVE_M = 2.5
 _LEAST_M2 = 60.0
 
 
-def in_season(rng: np.random.Generator, region: Region, day: date) -> Region:
-    """The region's plants on a day: less green before and after the end of July, greener in some years."""
+def with_phenology(rng: np.random.Generator, region: Region, day: date) -> Region:
+    """Return the region with the vegetation of a day: greenest at the end of July, and varying between years."""
     days = (day.timetuple().tm_yday - _GREENEST) / 30
     dry = _MISSING * days**2 + rng.normal(0, _GREEN_DEVIATION)
     return replace(
-        region, tundra=_towards(region.tundra, region.scar, dry), lush=_towards(region.lush, region.scar, dry)
+        region,
+        tundra=_towards(region.tundra, region.scar, dry),
+        dense_vegetation=_towards(region.dense_vegetation, region.scar, dry),
     )
 
 
@@ -38,27 +39,32 @@ def _towards(first: Spectrum, second: Spectrum, share: float) -> Spectrum:
     return blue, green, red, nir
 
 
-def calibration(rng: np.random.Generator) -> list[float]:
-    """By how much each band of a satellite is off."""
+def band_gains(rng: np.random.Generator) -> list[float]:
+    """Draw the gain error of each band of a satellite."""
     return [float(gain) for gain in np.exp(rng.normal(0, _GAIN_DEVIATION, 4))]
 
 
-def scenery_of(rng: np.random.Generator, base: Scenery, state: State, frame: Frame, most_snow: float) -> Scenery:
-    """What lies on the ground in one year.
+def scenery_of(
+    rng: np.random.Generator, base: Scenery, state: State, acquisition: Acquisition, most_snow: float
+) -> Scenery:
+    """Return the scenery of one year.
 
     Args:
-        rng: of that year.
-        base: of the first year; streams, tracks and look-alikes stay, bars move a little, snow melts by the day.
+        rng: the random numbers of that year.
+        base: the scenery of the first year. Streams, tracks and look-alikes stay, bars move a little, and the amount of
+            snow depends on the day.
         state: the slumps, and the scars that they left.
-        frame: what is seen.
+        acquisition: the footprint and the day.
         most_snow: `late_snow` of the base.
     """
     others = [feature for feature in base.features if feature.kind != "slump"]
     snow = sorted((f for f in others if f.kind == "snow"), key=lambda feature: -feature.outline.area)
-    melted = snow[round(len(snow) * min(late_snow(frame) / most_snow, 1)) :]
+    melted = snow[round(len(snow) * min(late_snow(acquisition) / most_snow, 1)) :]
     lying = [_drifted(rng, feature) for feature in others if not any(feature is gone for gone in melted)]
     features = [*_clear_of([*lying, *state.scars], state.slumps), *state.slumps]
-    near = STRtree([feature.outline for feature in features]).query(frame.footprint.buffer(MARGIN_M), "intersects")
+    near = STRtree([feature.outline for feature in features]).query(
+        acquisition.footprint.buffer(MARGIN_M), "intersects"
+    )
     return Scenery(in_order([features[index] for index in np.sort(near)]), base.streams, base.roads)
 
 
@@ -69,7 +75,7 @@ def _drifted(rng: np.random.Generator, feature: Feature) -> Feature:
 
 
 def _clear_of(others: list[Feature], slumps: tuple[Feature, ...]) -> list[Feature]:
-    """Look-alikes without the ground that slumps have taken from them."""
+    """Remove the ground of slumps from look-alikes."""
     tree = STRtree([slump.outline for slump in slumps])
     left = []
     for feature in others:
@@ -77,7 +83,7 @@ def _clear_of(others: list[Feature], slumps: tuple[Feature, ...]) -> list[Featur
         if not len(near) or feature.kind == "snow":
             left.append(feature)
             continue
-        rest = largest(feature.outline.difference(shapely.union_all(tree.geometries[near])))
+        rest = largest_part(feature.outline.difference(shapely.union_all(tree.geometries[near])))
         if rest is not None and rest.area > _LEAST_M2:
             left.append(replace(feature, outline=Polygon(rest)))
     return left

@@ -1,1 +1,1 @@
-"""Simulated slumps and their look-alikes: outlines and where they lie."""
+"""Simulated slumps and their look-alikes: outlines and locations."""

@@ -1,47 +1,49 @@
-"""What the painter puts on the ground: slumps, and what only looks like them."""
+"""The features that lie on the ground of a scene: slumps and their look-alikes, streams and tracks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-Kind = Literal["bar", "bare", "bluff", "healed", "slump", "snow"]
-#: In the order of painting: snow lies on whatever is below.
-KINDS: tuple[Kind, ...] = ("bar", "bare", "bluff", "healed", "slump", "snow")
+Kind = Literal["bar", "bare", "bluff", "stabilised", "slump", "snow"]
+#: The kinds in the order of rendering; snow covers everything below it.
+KINDS: tuple[Kind, ...] = ("bar", "bare", "bluff", "stabilised", "slump", "snow")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One patch of ground.
+    """One slump or look-alike.
 
     Attributes:
-        outline: in the scene's CRS.
-        down: unit vector `(east, north)` down the slope.
-        vigour: 0..1; of a slump, how active (bare) it is.
-        brightness: factor of its reflectance, around 1.
-        number: of a slump that is followed through years; 0 elsewhere.
+        kind: what it is.
+        outline: the outline in the scene's CRS.
+        down: the unit vector `(east, north)` down the slope.
+        activity: 0..1, how active and therefore how bare a slump is; for look-alikes, how bare they are.
+        brightness: a factor of the reflectance, around 1.
+        number: the number of a slump that is followed through the years, 0 otherwise.
     """
 
     kind: Kind
     outline: Polygon
     down: tuple[float, float]
-    vigour: float
+    activity: float
     brightness: float
     number: int = 0
 
 
 @dataclass(frozen=True)
 class Scenery:
-    """All that lies on the ground of one scene, slumps last but for snow.
+    """All features of one scene.
 
     Attributes:
-        features: in the order of painting.
-        streams: beds of running water, polygons.
-        roads: likewise tracks.
+        features: slumps and look-alikes in the order of rendering: slumps are last except for snow.
+        streams: polygons of the beds of running water.
+        roads: polygons of vehicle tracks.
     """
 
     features: tuple[Feature, ...]
@@ -51,11 +53,16 @@ class Scenery:
 
     @property
     def slumps(self) -> list[Feature]:
-        """The truth."""
+        """The slumps, which are the truth of the scene."""
         return [feature for feature in self.features if feature.kind == "slump"]
 
     def near(self, layer: str, area: BaseGeometry) -> NDArray[np.int64]:
-        """Indices of what touches an area's bounds, ascending; `layer` is features, streams or roads."""
+        """Return the indices, ascending, of what intersects the bounds of an area.
+
+        Args:
+            layer: features, streams or roads.
+            area: the area, in the scene's CRS.
+        """
         if layer not in self._trees:
             items: Sequence[Feature | BaseGeometry] = getattr(self, layer)
             self._trees[layer] = STRtree([item.outline if isinstance(item, Feature) else item for item in items])
@@ -63,5 +70,11 @@ class Scenery:
 
 
 def in_order(features: Sequence[Feature]) -> tuple[Feature, ...]:
-    """Sorted by kind, as they are painted."""
+    """Sort features by kind, in the order of rendering."""
     return tuple(sorted(features, key=lambda feature: KINDS.index(feature.kind)))
+
+
+def largest_part(shape: BaseGeometry) -> Polygon | None:
+    """Return the largest polygon of a geometry, or None if it holds no polygon."""
+    parts = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon)]
+    return max(parts, key=lambda part: part.area, default=None)

@@ -1,8 +1,8 @@
 """A library of real outlines of thaw slumps, shipped with the package as `library/outlines.npz`.
 
-The file holds the shapes alone, without place or date: each turned so that its longest side points east, moved to the
-origin, simplified to 1.5 m. `library/ATTRIBUTION.md` names the inventories. Rebuild it from the label sets of the
-project's shared data with `python -m rtsmap.simulate.slumps.library LABELS_FOLDER`.
+The file holds shapes only, without location or date. Each outline is rotated so that its longest side points east,
+moved to the origin and simplified to 1.5 m. `library/ATTRIBUTION.md` names the inventories. The command
+`python -m rtsmap.simulate.slumps.library LABELS_FOLDER` rebuilds the file from a folder with the label sets.
 """
 
 import argparse
@@ -19,27 +19,33 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.simulate.statistics import HOLES_SHARE
 
 LIBRARY = Path(__file__).parent / "library" / "outlines.npz"
-#: Coordinates are stored as whole numbers of this many metres.
+#: Coordinates are stored as whole multiples of this length, m.
 UNIT_M = 0.2
 _TOLERANCE_M = 1.5
 _AREAS_M2 = (150.0, 1_000_000.0)
 _COUNT = 1600
-_MORE_HOLES = HOLES_SHARE - 0.016  # beside the outlines with holes that are drawn anyhow
-_WITH_HOLES_M2 = 1500.0  # a hole in a smaller slump would be a pixel or two
+_MORE_HOLES = HOLES_SHARE - 0.016  # in addition to the outlines with holes that are drawn by chance
+_WITH_HOLES_M2 = 1500.0  # a hole in a smaller slump would be one or two pixels
 
 
 @dataclass(frozen=True)
 class Library:
-    """Outlines around the origin in metres, the longer side along x, in the order of their areas."""
+    """The outlines of the library.
+
+    Attributes:
+        outlines: outlines in metres, centred on the origin, with the longer side along x, sorted by area.
+        log_area: ln(area in m2) of each outline.
+        with_holes: the indices of the outlines that have holes.
+    """
 
     outlines: tuple[Polygon, ...]
     log_area: NDArray[np.float64]
     with_holes: NDArray[np.int64]
 
     def draw(self, rng: np.random.Generator, area_m2: float) -> Polygon:
-        """A real outline of about this area, mirrored at random and scaled to exactly this area."""
-        place = int(np.searchsorted(self.log_area, np.log(area_m2)))
-        near = int(np.clip(place + rng.integers(-60, 61), 0, len(self.outlines) - 1))
+        """Draw a real outline of about this area, mirror it at random and scale it to exactly this area."""
+        index = int(np.searchsorted(self.log_area, np.log(area_m2)))
+        near = int(np.clip(index + rng.integers(-60, 61), 0, len(self.outlines) - 1))
         if rng.random() < _MORE_HOLES and area_m2 > _WITH_HOLES_M2:
             near = int(rng.choice(self.with_holes))
         outline = _rounded(self.outlines[near])
@@ -50,7 +56,7 @@ class Library:
 
 @cache
 def _rounded(outline: Polygon) -> Polygon:
-    """Without sharp corners: drawn with few clicks, an outline that is scaled up would show straight sides."""
+    """Round the corners, because an outline drawn with few clicks would show straight sides when scaled up."""
     radius = 0.03 * np.sqrt(outline.area)
     rounded = outline.buffer(-radius / 2).buffer(radius).buffer(-radius / 2)
     return rounded if isinstance(rounded, Polygon) and not rounded.is_empty else outline
@@ -58,7 +64,7 @@ def _rounded(outline: Polygon) -> Polygon:
 
 @cache
 def load_library() -> Library:
-    """The outlines of the package."""
+    """Load the outlines that the package ships."""
     with np.load(LIBRARY) as stored:
         points = np.cumsum(stored["steps"].astype(np.int64), axis=0) * UNIT_M
         ring_ends, outline_ends = np.cumsum(stored["ring_sizes"]), np.cumsum(stored["outline_rings"])
@@ -73,7 +79,12 @@ def load_library() -> Library:
 
 
 def build(folder: Path, seed: int = 0) -> None:
-    """Write the library anew from the label sets that ARTS publishes as CC0."""
+    """Rebuild the library from the label sets that ARTS publishes as CC0.
+
+    Args:
+        folder: the folder of the label sets.
+        seed: the seed of the selection.
+    """
     import geopandas  # noqa: PLC0415  (only the maintainer's command needs it)
 
     frames = [
@@ -81,13 +92,15 @@ def build(folder: Path, seed: int = 0) -> None:
         geopandas.read_file(folder / "runge2022_rapideye_rts.gpkg"),
     ]
     nitze = geopandas.read_file(folder / "nitze2024_planetscope_rts.gpkg", layer="rts")
-    # Only the first iteration is the same, bit for bit, as what ARTS publishes.
+    # Only the first iteration is identical to what ARTS publishes.
     frames.append(nitze[nitze["iteration"].astype(str).isin(["1"])])
     rng = np.random.default_rng(seed)
     chosen: list[Polygon] = []
     for frame in frames:
         metric = frame[frame["area_m2"].between(*_AREAS_M2)]
-        metric = metric.to_crs(6931)  # equal area; shapes near the pole keep theirs to a few percent
+        metric = metric.to_crs(
+            6931
+        )  # an equal-area projection, which changes shapes near the pole by a few percent only
         outlines = metric.geometry.to_numpy()
         share = min(len(outlines), _COUNT // len(frames))
         chosen += [normalised(outlines[i]) for i in rng.choice(len(outlines), share, replace=False)]
@@ -95,7 +108,7 @@ def build(folder: Path, seed: int = 0) -> None:
 
 
 def normalised(outline: Polygon) -> Polygon:
-    """Simplified, around the origin, the longer side of its smallest rectangle along x."""
+    """Simplify an outline, centre it on the origin and turn the longer side of its smallest rectangle along x."""
     outline = _polygon(outline.simplify(_TOLERANCE_M))
     corners = shapely.get_coordinates(outline.minimum_rotated_rectangle)[:3]
     sides = np.diff(corners, axis=0)
@@ -106,7 +119,7 @@ def normalised(outline: Polygon) -> Polygon:
 
 
 def _polygon(shape: BaseGeometry) -> Polygon:
-    """The largest part, where rounding cut one in two."""
+    """Return the largest part, as rounding may divide an outline."""
     parts = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon)]
     return max(parts, key=lambda part: part.area)
 

@@ -1,7 +1,7 @@
-"""Ground that shares spectra, sizes and shapes with slumps and is none: bars, blow-outs, bluffs, healed scars, snow.
+"""Look-alikes, which share spectra, sizes and shapes with slumps: bars, blow-outs, bluffs, stabilised scars and snow.
 
-How many of them lie in a scene has not been measured; `Region.bare` and the rates below are set by eye so that bare
-ground outside slumps covers several times their area, as in the Sentinel-2 scenes of the sites.
+Their numbers have not been measured. `Region.bare` and the rates below are set by eye so that bare ground outside
+slumps covers several times the area of slumps, as in the Sentinel-2 scenes of the sites.
 """
 
 import contourpy
@@ -13,16 +13,16 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.simulate.slumps.features import Feature, Kind
 from rtsmap.simulate.slumps.library import Library
-from rtsmap.simulate.slumps.placement import Ground, draw_area
+from rtsmap.simulate.slumps.placement import Terrain, draw_area
 from rtsmap.simulate.terrain.landscape import Landscape, sample_point
 from rtsmap.simulate.terrain.regions import Region
 
-#: Kinds of features that are no slump though they look like one.
-LOOKALIKES: tuple[Kind, ...] = ("bar", "bare", "bluff", "healed", "snow")
+#: The kinds of features that look like slumps but are not slumps.
+LOOKALIKES: tuple[Kind, ...] = ("bar", "bare", "bluff", "stabilised", "snow")
 
-_HEALED_PER_SLUMP, _HEALED_PER_KM2 = 0.5, 0.05
-_BARE_TO_SLUMPS = 5.0  # at least this many times their area
-_BARE_BY_SLUMPS = 0.25  # share of the bare patches
+_STABILISED_PER_SLUMP, _STABILISED_PER_KM2 = 0.5, 0.05
+_BARE_TO_SLUMPS = 5.0  # bare ground covers at least this many times the area of slumps
+_BARE_BY_SLUMPS = 0.25  # share of the bare patches that lie beside slumps
 _APRONS_PER_SLUMP = 0.6
 _BARS_PER_KM = 0.5
 _BLUFFS_PER_KM = 0.8
@@ -31,7 +31,7 @@ _CLEAR_OF_SLUMPS_M = 12.0
 
 def place_lookalikes(
     rng: np.random.Generator,
-    ground: Ground,
+    terrain: Terrain,
     region: Region,
     library: Library,
     footprint: Polygon,
@@ -39,17 +39,17 @@ def place_lookalikes(
     streams: list[NDArray[np.float64]],
     late_snow: float,
 ) -> list[Feature]:
-    """All look-alikes of a scene; none but bars and bluffs comes near a slump.
+    """Place all look-alikes of a scene. Only bars, bluffs and aprons may lie close to a slump.
 
     Args:
-        rng: of places, sizes and shapes.
-        ground: surveyed.
-        region: sets how many.
-        library: of outlines, the same as those of slumps.
-        footprint: what the sensor sees.
-        slumps: placed already.
-        streams: lines `(n, 2)` in world coordinates.
-        late_snow: 1 in the middle of July, 0 in August, above 1 in June.
+        rng: draws locations, sizes and shapes.
+        terrain: the result of `analyse_terrain`.
+        region: sets the numbers of look-alikes.
+        library: the outlines, which are the same as those of slumps.
+        footprint: the area that the sensor sees.
+        slumps: the slumps of the scene.
+        streams: the centre lines `(n, 2)` of streams in map coordinates.
+        late_snow: the relative number of snow patches: 1 in mid-July, above 1 in June, and falling towards 0 in August.
     """
     km2 = footprint.area / 1e6
     found: list[Feature] = []
@@ -57,21 +57,21 @@ def place_lookalikes(
     bare_m2 *= rng.lognormal(0, 0.3)
     while bare_m2 > 0:
         area = draw_area(rng, region, footprint)
-        found.append(_patch(rng, "bare", ground, library, _bare_place(rng, slumps, footprint), area))
+        found.append(_patch(rng, "bare", terrain, library, _bare_point(rng, slumps, footprint), area))
         bare_m2 -= area
-    for _ in range(rng.poisson(_HEALED_PER_SLUMP * len(slumps) + _HEALED_PER_KM2 * km2)):
-        place = sample_point(rng, footprint)
-        found.append(_patch(rng, "healed", ground, library, place, draw_area(rng, region, footprint)))
+    for _ in range(rng.poisson(_STABILISED_PER_SLUMP * len(slumps) + _STABILISED_PER_KM2 * km2)):
+        point = sample_point(rng, footprint)
+        found.append(_patch(rng, "stabilised", terrain, library, point, draw_area(rng, region, footprint)))
     for _ in range(rng.poisson(region.snow * km2 * late_snow)):
-        place, area = sample_point(rng, footprint), float(np.exp(rng.normal(6.6, 1.0)))
-        found.append(_patch(rng, "snow", ground, library, place, area, stretch=2.2))
-    found += _bars(rng, ground, library, streams)
-    found += bluffs(rng, ground.land, footprint)
+        point, area = sample_point(rng, footprint), float(np.exp(rng.normal(6.6, 1.0)))
+        found.append(_patch(rng, "snow", terrain, library, point, area, stretch=2.2))
+    found += _bars(rng, terrain, library, streams)
+    found += bluffs(rng, terrain.land, footprint)
     return [*_clear(found, slumps), *_aprons(rng, library, slumps, footprint)]
 
 
-def _bare_place(rng: np.random.Generator, slumps: list[Feature], footprint: Polygon) -> Point:
-    """Often on the slopes that slumps lie on, where anything erodes; else anywhere."""
+def _bare_point(rng: np.random.Generator, slumps: list[Feature], footprint: Polygon) -> Point:
+    """Draw a location, often on the eroding slopes on which slumps lie, otherwise anywhere."""
     if not slumps or rng.random() > _BARE_BY_SLUMPS:
         return sample_point(rng, footprint)
     slump = slumps[int(rng.integers(len(slumps)))].outline
@@ -81,7 +81,7 @@ def _bare_place(rng: np.random.Generator, slumps: list[Feature], footprint: Poly
 
 
 def _aprons(rng: np.random.Generator, library: Library, slumps: list[Feature], footprint: Polygon) -> list[Feature]:
-    """Bare slopes against the flanks of slumps, which nobody draws as part of them."""
+    """Make bare slopes that adjoin the flanks of slumps and that are not mapped as part of them."""
     taken = STRtree([slump.outline for slump in slumps])
     aprons = []
     for slump in slumps:
@@ -95,22 +95,22 @@ def _aprons(rng: np.random.Generator, library: Library, slumps: list[Feature], f
         parts = shapely.get_parts(outline.difference(shapely.union_all(near)))
         part = max(parts, key=lambda part: part.area, default=outline)
         if isinstance(part, Polygon) and part.area > 100 and footprint.contains(part):
-            aprons.append(Feature("bare", part, slump.down, slump.vigour, slump.brightness))
+            aprons.append(Feature("bare", part, slump.down, slump.activity, slump.brightness))
     return aprons
 
 
 def _patch(
     rng: np.random.Generator,
     kind: Kind,
-    ground: Ground,
+    terrain: Terrain,
     library: Library,
-    place: BaseGeometry,
+    location: BaseGeometry,
     area: float,
     stretch: float = 1.0,
 ) -> Feature:
-    """An outline of the library at a place, its longer side across the slope where it is stretched."""
-    centre = place.centroid
-    down = ground.down(centre.x, centre.y)
+    """Make a feature at a location from an outline; where it is stretched, its longer side lies across the slope."""
+    centre = location.centroid
+    down = terrain.down(centre.x, centre.y)
     outline = affinity.scale(library.draw(rng, max(area, 60.0)), stretch, 1 / stretch, origin=(0, 0))
     angle = float(np.degrees(np.arctan2(down[1], down[0]))) + (90 if stretch > 1 else rng.uniform(0, 360))
     turned = affinity.translate(affinity.rotate(outline, angle, origin=(0, 0)), centre.x, centre.y)
@@ -119,9 +119,9 @@ def _patch(
 
 
 def _bars(
-    rng: np.random.Generator, ground: Ground, library: Library, streams: list[NDArray[np.float64]]
+    rng: np.random.Generator, terrain: Terrain, library: Library, streams: list[NDArray[np.float64]]
 ) -> list[Feature]:
-    """Gravel bars along the streams, stretched along the bed."""
+    """Make gravel bars along the streams, stretched along the bed."""
     bars = []
     for line in streams:
         length_km = float(np.hypot(*np.diff(line, axis=0).T).sum()) / 1000
@@ -131,18 +131,18 @@ def _bars(
             outline = affinity.scale(library.draw(rng, float(np.exp(rng.normal(7.0, 0.9)))), 1.7, 0.6, origin=(0, 0))
             turned = affinity.rotate(outline, float(np.degrees(np.arctan2(y1 - y0, x1 - x0))), origin=(0, 0))
             moved = affinity.translate(turned, x1 + rng.normal(0, 8), y1 + rng.normal(0, 8))
-            down = ground.down(x1, y1)
+            down = terrain.down(x1, y1)
             brightness = float(np.exp(rng.normal(0.1, 0.16)))
             bars.append(Feature("bar", moved, (float(down[0]), float(down[1])), float(rng.beta(3, 1.6)), brightness))
     return bars
 
 
 def bluffs(rng: np.random.Generator, land: Landscape, footprint: Polygon) -> list[Feature]:
-    """Narrow bare banks along the shores, which wave and ice keep open."""
+    """Make bluffs: narrow banks along the shores that waves and ice keep bare."""
     rows, columns = land.shore.shape
     lines = contourpy.contour_generator(
-        land.world(np.zeros(columns), np.arange(columns))[:, 0],
-        land.world(np.arange(rows), np.zeros(rows))[:, 1],
+        land.coordinates(np.zeros(columns), np.arange(columns))[:, 0],
+        land.coordinates(np.arange(rows), np.zeros(rows))[:, 1],
         land.shore,
     ).lines(7.0)
     found = []
@@ -169,13 +169,13 @@ def _bluff(rng: np.random.Generator, shore: LineString) -> list[Feature]:
 
 
 def _clear(found: list[Feature], slumps: list[Feature]) -> list[Feature]:
-    """Without the patches that lie on a slump or so near that they would be part of it."""
+    """Leave out the features that lie on a slump or so close to it that they would appear as part of it."""
     if not slumps:
         return found
     tree = STRtree([slump.outline for slump in slumps])
-    lonely = []
+    kept = []
     for feature in found:
         margin = 0.0 if feature.kind in ("bar", "bluff") else _CLEAR_OF_SLUMPS_M
         if len(tree.query(feature.outline, predicate="dwithin", distance=margin)) == 0:
-            lonely.append(feature)
-    return lonely
+            kept.append(feature)
+    return kept

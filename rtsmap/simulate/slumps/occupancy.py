@@ -1,15 +1,15 @@
-"""Ground that is taken, while one outline after the other is set down."""
+"""An index of occupied ground, to which outlines are added one after the other."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from shapely import Polygon
 
-_CELL_M = 500.0  # most slumps lie in one cell, the largest in some ten
+_CELL_M = 500.0  # most slumps lie in one cell, the largest in about ten
 
 
-class Occupied:
-    """Outlines by the cells that they reach into: a tree would have to be built anew for each that is added."""
+class Occupancy:
+    """Outlines indexed by square cells. A spatial tree would have to be rebuilt for each outline that is added."""
 
     def __init__(self, outlines: Iterable[Polygon] = ()) -> None:
         self._cells: defaultdict[tuple[int, int], list[Polygon]] = defaultdict(list)
@@ -17,17 +17,17 @@ class Occupied:
             self.add(outline)
 
     def add(self, outline: Polygon) -> None:
-        """Take the ground of an outline (m)."""
+        """Mark the ground of an outline (m) as occupied."""
         for cell in _cells(outline):
             self._cells[cell].append(outline)
 
     def is_free(self, outline: Polygon) -> bool:
-        """Whether an outline meets none of those that were added."""
+        """Return whether an outline intersects none of the outlines that were added."""
         near = (other for cell in _cells(outline) for other in self._cells.get(cell, ()))
         return not any(outline.intersects(other) for other in near)
 
 
 def _cells(outline: Polygon) -> Iterator[tuple[int, int]]:
-    """The cells that the bounds of an outline reach into."""
+    """Yield the cells that the bounds of an outline intersect."""
     left, bottom, right, top = (int(bound // _CELL_M) for bound in outline.bounds)
     return ((column, row) for column in range(left, right + 1) for row in range(bottom, top + 1))

@@ -1,6 +1,6 @@
-"""The lie of the land of one scene on a coarse lattice: hills, lakes, and the streams that drain them.
+"""The landscape of one scene on a coarse grid: hills, lakes, and the drainage.
 
-Everything here is small (at most `CELLS` cells, whatever the scene's size); the painter reads it between its points.
+The grid has at most `CELLS` points, whatever the size of the scene; the renderer interpolates between them.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from rtsmap.records import FloatArray, Grid
 from rtsmap.simulate.terrain.noise import Spectrum, Tile, bell, fractal, make_tile, smoothstep
 from rtsmap.simulate.terrain.regions import Region
 
-#: Largest number of lattice points; their spacing is 24 m or a multiple by a power of two (96 m for 120 km).
+#: The largest number of grid points. Their spacing is 24 m times a power of two (96 m for a scene of 120 km).
 CELLS = 2_000_000
 SPACING_M = 24.0
-#: Ground beyond the raster's edges, so that what lies there drains, shadows and borders properly (m).
+#: The width of the margin around the raster (m), so that drainage, shadows and neighbours are right at its edges.
 MARGIN_M = 960.0
-#: From this catchment on (m2) a stream has a bed that is seen.
+#: The smallest catchment (m2) of a stream whose bed is rendered.
 STREAM_CATCHMENT_M2 = 0.8e6
 
 
 class Extent(NamedTuple):
-    """Lattice points: their spacing (m), the first row and column, and how many there are."""
+    """The grid points: their spacing (m), the first row and column, and the numbers of rows and columns."""
 
     spacing_m: float
     row: int
@@ -37,27 +37,28 @@ class Extent(NamedTuple):
 
 
 class Relief(Protocol):
-    """Forms that are laid over hills and lakes before anything drains; see `rtsmap.simulate.terrain.forms`."""
+    """Landforms that change hills and lakes before the drainage is computed; see `rtsmap.simulate.terrain.forms`."""
 
     @property
     def basin(self) -> FloatArray:
-        """Signed distance to the rim of hollows without a lake, m, negative inside."""
+        """The signed distance to the rim of drained basins, m, negative inside."""
 
     def flooded(self, shore: FloatArray) -> FloatArray:
-        """Signed distance to water of any kind, of that to the lakes, m."""
+        """Return the signed distance to water of any kind (m), given that to lakes."""
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """Fields `(rows, columns)` on lattice points `spacing_m` times whole numbers, the first being `(row, column)`.
+    """Fields `(rows, columns)` on the points of a grid.
 
     Attributes:
-        row, column: of the first point, counted southward and eastward from the origin of the world's coordinates.
-        height: of the ground, m.
-        shore: distance to the nearest shore, m, negative in lakes; true near the shore, about right farther off.
-        lake: number of the nearest lake, 0 where there is none.
-        catchment: area that drains through a point, m2.
-        receiver: flat index of the point that each one drains to, -1 at the outlet.
+        spacing_m: the spacing of the points, m; their coordinates are whole multiples of it.
+        row, column: the position of the first point, counted southward and eastward from the origin of the CRS.
+        height: the height of the ground, m.
+        shore: the distance to the nearest shore, m, negative in lakes; exact near the shore, approximate farther away.
+        lake: the number of the nearest lake, 0 where there is none.
+        catchment: the area that drains through a point, m2.
+        receiver: the flat index of the point that each point drains to, -1 at the outlet.
     """
 
     spacing_m: float
@@ -69,13 +70,20 @@ class Landscape:
     catchment: FloatArray
     receiver: NDArray[np.int32]
 
-    def world(self, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float64]:
-        """World coordinates `(n, 2)` of positions on the lattice."""
+    def coordinates(self, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the map coordinates `(n, 2)` of rows and columns of the grid."""
         return np.stack([(columns + self.column) * self.spacing_m, -(rows + self.row) * self.spacing_m], axis=-1)
 
 
 def make_landscape(rng: np.random.Generator, grid: Grid, region: Region, forms: Relief | None = None) -> Landscape:
-    """Hills, lakes in their basins, and drainage, for a raster and its margin; forms are laid over them."""
+    """Make the hills, lakes and drainage of a raster and its margin.
+
+    Args:
+        rng: the random numbers.
+        grid: the raster.
+        region: sets the relief and the lakes.
+        forms: landforms of lowland or of a coast, if there are any.
+    """
     extent = extent_of(grid)
     spacing, row, column, _, _ = extent
     hills = field_of(rng, fractal(4.0, 5000), extent)
@@ -87,7 +95,7 @@ def make_landscape(rng: np.random.Generator, grid: Grid, region: Region, forms: 
     if forms is not None:
         shore = forms.flooded(shore)
     rim = shore if forms is None else np.minimum(shore, forms.basin)
-    # Lakes are flat, their shores rise over some 80 m to a bank that is high here and low there.
+    # Lakes are flat. Their shores rise over about 80 m to a bank whose height varies along the shore.
     height = height * smoothstep(rim, -30, 500) + bank * np.tanh(np.maximum(rim, 0) / 80)
     receiver, order = _drain(height + 0.15 * field_of(rng, bell(40), extent))
     catchment = _accumulate(receiver, order).reshape(height.shape) * np.float32(spacing**2)
@@ -106,7 +114,7 @@ def _spacing(grid: Grid) -> float:
 
 
 def extent_of(grid: Grid) -> Extent:
-    """The lattice points of a raster and its margin."""
+    """Return the grid points of a raster and its margin."""
     spacing = _spacing(grid)
     margin = int(np.ceil(MARGIN_M / spacing)) + 2
     left, top, gsd = grid.transform.c, grid.transform.f, grid.transform.a
@@ -116,7 +124,7 @@ def extent_of(grid: Grid) -> Extent:
 
 
 def field_of(rng: np.random.Generator, spectrum: Spectrum, extent: Extent) -> FloatArray:
-    """A unit field that is a function of place: two tiles of different periods, so that none repeats in a scene."""
+    """Return a unit field as a function of position: two tiles of different periods, so that it does not repeat."""
     tiles: list[Tile] = [make_tile(rng, spectrum, fields=1, size=size, spacing_m=SPACING_M) for size in (1024, 900)]
     spacing, row, column, rows, columns = extent
     step = round(spacing / SPACING_M)
@@ -130,11 +138,11 @@ def field_of(rng: np.random.Generator, spectrum: Spectrum, extent: Extent) -> Fl
 
 
 def _shore(rng: np.random.Generator, region: Region, extent: Extent, hills: FloatArray) -> FloatArray:
-    """Signed distance to the shores of lakes: level lines of a smooth field, rounded as thermokarst lakes are."""
+    """Return the signed distance to lake shores (m): contours of a smooth field, rounded like thermokarst lakes."""
     spacing = extent.spacing_m
     large = field_of(rng, bell(region.lake_m), extent)
     small = field_of(rng, bell(region.lake_m / 4), extent)
-    # Lakes prefer low ground; the small waves make bays, and ponds beside the lakes.
+    # Lakes tend to lie on low ground. The short waves make bays, and ponds beside the lakes.
     field = large + 0.3 * small + 0.5 * ndimage.gaussian_filter(hills, 500 / spacing)
     level = np.quantile(_sample(field), region.lakes)
     slope = np.hypot(*np.gradient(field, spacing))
@@ -148,16 +156,16 @@ def _sample(field: FloatArray) -> FloatArray:
 
 
 def _drain(height: FloatArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Where every point drains to, without pits, and the points from the outlet upward.
+    """Return the receiver of every point, without pits, and the points in order from the outlet upstream.
 
-    The tree that spans the lattice with the lowest passes is where water goes when it fills every hollow to its brim.
+    Water follows the minimum spanning tree of the lowest passes when it fills every hollow up to its brim.
     """
     index = np.arange(height.size, dtype=np.int32).reshape(height.shape)
     lifted = height - height.min() + 1
     pairs = [
         (np.s_[:, :-1], np.s_[:, 1:], 1.0),
         (np.s_[:-1, :], np.s_[1:, :], 1.0),
-        (np.s_[:-1, :-1], np.s_[1:, 1:], 1.0004),  # a longer way: only if clearly lower
+        (np.s_[:-1, :-1], np.s_[1:, 1:], 1.0004),  # a longer way, taken only if it is clearly lower
         (np.s_[:-1, 1:], np.s_[1:, :-1], 1.0004),
     ]
     first = np.concatenate([index[a].ravel() for a, _, _ in pairs])
@@ -172,16 +180,16 @@ def _drain(height: FloatArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
 
 def _accumulate(receiver: NDArray[np.int32], order: NDArray[np.int32]) -> FloatArray:
-    """Number of points that drain through each one, itself included; breadth by breadth from the farthest inward."""
-    place = np.empty(len(order), dtype=np.int32)
-    place[order] = np.arange(len(order))
-    upstream = place[receiver[order[1:]]].astype(np.intp)  # rises along the order
+    """Return the number of points that drain through each point, including itself, level by level from the farthest."""
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order))
+    upstream = rank[receiver[order[1:]]].astype(np.intp)  # ascending along the order
     ends = [0, 1]
     while ends[-1] < len(order):
         ends.append(1 + int(np.searchsorted(upstream, ends[-1])))
-    total = np.ones(len(order), dtype=np.float64)  # by the order
+    total = np.ones(len(order), dtype=np.float64)  # indexed by rank
     for first, last in zip(ends[-2:0:-1], ends[:1:-1], strict=True):
-        # A copy, as numpy would copy all of an array that it reads and writes at once.
+        # Copy the slice: numpy would otherwise copy the whole array, as it is read and written in one call.
         np.add.at(total, upstream[first - 1 : last - 1], total[first:last].copy())
     result = np.empty(len(order), dtype=np.float32)
     result[order] = total
@@ -189,7 +197,7 @@ def _accumulate(receiver: NDArray[np.int32], order: NDArray[np.int32]) -> FloatA
 
 
 def _incision(catchment: FloatArray, shore: FloatArray, bank: FloatArray, region: Region) -> FloatArray:
-    """Valleys along the streams, deeper the more drains through them; none in lakes (m)."""
+    """Return the depth of the valleys along streams (m), which grows with the catchment and is 0 in lakes."""
     rills = ndimage.gaussian_filter(np.clip(np.log10(catchment / 4e3), 0, 2.5), 0.8)
     valleys = ndimage.gaussian_filter(np.clip(np.log10(catchment / 5e4), 0, 2.5), 3.5)
     deep = (0.06 * rills + 0.15 * valleys) * np.float32(region.relief_m) + 0.5 * rills + 0.06 * rills * bank
@@ -198,7 +206,7 @@ def _incision(catchment: FloatArray, shore: FloatArray, bank: FloatArray, region
 
 
 def _nearest(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """The label of the nearest lake at every point."""
+    """Return the label of the nearest lake at every point."""
     if count == 0:
         return np.zeros(labels.shape, dtype=np.int32)
     rows, columns = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
@@ -207,8 +215,8 @@ def _nearest(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
 
 
 def sample_point(rng: np.random.Generator, area: Polygon) -> Point:
-    """A random place in a polygon."""
+    """Return a random point in a polygon."""
     left, bottom, right, top = area.bounds
-    while not area.contains(place := Point(rng.uniform(left, right), rng.uniform(bottom, top))):
+    while not area.contains(point := Point(rng.uniform(left, right), rng.uniform(bottom, top))):
         pass
-    return place
+    return point

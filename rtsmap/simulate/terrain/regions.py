@@ -1,4 +1,4 @@
-"""How slumps and their surroundings look from region to region."""
+"""The regions of the simulation: the appearance of slumps and their surroundings, and the landforms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,60 +10,63 @@ Spectrum = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Region:
-    """Appearance and land forms of a region. Spectra are surface reflectance, blue, green, red, nir.
+    """Appearance and landforms of a region. Spectra are surface reflectance in blue, green, red and near infrared.
 
     Attributes:
-        lon, lat: of a place in it (degrees), where a scene lies unless told otherwise.
-        log_area: mean and standard deviation of ln(area in m2) of its slumps, measured.
-        tundra: median of vegetated ground away from slumps.
-        lush: of the greenest ground, along streams and in old scars.
-        scar: of bare ground deep inside a slump (40 m and more from its edge).
-        relief_m: standard deviation of the height of hills.
-        bank_m: height of the steeper shores.
-        lakes: share of the ground under lakes.
-        lake_m: size of lakes, as the correlation length of the field that makes them.
-        turbid: how bright its lakes are, 0 (brown, clear) .. 1 (full of silt).
-        bare: share of the ground that is bare without being a slump (hilltops, blow-outs, bars).
-        snow: late snow patches for each km2, in the middle of July.
-        roads: tracks for each 10 km of the frame's side.
-        rough: factor of the texture finer than 34 m, fitted to the NDVI's autocorrelation where measured.
-        active: how much of its slumps is bare: 1 as in most regions, more where fewer plants are back. Fitted to the
-            NDVI inside outlines.
-        sodden: how much of the ground is wet and dark in all bands: below 0 hardly any, 1 and more broad fringes of
-            lakes. Fitted to the correlation of the infrared with the visible bands.
-        measured: tundra and scar come from Sentinel-2 scenes of the region; otherwise from the regions most like it.
-        deviation: of tundra's texture, by band; with marsh, hills and bare ground it makes the measured one.
-        pairs: likewise its correlations BG, BR, GR, BN, GN, RN.
-        bare_m: depth inside a slump at which bareness has come within 1/e of its greatest, from the NDVI's profile
-            across outlines.
+        lon, lat: a location in the region (degrees), the default centre of a scene.
+        log_area: the measured mean and standard deviation of ln(area in m2) of the slumps.
+        tundra: the median spectrum of vegetated ground away from slumps.
+        dense_vegetation: the spectrum of the greenest ground, along streams and in old scars.
+        scar: the spectrum of bare ground deep inside a slump (40 m and more from its edge).
+        relief_m: the standard deviation of the height of hills, m.
+        bank_m: the height of the steeper shores, m.
+        lakes: the share of the ground under lakes, 0..1.
+        lake_m: the size of lakes as the correlation length of the field that makes them, m.
+        turbidity: the brightness of lakes, 0 (brown or clear) .. 1 (silty).
+        bare: the share of bare ground that is not a slump (hilltops, blow-outs, bars), 0..1.
+        snow: the number of late snow patches per km2 in mid-July.
+        roads: the number of tracks per 10 km of the longer side of the footprint's bounds.
+        texture_scale: a factor of the texture finer than 34 m, fitted to the autocorrelation of the NDVI where that was
+            measured.
+        active: a factor of the bareness of slumps: 1 in most regions, more where less vegetation has returned. It is
+            fitted to the NDVI inside outlines.
+        wetness: how much of the ground is wet and dark in all bands: hardly any below 0, broad fringes of lakes at 1
+            and more. It is fitted to the correlation of the infrared with the visible bands.
+        measured: whether tundra and scar come from Sentinel-2 scenes of the region; otherwise they come from the most
+            similar regions.
+        deviation: the standard deviation of the texture of tundra, by band. Together with marsh, hills and bare ground
+            it gives the measured one.
+        pairs: the correlations of the texture of tundra between the bands BG, BR, GR, BN, GN, RN.
+        bare_m: the depth inside a slump (m) at which the bareness is within 1/e of its maximum, from the profile of the
+            NDVI across outlines.
     """
 
     lon: float
     lat: float
     log_area: tuple[float, float]
     tundra: Spectrum
-    lush: Spectrum
+    dense_vegetation: Spectrum
     scar: Spectrum
     relief_m: float
     bank_m: float
     lakes: float
     lake_m: float
-    turbid: float
+    turbidity: float
     bare: float
     snow: float
     roads: float
-    rough: float
+    texture_scale: float
     active: float
-    sodden: float
+    wetness: float
     measured: bool
     deviation: Spectrum = (0.006, 0.007, 0.009, 0.027)
     pairs: tuple[float, float, float, float, float, float] = (0.74, 0.82, 0.84, -0.08, 0.42, 0.14)
     bare_m: float = 20.0
 
 
-#: Sites of the labels. Where `measured`, tundra is the median beyond 200 m of any label of the site's Sentinel-2
-#: scenes, and scar lies between the barest twentieth and the barest quarter of the labelled pixels; lush is fitted to
-#: the spread of tundra's NDVI, and the land forms are set by eye from the same scenes.
+#: The regions are sites of the labels. Where `measured`, tundra is the median of the site's Sentinel-2 scenes at more
+#: than 200 m from any label, scar lies between the barest twentieth and the barest quarter of the labelled pixels,
+#: dense vegetation is fitted to the spread of the NDVI of tundra, and landforms are set by eye from the same scenes.
 REGIONS: Mapping[str, Region] = {
     "banks-island": Region(
         -119.5, 72.8, (10.02, 1.28), (0.046, 0.069, 0.083, 0.225), (0.045, 0.073, 0.077, 0.275),
@@ -100,11 +103,11 @@ REGIONS: Mapping[str, Region] = {
 
 
 def region_named(name: str) -> Region:
-    """The region of that name.
+    """Return the region of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no region of that name.
     """
     if name not in REGIONS:
-        raise InputError(f"--region {name}: is no region of the simulation; choose from {', '.join(REGIONS)}")
+        raise InputError(f"--region {name}: there is no region of that name; choose one of {', '.join(REGIONS)}")
     return REGIONS[name]

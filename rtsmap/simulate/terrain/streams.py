@@ -1,4 +1,4 @@
-"""Streams along the drainage, and tracks across it."""
+"""Streams along the drainage, and vehicle tracks."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,15 @@ from rtsmap.simulate.terrain.regions import Region
 
 
 def stream_lines(rng: np.random.Generator, land: Landscape) -> tuple[list[NDArray[np.float64]], list[float]]:
-    """Middle lines of the streams from their heads to where they join another, and the catchment at each end (m2)."""
+    """Trace the streams from their heads to where they join another stream.
+
+    Args:
+        rng: draws the meanders.
+        land: the landscape with its drainage.
+
+    Returns:
+        The centre lines `(n, 2)` in map coordinates, and the catchment at the end of each of them (m2).
+    """
     catchment = land.catchment.ravel()
     shore = land.shore.ravel()
     channel = (catchment > STREAM_CATCHMENT_M2) & (shore > -40)
@@ -28,13 +36,13 @@ def stream_lines(rng: np.random.Generator, land: Landscape) -> tuple[list[NDArra
             path.append(int(land.receiver[path[-1]]))
         if len(path) > 3:
             rows, columns = np.divmod(np.array(path), land.height.shape[1])
-            lines.append(_meander(rng, land.world(rows, columns), land.spacing_m))
+            lines.append(_meander(rng, land.coordinates(rows, columns), land.spacing_m))
             sizes.append(float(catchment[path[-2]]))
     return lines, sizes
 
 
 def _meander(rng: np.random.Generator, line: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
-    """Rid a path over a lattice of its corners, and let it swing."""
+    """Smooth the corners of a path over the grid, and add meanders."""
     ends = line[[0, -1]].copy()
     swing = rng.normal(0, spacing * 4.5, line.shape)
     for _ in range(12):
@@ -49,14 +57,17 @@ def _meander(rng: np.random.Generator, line: NDArray[np.float64], spacing: float
 
 
 def stream_beds(lines: list[NDArray[np.float64]], sizes: list[float]) -> list[BaseGeometry]:
-    """Water surfaces: some 2 m wide at a catchment of 1 km2, growing with its square root (hydraulic geometry)."""
+    """Return the water surfaces: about 2 m wide at a catchment of 1 km2, growing with its square root.
+
+    The square root follows from hydraulic geometry.
+    """
     beds: list[BaseGeometry] = []
     for line, size in zip(lines, sizes, strict=True):
         half = 0.5 * 2.0 * np.sqrt(size / 1e6)
-        parts = np.array_split(line, max(1, len(line) // 16))  # short pieces, so that a tile meets only its own
+        parts = np.array_split(line, max(1, len(line) // 16))  # short pieces, so that a tile intersects few of them
         for index, part in enumerate(parts):
             whole = part if index == 0 else np.concatenate([parts[index - 1][-1:], part])
-            # Narrow at the head, and wider and narrower along the way.
+            # A stream is narrow at its head, and its width varies along the way.
             share = 0.4 + 0.6 * (index + 1) / len(parts)
             ripple = 1 + 0.2 * np.sin(2.4 * index + size)
             if len(whole) > 1:
@@ -65,7 +76,7 @@ def stream_beds(lines: list[NDArray[np.float64]], sizes: list[float]) -> list[Ba
 
 
 def roads(rng: np.random.Generator, region: Region, footprint: Polygon) -> list[BaseGeometry]:
-    """Tracks of vehicles across the frame, 4 to 9 m wide."""
+    """Return vehicle tracks across the footprint, 4 to 9 m wide."""
     left, bottom, right, top = footprint.bounds
     side = max(right - left, top - bottom)
     tracks: list[BaseGeometry] = []

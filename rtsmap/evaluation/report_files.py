@@ -1,11 +1,11 @@
-"""The files of a report."""
+"""Writing the files of a report."""
 
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rtsmap.evaluation.report import Report, Row
-from rtsmap.evaluation.tables import markdown
+from rtsmap.evaluation.report_text import markdown
 from rtsmap.figures import drawing
 from rtsmap.files.writing import replacing_together
 
@@ -19,14 +19,18 @@ _FIELDS = (
 )
 
 
-#: What `write_report` writes.
+#: Names of the files that `write_report` writes.
 REPORT_FILES = ("scores.csv", "scores.md", "precision_recall.csv", "precision_recall.png")
 
 
 def write_report(folder: Path, report: Report, title: str, *, overwrite: bool = True) -> None:
-    """Write scores.csv and scores.md (a row for each group), precision_recall.csv and .png into an existing folder.
+    """Write scores.csv and scores.md (a row for each group), precision_recall.csv and precision_recall.png.
 
-    Files that are there are replaced if `overwrite`.
+    Args:
+        folder: an existing folder.
+        report: the report.
+        title: title of the figure.
+        overwrite: replace existing files.
 
     Raises:
         OutputError: a file cannot be written.

@@ -1,4 +1,4 @@
-"""The ground that the images of a data set observed, each place of a scene once."""
+"""The area that the images of a data set observe, in which each part of a scene counts once."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,21 +10,24 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Dataset, LabelledImage
 from rtsmap.dataset.pixels import pixels_of
-from rtsmap.evaluation.detections import Detection
 from rtsmap.evaluation.matching import Indices
-from rtsmap.evaluation.rates import Ground
+from rtsmap.evaluation.predictions import Prediction
+from rtsmap.evaluation.rates import EvaluatedArea
 
 
-def ground_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], units: Indices) -> Ground:
-    """What the images observed: valid pixels in no ignored area, in a scene each place by its first image only.
+def evaluated_area_of(
+    dataset: Dataset, predictions: Mapping[str, Sequence[Prediction]], units: Indices
+) -> EvaluatedArea:
+    """Measure the area that images observe: their valid pixels outside ignored areas.
 
-    A place in two scenes counts twice, as do its slumps and what is false there. Of images without a place on the
-    Earth nothing is known of what they share, so each counts wholly.
+    Where images of one scene overlap, only the first of them counts. Ground that two scenes show counts twice, as do
+    its slumps and the false predictions on it. The overlap of images that are not georeferenced is unknown, so each of
+    them counts completely.
 
     Args:
-        dataset: the images; their pixels are read.
-        found: detections of every image by its name, in the order of the comparison.
-        units: `(k,)`, what the bootstrap draws, of each image.
+        dataset: the k images, whose pixels are read.
+        predictions: predictions of every image by the name of the image, in the order of the comparison.
+        units: `(k,)`, the unit that the bootstrap draws for each image; see `Comparison`.
 
     Raises:
         DatasetError: an image cannot be read.
@@ -35,14 +38,14 @@ def ground_of(dataset: Dataset, found: Mapping[str, Sequence[Detection]], units:
         before = earlier.setdefault((image.scene, image.crs), [])
         own = _own_part(image, before)
         km2.append(_observed_km2(dataset, image, own))
-        points = shapely.point_on_surface([one.outline for one in found[image.name]])
+        points = shapely.point_on_surface([one.outline for one in predictions[image.name]])
         once.append(shapely.intersects(points, own))
         before.append(image)
-    return Ground(np.array(km2), units, np.concatenate([np.empty(0, dtype=np.bool_), *once]))
+    return EvaluatedArea(np.array(km2), units, np.concatenate([np.empty(0, dtype=np.bool_), *once]))
 
 
 def _own_part(image: LabelledImage, before: Sequence[LabelledImage]) -> BaseGeometry:
-    """The part of an image, in its pixel coordinates, that none of the images before it shows."""
+    """Return the part of an image, in its pixel coordinates, that no earlier image shows."""
     whole = shapely.box(0, 0, image.width, image.height)
     if image.transform is None:
         return whole
@@ -57,7 +60,7 @@ def _own_part(image: LabelledImage, before: Sequence[LabelledImage]) -> BaseGeom
 
 
 def _observed_km2(dataset: Dataset, image: LabelledImage, own: BaseGeometry) -> float:
-    """Area of the valid pixels of a part of an image in no ignored area."""
+    """Return the area in km2 of the valid pixels in a part of an image, outside ignored areas."""
     part = own.difference(shapely.union_all(list(image.ignored)))
     if part.is_empty:
         return 0.0

@@ -1,4 +1,4 @@
-"""Writing a data set, whole or not at all."""
+"""Writing a data set; its folder appears only when the data set is complete."""
 
 import io
 import json
@@ -16,10 +16,10 @@ from rasterio.io import MemoryFile
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.bands import BANDS, TERRAIN, channel
-from rtsmap.dataset.coding import TERRAIN_CODES, UNITS, coded
+from rtsmap.dataset.folder_contents import foreign_files
 from rtsmap.dataset.images import ANNOTATIONS, SCALE, Label, LabelledImage
-from rtsmap.dataset.outlines import segmentation_of
-from rtsmap.dataset.recognising import foreign_files
+from rtsmap.dataset.segmentation import segmentation_of
+from rtsmap.dataset.terrain_encoding import TERRAIN_ENCODING, UNITS, encode_terrain
 from rtsmap.errors import DatasetError
 from rtsmap.files.folders import replacing_folder
 from rtsmap.records import Pixels
@@ -29,14 +29,15 @@ CATEGORY = {"id": 1, "name": "rts", "supercategory": "thaw slump"}
 
 
 class DatasetWriter:
-    """Adds images to a data set that is being made; see `writing_dataset`.
+    """Adds images to a data set that is being written; see `writing_dataset`.
 
     Args:
-        folder: that exists.
-        shard_size: images in a tar file, each beside a JSON file of its labels, as WebDataset has them; 0: plain files.
+        folder: an existing folder.
+        shard_size: number of images in each tar file, which also holds a JSON file of labels for each image, as
+            WebDataset has it; 0 to write plain files.
 
     Attributes:
-        folder: where further files of the data set may be written.
+        folder: the folder, in which further files of the data set may be written.
     """
 
     def __init__(self, folder: Path, shard_size: int = 0) -> None:
@@ -47,14 +48,15 @@ class DatasetWriter:
         self._names: set[str] = set()
 
     def add(self, image: LabelledImage, pixels: Pixels) -> None:
-        """Write an image and remember its labels.
+        """Write an image, and keep its labels for `annotations.json`.
 
         Args:
-            image: `file` is chosen here.
-            pixels: what is not clear is written as nodata. They have a terrain if `bands` of the image names it.
+            image: the image and its labels; the writer chooses its `file`.
+            pixels: the pixels of the image; those that are not clear are written as nodata. They hold a terrain if
+                `image.bands` names its bands.
 
         Raises:
-            DatasetError: there is an image of that name already.
+            DatasetError: an image of the same name was already added.
         """
         if image.name in self._names:
             raise DatasetError(f"two images are called {image.name}; give their files different names")
@@ -80,10 +82,10 @@ class DatasetWriter:
         self._annotations += annotations
 
     def finish(self, source: str) -> None:
-        """Write the table.
+        """Write `annotations.json`, with a description of the source.
 
         Raises:
-            DatasetError: there is no image in it.
+            DatasetError: no image was added.
         """
         self._close_shard()
         if not self._images:
@@ -118,24 +120,27 @@ class DatasetWriter:
         }
         labels: list[Label | BaseGeometry] = [*image.slumps, *image.ignored]
         first = len(self._annotations) + 1
-        return entry, [_annotation(label, first + place, number) for place, label in enumerate(labels)]
+        return entry, [_annotation(label, first + index, number) for index, label in enumerate(labels)]
 
 
 @contextmanager
 def writing_dataset(
     folder: Path, source: str, *, shard_size: int = 0, overwrite: bool = False
 ) -> Iterator[DatasetWriter]:
-    """Write a data set; `folder` appears when the block succeeds.
+    """Open a writer of a data set; `folder` appears when the block succeeds.
 
     Args:
-        folder: of the data set.
-        source: said in its `annotations.json`: where images and labels come from.
-        shard_size: see `DatasetWriter`.
-        overwrite: an existing data set goes; a folder that holds anything else stays.
+        folder: folder of the data set.
+        source: where images and labels come from; a description for `annotations.json`.
+        shard_size: number of images in each tar file; see `DatasetWriter`.
+        overwrite: replace an existing data set; a folder that holds other files is never replaced.
+
+    Yields:
+        The writer.
 
     Raises:
-        InputError: see `folders.check_folder`.
-        OutputError: the disk is full.
+        InputError: the folder exists and may not be replaced; see `folders.check_folder`.
+        OutputError: the data set cannot be written.
     """
     with replacing_folder(folder, foreign_files, overwrite=overwrite) as temporary:
         writer = DatasetWriter(temporary, shard_size)
@@ -144,10 +149,10 @@ def writing_dataset(
 
 
 def _annotation(label: Label | BaseGeometry, number: int, image: int) -> dict[str, Any]:
-    """COCO's entry; a plain geometry is ignored, which COCO calls a crowd."""
+    """Return the COCO entry of a label, or of an ignored geometry, which COCO calls a crowd."""
     outline = label.outline if isinstance(label, Label) else label
     left, top, right, bottom = outline.bounds
-    said = {"visible_fraction": round(label.visible_fraction, 4), "uid": label.uid} if isinstance(label, Label) else {}
+    extra = {"visible_fraction": round(label.visible_fraction, 4), "uid": label.uid} if isinstance(label, Label) else {}
     return {
         "id": number,
         "image_id": image,
@@ -156,7 +161,7 @@ def _annotation(label: Label | BaseGeometry, number: int, image: int) -> dict[st
         "area": round(float(shapely.area(outline)), 3),
         "segmentation": segmentation_of(outline),
         "iscrowd": 0 if isinstance(label, Label) else 1,
-        **said,
+        **extra,
     }
 
 
@@ -166,7 +171,7 @@ def _geotiff(image: LabelledImage, pixels: Pixels) -> bytes:
     numbers[:, ~pixels.clear] = 0
     numbers[0][pixels.clear & ~numbers.any(axis=0)] = 1  # black is not nodata
     terrain = [
-        coded(name, channel(name, pixels.reflectance, pixels.terrain)) * pixels.clear
+        encode_terrain(name, channel(name, pixels.reflectance, pixels.terrain)) * pixels.clear
         for name in image.bands
         if name in TERRAIN
     ]
@@ -193,8 +198,8 @@ def _encode(image: LabelledImage, numbers: NDArray[np.uint16]) -> bytes:
         with memory.open(**profile) as dataset:
             dataset.write(numbers)
             dataset.descriptions = image.bands
-            if set(image.bands) & set(TERRAIN):  # plain reflectance needs none, its scale is the usual one
-                codes = [TERRAIN_CODES.get(name, (SCALE, 0.0)) for name in image.bands]
+            if set(image.bands) & set(TERRAIN):  # reflectance alone needs no scales, because its scale is the usual one
+                codes = [TERRAIN_ENCODING.get(name, (SCALE, 0.0)) for name in image.bands]
                 dataset.scales, dataset.offsets = zip(*codes, strict=True)
                 dataset.units = [UNITS.get(name, "") for name in image.bands]
         return bytes(memory.getbuffer())

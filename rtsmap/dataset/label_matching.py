@@ -1,4 +1,4 @@
-"""Which labels belong to which scene: by the scene's id, or by date and place."""
+"""Matching of labels and scenes: by the id of the scene, or by date and place."""
 
 import re
 from collections import Counter
@@ -22,24 +22,24 @@ from rtsmap.polygons import project_frame
 from rtsmap.records import BoolArray
 from rtsmap.scene import Scene
 
-#: A shorter beginning of an id (a site, a day) is shared by scenes that are not the same.
+#: Least length of an id that another id may continue; a shorter beginning (a site, a day) is common to several scenes.
 _SHORTEST_ID = len("YYYYMMDD_HHMMSS")
 
-_OVERVIEW = 1024  # px a side, in which the valid part of a scene is drawn
-_SAME_SLUMP = 0.2  # of the smaller area: outlines of two dates are then one slump
+_OVERVIEW = 1024  # longest side, px, of the image from which the valid area of a scene is outlined
+_SAME_SLUMP = 0.2  # overlap, relative to the smaller area, from which outlines of two dates are the same slump
 
 
 @dataclass(frozen=True)
-class ScenePlace:
-    """What matching needs to know of a scene.
+class SceneExtent:
+    """The identifiers, the dates and the valid area of a scene, as matching needs them.
 
     Attributes:
-        scene_id: of the product, or the stem of the file.
-        stem: of the file.
-        acquired: day of UTC, where it is known.
-        crs: of `outline`.
-        outline: where pixels are valid, to about a thousandth of the scene's side.
-        local_day: on which it was taken by the sun at the place, where it is known.
+        scene_id: id of the product, or the stem of the file name.
+        stem: stem of the file name.
+        acquired: day of acquisition in UTC; None where it is not known.
+        crs: CRS of `outline`.
+        outline: area of valid pixels, accurate to about a thousandth of the scene's side.
+        local_day: day of acquisition in local solar time; None where it is not known.
     """
 
     scene_id: str
@@ -52,19 +52,23 @@ class ScenePlace:
 
 @dataclass(frozen=True)
 class Rule:
-    """How near labels must be.
+    """How close in time a label and a scene must be to belong together.
 
     Attributes:
-        days: between label and scene at most; None: dates do not matter.
-        undated: labels and scenes without a date go by place alone.
+        days: greatest number of days between label and scene; None to disregard dates.
+        undated: match labels and scenes without a date by place alone.
     """
 
     days: int | None = 30
     undated: bool = False
 
 
-def place_of(scene: Scene, acquired: date | datetime | None = None) -> ScenePlace:
-    """The place of a scene; `acquired`, a day or a moment, is for those that do not know their date themselves.
+def extent_of(scene: Scene, acquired: date | datetime | None = None) -> SceneExtent:
+    """Return the extent of a scene.
+
+    Args:
+        scene: the open scene.
+        acquired: day or moment of acquisition; None for that of the scene itself.
 
     Raises:
         SceneError: the image is damaged.
@@ -73,17 +77,17 @@ def place_of(scene: Scene, acquired: date | datetime | None = None) -> ScenePlac
     grid = scene.grid
     step = grid.transform @ Affine.scale(grid.width / valid.shape[1], grid.height / valid.shape[0])
     drawn = rasterio.features.shapes(valid.astype(np.uint8), mask=valid, transform=step)
-    # one cell more, for a decimated pixel stands for its neighbours
+    # one cell more, because a decimated pixel stands for its neighbours
     outline = shapely.union_all([shapely.geometry.shape(part) for part, _ in drawn]).buffer(
         max(abs(step.a), abs(step.e))
     )
     stem = PurePosixPath(scene.info.path).stem
     day, local = _days_of(acquired or scene.info.acquired, grid.crs, outline)
-    return ScenePlace(scene.info.scene_id, stem, day, grid.crs, outline, local)
+    return SceneExtent(scene.info.scene_id, stem, day, grid.crs, outline, local)
 
 
 def _days_of(moment: date | datetime | None, crs: CRS, outline: BaseGeometry) -> tuple[date | None, date | None]:
-    """The day of UTC and that at the place; a day without a time is taken for both."""
+    """Return the day in UTC and in local solar time; a day without a time is taken for both."""
     if not isinstance(moment, datetime) or outline.is_empty:
         day = moment.date() if isinstance(moment, datetime) else moment
         return day, day
@@ -93,8 +97,8 @@ def _days_of(moment: date | datetime | None, crs: CRS, outline: BaseGeometry) ->
     return moment.date(), local_day(moment, longitude if np.isfinite(longitude) else 0.0)
 
 
-def same_scene(label: str, scene: ScenePlace) -> bool:
-    """Whether one of the ids of a label is that of the scene; one may go on after an underscore of the other."""
+def same_scene(label: str, scene: SceneExtent) -> bool:
+    """Whether one of the ids of a label is that of the scene; either may continue the other after an underscore."""
     return any(_same(part.strip(), own) for part in re.split("[,;]", label) for own in (scene.scene_id, scene.stem))
 
 
@@ -103,14 +107,14 @@ def _same(one: str, other: str) -> bool:
     return short == long or (len(short) >= _SHORTEST_ID and long.startswith(f"{short}_"))
 
 
-def ids_that_match(labels: geopandas.GeoDataFrame, scenes: Iterable[ScenePlace]) -> bool:
-    """Whether any label names one of the scenes; ids then decide for all labels that have one."""
+def ids_that_match(labels: geopandas.GeoDataFrame, scenes: Iterable[SceneExtent]) -> bool:
+    """Whether any label names one of the scenes; if so, ids decide for all labels that have one."""
     ids = labels["scene_id"].dropna().unique()
     return any(same_scene(label, scene) for scene in scenes for label in ids)
 
 
-def on_scene(frame: geopandas.GeoDataFrame, scene: ScenePlace) -> geopandas.GeoDataFrame:
-    """The rows that touch the valid part of a scene, in the scene's CRS; their index stays."""
+def on_scene(frame: geopandas.GeoDataFrame, scene: SceneExtent) -> geopandas.GeoDataFrame:
+    """Return the rows that touch the valid area of a scene, in the scene's CRS and with their index."""
     if scene.outline.is_empty or frame.empty:
         return frame.iloc[:0].to_crs(scene.crs)
     projected = project_frame(frame, scene.crs, scene.outline.bounds)
@@ -119,25 +123,25 @@ def on_scene(frame: geopandas.GeoDataFrame, scene: ScenePlace) -> geopandas.GeoD
 
 def match(
     labels: geopandas.GeoDataFrame,
-    scene: ScenePlace,
+    scene: SceneExtent,
     rule: Rule,
     *,
     by_id: bool,
     source: object,
     overlapping: bool = False,
 ) -> geopandas.GeoDataFrame:
-    """The labels that belong to a scene, in its CRS; their index stays.
+    """Return the labels that belong to a scene, in the scene's CRS and with their index.
 
     Args:
-        labels: in their normal form.
-        scene: the scene.
-        rule: how near in time.
-        by_id: labels with an id belong to the scene that it names, and to no other; see `ids_that_match`.
-        source: named in errors.
-        overlapping: of outlines that overlap all are kept, as of footprints, not that nearest in time.
+        labels: rows with the columns of `labels.COLUMNS`.
+        scene: the extent of the scene.
+        rule: how close in time labels must be.
+        by_id: labels with an id belong to the scene that the id names, and to no other; see `ids_that_match`.
+        source: file of the labels, named in errors.
+        overlapping: keep all outlines that overlap, as for footprints, instead of the one that is closest in time.
 
     Raises:
-        DatasetError: what lies there cannot be matched by date, because there is none.
+        DatasetError: labels on the scene cannot be matched by date, because a date is missing.
     """
     here = on_scene(labels, scene)
     named = here["scene_id"].notna().to_numpy(dtype=bool) & by_id
@@ -152,12 +156,12 @@ def match(
     return here[chosen] if overlapping else _one_outline_each(here[chosen], away[chosen])
 
 
-def _check_dates(undated: BoolArray, scene: ScenePlace, rule: Rule, source: object) -> None:
+def _check_dates(undated: BoolArray, scene: SceneExtent, rule: Rule, source: object) -> None:
     if rule.undated or not undated.any():
         return
     if scene.acquired is None:
         raise DatasetError(
-            f"{scene.stem}: its date is not known, so labels cannot be matched by date; "
+            f"{scene.stem}: its date is not known, so that labels cannot be matched by date; "
             "give it in the column date of a --table, or match by place alone with --any-date"
         )
     raise DatasetError(
@@ -166,10 +170,10 @@ def _check_dates(undated: BoolArray, scene: ScenePlace, rule: Rule, source: obje
     )
 
 
-def _days_away(labels: geopandas.GeoDataFrame, scene: ScenePlace) -> Any:
-    """Days between the scene and each label, 0 within its first and last day; NaN where a date is not known.
+def _days_away(labels: geopandas.GeoDataFrame, scene: SceneExtent) -> Any:
+    """Return the days between the scene and each label: 0 from its first to its last day, NaN without a date.
 
-    Whoever writes down a day alone means that of the place; a moment is one of UTC.
+    A date without a time is taken as the local day, and a date with a time as UTC.
     """
     spans = zip(labels["date_from"], labels["date_to"], labels["date_utc"], strict=True)
     local = scene.acquired if scene.local_day is None else scene.local_day
@@ -183,7 +187,7 @@ def _gap(first: date | None, last: date | None, day: date | None) -> float:
 
 
 def _one_outline_each(labels: geopandas.GeoDataFrame, away: Any) -> geopandas.GeoDataFrame:
-    """Of a slump that was drawn on several images, the outline that is nearest in time."""
+    """Keep the outline that is closest in time of each slump that was drawn on several images."""
     sources = list(zip(labels["date_from"], labels["scene_id"], strict=True))
     if len(set(sources)) < 2:
         return labels
@@ -205,6 +209,6 @@ def _overlap(one: BaseGeometry, other: BaseGeometry) -> float:
 
 
 def commonest(values: Iterable[str]) -> str | None:
-    """The value that most rows have, of several the first in the alphabet; None where there is none."""
+    """Return the most frequent value, the first in alphabetical order of equally frequent ones; None without values."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], value), default=None)

@@ -1,4 +1,4 @@
-"""A layer for looking at errors: what was found, what is wrong, what was missed."""
+"""A layer of true positives, false positives and misses, to inspect errors in a GIS."""
 
 from pathlib import Path
 
@@ -8,22 +8,22 @@ import pandas as pd
 import pyogrio
 from numpy.typing import NDArray
 
-from rtsmap.evaluation.maps import LabelledMap
+from rtsmap.evaluation.map_scores import LabelledMap
 from rtsmap.evaluation.matching import Matching
 from rtsmap.files.writing import replacing
 from rtsmap.layer import plain_errors
 from rtsmap.layer.geopackage import add_style, check_rows
 
-#: Fields of labels that may tell which one it is: rtsmap's, ARTS', and other usual names, in order of preference.
+#: Fields that may identify a label, in order of preference: those of rtsmap and ARTS, and other usual names.
 _ID_FIELDS = ("uid", "UID", "slump_id", "id", "ID", "fid", "name")
 
 
 def matches_layer(layers: LabelledMap, matching: Matching, threshold: float) -> geopandas.GeoDataFrame:
-    """Predictions from a score on, and the labels that none of them finds.
+    """Return the predictions from a score on, and the labels that none of them matches.
 
     Returns:
-        A frame in the predicted layer's CRS with `kind` (true_positive, false_positive, miss), `score` (null for a
-        miss), `iou` (null for all but a true positive), `area_m2` (geodesic) and `label` (the label's own id or, where
+        A frame in the CRS of the predicted layer with `kind` (true_positive, false_positive, miss), `score` (null for a
+        miss), `iou` (null except for a true positive), `area_m2` (geodesic) and `label` (the id of the label or, if
         it has none, its number).
     """
     kept = matching.counts & (layers.predictions["score"].to_numpy() >= threshold)
@@ -61,9 +61,14 @@ def matches_layer(layers: LabelledMap, matching: Matching, threshold: float) -> 
 def write_matches(
     path: Path, layers: LabelledMap, matching: Matching, threshold: float, *, overwrite: bool = True
 ) -> None:
-    """Write `matches_layer` as layer `matches` of a GeoPackage, with a style for QGIS; whole or not at all.
+    """Write `matches_layer` as layer `matches` of a GeoPackage, with a style for QGIS, completely or not at all.
 
-    A file that is there is replaced if `overwrite`.
+    Args:
+        path: path of the GeoPackage.
+        layers: the predicted layer and the labels.
+        matching: a matching of their comparison.
+        threshold: least score of the predictions that are written.
+        overwrite: replace an existing file.
 
     Raises:
         OutputError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Scores that are probabilities: the fit, the card, what predict makes of it, and the figure."""
+"""Calibration of scores: the fit, the card, its use by predict, and the figure."""
 
 import json
 import sqlite3
@@ -11,7 +11,9 @@ import shapely
 
 from rtsmap.detector.calibrated import CalibratedDetector, calibrated, raw_score
 from rtsmap.errors import DatasetError, InputError, ModelError
-from rtsmap.evaluation.calibration import (
+from rtsmap.evaluation.predictions import Prediction, write_predictions
+from rtsmap.evaluation.reliability import bins_of, calibration_error, wilson, write_reliability
+from rtsmap.evaluation.score_calibration import (
     Evidence,
     evidence_of,
     expected_by_site,
@@ -20,8 +22,6 @@ from rtsmap.evaluation.calibration import (
     with_probabilities,
     write_calibrated,
 )
-from rtsmap.evaluation.detections import Detection, write_detections
-from rtsmap.evaluation.reliability import bins_of, calibration_error, wilson, write_reliability
 from rtsmap.models import find_model
 from rtsmap.settings.card import Calibration, ModelCard
 from tests.datasets import SLUMPS, write_dataset
@@ -33,21 +33,21 @@ MAP = Calibration(slope=1.5, intercept=-2.0, detections=100, matched=10, sites=(
 
 
 def drawn(number, slope, intercept, sites=("north", "south"), seed=0):
-    """Detections whose chances of being right are known."""
+    """Evidence of predictions with known probabilities of being correct."""
     rng = np.random.default_rng(seed)
     scores = rng.uniform(0.05, 0.95, number)
     right = rng.random(number) < 1 / (1 + np.exp(-(slope * np.log(scores / (1 - scores)) + intercept)))
     return Evidence(scores, right, np.array([right, right]), np.resize(sites, number))
 
 
-def test_the_fit_finds_the_odds_that_detections_were_drawn_with():
+def test_the_fit_finds_the_odds_that_predictions_were_drawn_with():
     found = fit(drawn(20_000, 1.5, -2.0), views=4)
     assert (found.slope, found.intercept) == pytest.approx((1.5, -2.0), abs=0.1)
     assert (found.detections, found.sites, found.views, found.min_iou) == (20_000, ("north", "south"), 4, 0.5)
     assert found.matched == drawn(20_000, 1.5, -2.0).right.sum()
 
 
-def test_few_detections_that_scores_tell_apart_give_finite_numbers():
+def test_few_predictions_that_scores_tell_apart_give_finite_numbers():
     scores = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
     right = scores > 0.5
     found = fit(Evidence(scores, right, np.array([right, right]), np.full(6, "a")))
@@ -58,12 +58,12 @@ def test_few_detections_that_scores_tell_apart_give_finite_numbers():
 @pytest.mark.parametrize(
     ("right", "message"),
     [
-        ([True, True, True, True], "4 of 4 detections find a label"),
-        ([False, False, False, False], "0 of 4 detections find a label"),
-        ([True, True, False, False], "surer detections are not right more often"),
+        ([True, True, True, True], "4 of 4 predictions match a label"),
+        ([False, False, False, False], "0 of 4 predictions match a label"),
+        ([True, True, False, False], "higher scores are not correct more often"),
     ],
 )
-def test_detections_that_tell_nothing_are_refused(right, message):
+def test_predictions_that_tell_nothing_are_refused(right, message):
     right = np.array(right)
     evidence = Evidence(np.array([0.1, 0.2, 0.8, 0.9]), right, np.array([right, right]), np.full(4, "a"))
     with pytest.raises(InputError, match=message):
@@ -96,13 +96,13 @@ def test_bins_expect_as_many_slumps_each_whatever_is_right():
     evidence = drawn(2000, 1.0, 0.0)
     bins = bins_of(evidence.scores, evidence)
     assert len(bins) == 10
-    assert [one.detections * one.score for one in bins] == pytest.approx([evidence.scores.sum() / 10] * 10, abs=1)
-    assert sum(one.detections for one in bins) == 2000
-    assert sum(one.detections * one.right for one in bins) == pytest.approx(evidence.right.sum())
+    assert [one.predictions * one.score for one in bins] == pytest.approx([evidence.scores.sum() / 10] * 10, abs=1)
+    assert sum(one.predictions for one in bins) == 2000
+    assert sum(one.predictions * one.right for one in bins) == pytest.approx(evidence.right.sum())
     assert all(one.interval[0] < one.right < one.interval[1] for one in bins)
     assert calibration_error(bins) < 0.04
     other = bins_of(evidence.scores, replace(evidence, right=~evidence.right))
-    assert [one.detections for one in other] == [one.detections for one in bins]
+    assert [one.predictions for one in other] == [one.predictions for one in bins]
     assert calibration_error(other) > 0.3
 
 
@@ -129,15 +129,15 @@ def test_sites_left_out_show_what_the_calibration_is_worth_elsewhere():
     assert by_north == pytest.approx(north, rel=0.1)
 
 
-def test_detections_that_count_are_the_evidence(tmp_path):
+def test_predictions_that_count_are_the_evidence(tmp_path):
     first, second = SLUMPS
     dataset = write_dataset(tmp_path / "data", ("north", "south"), per_site=1)
     hidden = replace(dataset.images[1], ignored=(second.buffer(3),), slumps=dataset.images[1].slumps[:1])
     dataset = replace(dataset, images=(dataset.images[0], hidden))
     half = first.intersection(first.buffer(0).envelope.buffer(-3))  # IoU 0.36
     found = {
-        "north-0": [Detection(half, 0.9), Detection(second, 0.8)],
-        "south-0": [Detection(first, 0.7), Detection(second, 0.6), Detection(first.buffer(-5.5), 0.5)],
+        "north-0": [Prediction(half, 0.9), Prediction(second, 0.8)],
+        "south-0": [Prediction(first, 0.7), Prediction(second, 0.6), Prediction(first.buffer(-5.5), 0.5)],
     }
     evidence = evidence_of(dataset, found, min_area_m2=1000)
     assert evidence.scores.tolist() == [0.9, 0.8, 0.7]  # not what lies where nobody knows, nor the small one
@@ -169,7 +169,7 @@ def test_a_card_without_the_section_is_as_before_and_a_falling_map_is_refused(tm
         find_model(str(tmp_path))
 
 
-def test_a_figure_without_detections_is_drawn_and_without_matplotlib_refused(tmp_path, monkeypatch):
+def test_a_figure_without_predictions_is_drawn_and_without_matplotlib_refused(tmp_path, monkeypatch):
     write_reliability(tmp_path / "empty.png", {"scores": []}, "nothing")
     assert (tmp_path / "empty.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
@@ -180,7 +180,7 @@ def test_a_figure_without_detections_is_drawn_and_without_matplotlib_refused(tmp
 
 @pytest.fixture
 def folds(tmp_path, monkeypatch):
-    """A data set of two sites, a model, and detections of a network for each; the surer the righter."""
+    """A data set of two sites, a model, and predictions for each site; higher scores are correct more often."""
     dataset = write_dataset(tmp_path / "data", ("north", "south"), per_site=20)
     rng = np.random.default_rng(0)
     wrong = shapely.Point(10, 55).buffer(3)
@@ -189,13 +189,13 @@ def folds(tmp_path, monkeypatch):
         images = [image for image in dataset.images if image.site == site]
         found = {
             image.name: [
-                Detection(slump if rng.random() < score else wrong, score)
+                Prediction(slump if rng.random() < score else wrong, score)
                 for slump, score in zip(SLUMPS, rng.uniform(0.1, 0.9, 2).tolist(), strict=True)
             ]
             for image in images
         }
         files.append(tmp_path / f"{site}.json")
-        write_detections(files[-1], dataset, found)
+        write_predictions(files[-1], dataset, found)
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "weights.safetensors").write_bytes(b"none")
@@ -204,7 +204,7 @@ def folds(tmp_path, monkeypatch):
     return dataset.folder, folder, words
 
 
-def test_a_model_is_calibrated_with_the_detections_of_all_folds(rtsmap, folds, tmp_path):
+def test_a_model_is_calibrated_with_the_predictions_of_all_folds(rtsmap, folds, tmp_path):
     data, model, words = folds
     figure = tmp_path / "new" / "reliability.png"
     command = ("evaluate", "chips", data, *words, "--model", model, "--calibrate", "--tune", "--reliability", figure)
@@ -212,8 +212,8 @@ def test_a_model_is_calibrated_with_the_detections_of_all_folds(rtsmap, folds, t
     assert code == 0, err
     found = ModelCard.from_toml(model / "model.toml").calibration
     assert (found.sites, found.detections) == (("north", "south"), 80)
-    assert f"80 detections, {found.matched} of them slumps; calibration error" in out
-    assert "north: 40 detections" in out
+    assert f"80 predictions, {found.matched} of them slumps; calibration error" in out
+    assert "north: 40 predictions" in out
     assert f"calibrated {model}: slope {found.slope:.3f}" in out
     assert f"tuned {model}: score_threshold" in out
     assert figure.read_bytes().startswith(b"\x89PNG")
@@ -255,13 +255,13 @@ def test_nothing_is_written_where_nothing_can_be_fitted(rtsmap, folds, tmp_path)
         "--reliability", figure,
     )  # fmt: skip
     assert code == 2
-    assert "0 of 40 detections find a label" in err
+    assert "0 of 40 predictions match a label" in err
     assert (model / "model.toml").read_text() == before
     assert not figure.exists()
 
 
-def test_detections_are_calibrated_one_by_one():
-    found = {"a": [Detection(SLUMPS[0], 0.5)], "b": []}
+def test_predictions_are_calibrated_one_by_one():
+    found = {"a": [Prediction(SLUMPS[0], 0.5)], "b": []}
     assert with_probabilities(found, None) == found
     assert with_probabilities(found, MAP)["a"][0].score == pytest.approx(1 / (1 + np.exp(2)))
 

@@ -1,4 +1,4 @@
-"""Scores of a predicted layer against outlines drawn by people, on the map rather than chip by chip."""
+"""Scoring a predicted layer against outlines drawn by people, on the map rather than image by image."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,22 +20,22 @@ from rtsmap.polygons import MAP_LAYER, geodesic_m2, project_frame, read_polygons
 from rtsmap.records import Grid
 from rtsmap.scene.ground_distance import pixel_size_m
 
-#: The bootstrap draws blocks of the map of this side, because neighbouring slumps are not independent.
+#: Side of the blocks of the map that the bootstrap draws, m, because neighbouring slumps are not independent.
 BLOCK_M = 2000.0
 
-_TRUE_TO_SCALE = 0.02  # relative; where the plane of a layer is less true, outlines are compared in UTM
-_WIDEST_M = 1e6  # of what fits into a zone of UTM
+_TRUE_TO_SCALE = 0.02  # relative scale error of a projection above which outlines are compared in UTM instead
+_WIDEST_M = 1e6  # greatest extent of a layer that fits into a UTM zone, m
 
 
 @dataclass(frozen=True)
 class LabelledMap:
-    """A predicted layer and what people drew, in one projected CRS.
+    """A predicted layer and labels, in one projected CRS.
 
     Attributes:
-        predictions: the layer's polygons, with a column `score`.
-        labels: outlines inside the observed area, each by a point within it.
-        all_labels: those beyond it too.
-        observed: area that was looked at.
+        predictions: polygons of the layer, with a column `score`.
+        labels: labels with their representative point inside the observed area.
+        all_labels: all labels, inside and outside the observed area.
+        observed: the observed area.
     """
 
     predictions: geopandas.GeoDataFrame
@@ -45,7 +45,7 @@ class LabelledMap:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """Predictions and labels; areas are geodesic."""
+        """The comparison of predictions and labels, with geodesic areas."""
         return compare_layers(self.predictions, self.labels)
 
 
@@ -57,21 +57,21 @@ def read_map(
     Args:
         predicted: GeoPackage or GeoParquet of rtsmap.
         labels: polygons in any format that GDAL reads.
-        predicted_layer: of the slumps, where their name is not that of `rtsmap predict`.
-        layer: of the labels; needed where their file has several with polygons.
+        predicted_layer: layer of the slumps; None for the name that `rtsmap predict` gives it.
+        layer: layer of the labels; needed where their file has several layers with polygons.
 
     Raises:
-        InputError: a file cannot be read, the layer has no scores, it is not said which of several layers holds the
-            labels, or no label lies in the observed area.
+        InputError: a file cannot be read, the predicted layer has no scores, the file of the labels has several layers
+            and none is chosen, or no label lies in the observed area.
     """
     is_parquet = predicted.suffix == ".parquet"
     observed_path = predicted.with_name(f"{predicted.stem}_observed.parquet") if is_parquet else predicted
     observed = read_polygons(observed_path, None if is_parquet else "observed_area")
-    # IoU is taken in the zone's UTM projection where distances in the layer's own are not those on the ground
+    # IoU is computed in UTM where distances in the projection of the layer differ from those on the ground
     crs = observed.crs if _is_true_to_scale(observed) else utm_of(observed)
     area = project_frame(observed, crs).union_all()
     if area.is_empty:
-        raise InputError(f"{observed_path}: nothing was observed, so that nothing can be scored")
+        raise InputError(f"{observed_path}: the observed area is empty, so that nothing can be scored")
     chosen = predicted_layer if is_parquet else predicted_layer or MAP_LAYER
     slumps = read_polygons(predicted, chosen, option="--predicted-layer")
     if "score" not in slumps:
@@ -86,7 +86,7 @@ def read_map(
 
 
 def _is_true_to_scale(observed: geopandas.GeoDataFrame) -> bool:
-    """Whether distances in the plane of a layer are those on the ground, as boundaries and blocks need them."""
+    """Whether distances in the projection of a layer are those on the ground, as boundaries and blocks need them."""
     if not observed.crs.is_projected:
         return False
     left, bottom, right, top = observed.total_bounds
@@ -103,11 +103,11 @@ def evaluate_files(predicted: Path, labels: Path, *, min_iou: float = 0.5, score
     Args:
         predicted: GeoPackage or GeoParquet of rtsmap.
         labels: polygons in any format that GDAL reads.
-        min_iou: what counts as found.
-        score: polygons below do not count for recall and precision; all count for the average precision.
+        min_iou: least IoU of a match.
+        score: least score of the polygons that count for recall and precision; all count for the average precision.
 
     Raises:
-        InputError: see `read_map`.
+        InputError: the files cannot be scored; see `read_map`.
     """
     return score_of(read_map(predicted, labels).comparison, min_iou=min_iou, threshold=score)
 
@@ -123,10 +123,10 @@ def score_map(
     """Score a layer with a column `score` against labels in the same projected CRS.
 
     Args:
-        predictions: the layer.
-        labels: outlines.
-        min_iou: what counts as found; 0.5 gives the paper's AP50.
-        block_m: side of the bootstrap's blocks.
+        predictions: the polygons of the layer.
+        labels: the outlines drawn by people.
+        min_iou: least IoU of a match; 0.5 gives the AP50 of the paper.
+        block_m: side of the blocks that the bootstrap draws, m.
         resamples: number of bootstrap draws.
     """
     comparison = compare_layers(predictions, labels, block_m)
@@ -136,7 +136,7 @@ def score_map(
 def compare_layers(
     predictions: geopandas.GeoDataFrame, labels: geopandas.GeoDataFrame, block_m: float = BLOCK_M
 ) -> Comparison:
-    """Compare a layer with labels in the same projected CRS; areas are geodesic."""
+    """Compare a layer with labels in the same projected CRS, with geodesic areas."""
     scores = predictions["score"].to_numpy(dtype=np.float64)
     planar = compare(predictions.geometry.to_numpy(), scores, labels.geometry.to_numpy())
     blocks = np.concatenate([_blocks(predictions, block_m), _blocks(labels, block_m)])
@@ -151,13 +151,14 @@ def compare_layers(
 
 
 def report_map(layers: LabelledMap, *, by: str | None = None, threshold: float = 0.0, min_iou: float = 0.5) -> Report:
-    """Score a map, its size classes, and its regions.
+    """Score a map, its size classes and its regions.
 
     Args:
         layers: the map.
-        by: field of the labels that names their region. What finds no label counts in the region of the nearest one.
-        threshold: score from which on precision, recall and F1 are counted.
-        min_iou: what counts as found.
+        by: field of the labels that names their region. An unmatched prediction belongs to the region of the nearest
+            label.
+        threshold: least score of the predictions that count for precision, recall and F1.
+        min_iou: least IoU of a match.
 
     Raises:
         InputError: the labels have no such field.

@@ -1,4 +1,4 @@
-"""A report as text: its headline, and a row for each group."""
+"""A report as text: its headline, and a table with a row for each group."""
 
 from math import isnan
 from statistics import fmean
@@ -7,7 +7,7 @@ from rtsmap.evaluation.report import Report, Row
 
 
 def headline(report: Report) -> list[str]:
-    """The scores of all, a line each, in percent."""
+    """Return the scores of all predictions in percent, one per line."""
     score, rates, name = report.overall, report.rows[0].rates, _precision_name(report)
     found, wanted = f"{score.matched} of {score.labels} labels", f"{score.matched} of {score.predictions} polygons"
     of_sites = [row.score.average_precision for row in report.sites if row.score.labels]
@@ -29,7 +29,7 @@ def headline(report: Report) -> list[str]:
 
 
 def table(report: Report) -> list[str]:
-    """A line for each group, in columns of fixed width; none where there are no groups."""
+    """Return a table with a line for each group, in columns of fixed width; empty without groups."""
     if len(report.rows) == 1:
         return []
     rows = _cells(report)
@@ -38,13 +38,13 @@ def table(report: Report) -> list[str]:
 
 
 def markdown(report: Report) -> list[str]:
-    """The same as a table in Markdown, for a model's card."""
+    """Return the same table in Markdown, for the description of a model."""
     head, *rows = _cells(report)
     return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def _cells(report: Report) -> list[list[str]]:
-    """Head and rows; without the columns that nothing is known of, as of images of a map."""
+    """Return header and rows, without columns that are empty in all rows, such as the images of a map."""
     head = ["", "images", "slumps", "found", "wrong", "recall %", "95 %", "precision %", "F1 %"]
     head += [f"{_precision_name(report)} %", "95 %", "km2", "false per 100 km2", "95 %"]
     columns = zip(head, *(_row(row) for row in report.rows), strict=True)
@@ -88,7 +88,7 @@ def _number(value: float) -> str:
 
 
 def _range(interval: tuple[float, float], factor: float = 1) -> str:
-    """`3.1 to 11.2`; nothing where it is not known."""
+    """Format an interval as `3.1 to 11.2`; empty where it is not known."""
     low, high = interval
     return "" if isnan(low) else f"{low * factor:.1f} to {high * factor:.1f}"
 

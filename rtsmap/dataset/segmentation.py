@@ -1,4 +1,4 @@
-"""Outlines in COCO's form, and out of masks."""
+"""Conversion of outlines to and from COCO's segmentations, and from masks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from rtsmap.records import BoolArray
 
 
 def outline_of(segmentation: Sequence[Sequence[float]]) -> BaseGeometry:
-    """The union of COCO's rings; see `segmentation_of`."""
+    """Return the union of the rings of a COCO segmentation; see `segmentation_of`."""
     rings = [Polygon(np.reshape(ring, (-1, 2))) for ring in segmentation]
     if len(rings) == 1 and rings[0].is_valid:
         return rings[0]
@@ -24,24 +24,24 @@ def outline_of(segmentation: Sequence[Sequence[float]]) -> BaseGeometry:
 
 
 def segmentation_of(outline: BaseGeometry) -> list[list[float]]:
-    """A polygon in COCO's form, a list of rings `[x0, y0, x1, y1, ...]` whose union it is.
+    """Return a polygon as a COCO segmentation, a list of rings `[x0, y0, x1, y1, ...]` whose union is the polygon.
 
-    COCO's rings have no holes: a polygon with some is cut through each of them, into pieces without.
+    COCO's rings have no holes, so a polygon with holes is cut through each hole into pieces without any.
     """
-    polygons = shapely.get_parts(shapely.get_parts(outline))  # twice: a collection may hold a MultiPolygon
+    polygons = shapely.get_parts(shapely.get_parts(outline))  # twice, because a collection may hold a MultiPolygon
     pieces = (piece for polygon in polygons for piece in _without_holes(polygon))
     return [[round(float(value), 3) for value in shapely.get_coordinates(p.exterior)[:-1].ravel()] for p in pieces]
 
 
 def components(numbers: NDArray[Any], chosen: BoolArray, transform: Affine = IDENTITY) -> list[BaseGeometry]:
-    """Regions of equal numbers whose pixels touch by a side or a corner, with their holes.
+    """Return the 8-connected regions of equal numbers as polygons with holes.
 
-    A region whose parts meet only at corners is a multipolygon, since a valid polygon cannot be so.
+    A region whose parts meet only at corners is a multipolygon, because no valid polygon has that shape.
 
     Args:
         numbers: `(rows, columns)`, of a type that GDAL can trace.
-        chosen: pixels that count.
-        transform: from pixels to the coordinates of the regions.
+        chosen: `(rows, columns)`, true for the pixels that count.
+        transform: from pixel coordinates to the coordinates of the regions.
 
     Raises:
         ValueError: GDAL cannot trace numbers of this type.
@@ -52,7 +52,7 @@ def components(numbers: NDArray[Any], chosen: BoolArray, transform: Affine = IDE
 
 
 def outlines_of(mask: BoolArray) -> list[BaseGeometry]:
-    """The components of a mask, in pixel coordinates; see `components`."""
+    """Return the 8-connected regions of a mask `(rows, columns)` in pixel coordinates; see `components`."""
     return components(mask.astype(np.uint8), mask)
 
 

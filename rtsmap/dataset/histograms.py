@@ -1,4 +1,4 @@
-"""A figure of a data set: sizes of slumps, and how they differ from their surroundings, site by site."""
+"""A figure of a data set: histograms of the areas of slumps, and of channels inside and outside slumps, by site."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SLUMP, _GROUND = "#c0392b", "#4d7358"
-_WIDTH, _HEIGHT = 2.6, 2.1  # of one histogram, in inches
+_WIDTH, _HEIGHT = 2.6, 2.1  # size of one histogram, inches
 
-#: Share of the pixels that a histogram of reflectance leaves out at its bright end: snow and glint.
+#: Share of the pixels that a histogram of reflectance omits at its bright end, where snow and sun glint lie.
 _CUT = 0.002
 
 
-def write_figure(sites: Sequence[SiteStatistics], path: Path, *, overwrite: bool = True) -> None:
-    """Write a PNG of histograms: a row for each site, with the slumps' areas and every channel.
+def write_histograms(sites: Sequence[SiteStatistics], path: Path, *, overwrite: bool = True) -> None:
+    """Write a PNG of histograms: a row for each site, with the areas of slumps and every channel.
 
     Args:
-        sites: of `site_statistics`.
-        path: of the PNG.
-        overwrite: whether it may be there; see `files.replacing`.
+        sites: the result of `site_statistics`.
+        path: path of the PNG.
+        overwrite: replace an existing file.
 
     Raises:
         DatasetError: matplotlib is not installed.
@@ -49,7 +49,7 @@ def write_figure(sites: Sequence[SiteStatistics], path: Path, *, overwrite: bool
 
 
 def _area_bins(sites: Sequence[SiteStatistics]) -> NDArray[np.float64]:
-    """Shared by all sites, six to each power of ten."""
+    """Return bins of area that all sites share, six per power of ten."""
     areas = np.concatenate([site.areas_m2 for site in sites])
     areas = areas[areas > 0] if (areas > 0).any() else np.array([100.0, 1000.0])
     low, high = np.floor(np.log10(areas.min())), np.ceil(np.log10(areas.max()) + 1e-9)
@@ -66,7 +66,7 @@ def _draw_areas(panel: "Axes", site: SiteStatistics, bins: NDArray[np.float64]) 
 
 
 def _limits(sites: Sequence[SiteStatistics], name: str) -> tuple[float, float]:
-    """The range of a channel that nearly all pixels of all sites lie in."""
+    """Return the range of a channel that holds nearly all pixels of all sites."""
     counts = sum((s.histograms.slump[name] + s.histograms.background[name] for s in sites), np.zeros(BINS, np.int64))
     edges = np.linspace(*channel_range(name), BINS + 1)
     if not counts.any():
@@ -78,7 +78,7 @@ def _limits(sites: Sequence[SiteStatistics], name: str) -> tuple[float, float]:
 
 
 def _draw_channel(panel: "Axes", site: SiteStatistics, name: str, limits: tuple[float, float]) -> None:
-    """Both histograms with the same area, since slumps cover little."""
+    """Draw both histograms with the same area, because slumps cover few pixels."""
     edges = np.linspace(*channel_range(name), BINS + 1)
     for label, counts, colour in (
         ("background", site.histograms.background[name], _GROUND),

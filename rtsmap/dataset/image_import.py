@@ -1,4 +1,4 @@
-"""Images of others, in any form that GDAL reads, as images of a data set."""
+"""Import of images of other data sets, in any format that GDAL reads."""
 
 import re
 import warnings
@@ -25,23 +25,25 @@ from rtsmap.scene.ground_distance import gsd_m, is_on_earth, is_square, pixel_si
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
-#: Folders that say what lies in them rather than where it is.
+#: Folder names that describe the content of a folder rather than a site.
 _PLAIN_FOLDERS = {"images", "image", "imgs", "img", "tif", "tiff", "train", "val", "test"}
 
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """What the files do not say themselves.
+    """Properties of the imported images that their files do not state.
 
     Attributes:
-        band_numbers: number, from 1, of each band (blue, green, red, nir, ndvi, mask); None: see `band_numbers_of`.
-        scale: reflectance per digital number; None: that of the file, else 1e-4, 1 for floating point, 1/255 for 8 bit,
-            whose values are those of a display rather than reflectance.
-        offset: reflectance of the number 0; None: that of the file, else 0.
-        gsd_m: ground sampling distance of images without a CRS.
-        site: of all images.
-        site_pattern: regular expression that finds the site in an image's name: its first group, or all it matches.
-        scene_pattern: likewise the scene; without, each image is its own.
+        band_numbers: number, from 1, of each band (blue, green, red, nir, ndvi, mask); None to derive them, see
+            `band_numbers_of`.
+        scale: reflectance per digital number; None for that of the file, or else 1e-4, 1 for floating point, and 1/255
+            for 8 bits, whose values are brightness on a display rather than reflectance.
+        offset: reflectance of the number 0; None for that of the file, or else 0.
+        gsd_m: ground sampling distance of images without a CRS, m.
+        site: site of all images.
+        site_pattern: regular expression that finds the site in the name of an image: its first group, or the whole
+            match.
+        scene_pattern: regular expression that finds the scene in the same way; None to take each image as a scene.
     """
 
     band_numbers: Mapping[str, int] | None = None
@@ -55,13 +57,13 @@ class ImportSettings:
 
 @dataclass(frozen=True)
 class SourceImage:
-    """A file as it was read.
+    """An image file as it was read.
 
     Attributes:
-        image: without labels.
-        pixels: reflectance of the bands that it has.
-        ndvi: `(rows, columns)` as stored; None where the file has no such band.
-        mask: `(rows, columns)` as stored, likewise.
+        image: the image, without labels.
+        pixels: reflectance of the bands that the file has.
+        ndvi: `(rows, columns)`, the NDVI band as stored; None where the file has none.
+        mask: `(rows, columns)`, the mask band as stored; None where the file has none.
     """
 
     image: LabelledImage
@@ -71,25 +73,25 @@ class SourceImage:
 
 
 def image_names(files: Sequence[Path], folder: Path) -> list[str]:
-    """A name for each file: its stem, with its folders before where two files share the stem."""
+    """Return a name for each file: its stem, preceded by its folders where two files have the same stem."""
     stems = Counter(file.stem for file in files)
     paths = [file.relative_to(folder).with_suffix("") for file in files]
     return [path.name if stems[path.name] == 1 else "_".join(path.parts) for path in paths]
 
 
 def read_image(path: Path, name: str, folder: Path, settings: ImportSettings) -> SourceImage:
-    """Read one file.
+    """Read an image file.
 
-    A pixel is not valid where the file says so (nodata, transparency, NaN), and where it is 0 in all bands.
+    A pixel is invalid where the file marks it so (nodata, transparency, NaN), and where it is 0 in all bands.
 
     Args:
-        path: of the image.
-        name: for the data set.
-        folder: that is imported; its subfolders name sites.
-        settings: for all files.
+        path: path of the image.
+        name: name of the image in the data set.
+        folder: folder that is imported; its subfolders name the sites.
+        settings: properties that the files do not state.
 
     Raises:
-        DatasetError: the file cannot be read, or it is not known what its bands or its pixel size are.
+        DatasetError: the file cannot be read, or its bands or its pixel size are not known.
     """
     try:
         with warnings.catch_warnings():
@@ -110,11 +112,11 @@ def _read(dataset: Any, path: Path, name: str, folder: Path, settings: ImportSet
     indexes = [numbers[band] for band in names]
     stored = dataset.read(indexes)
     if stored.dtype.kind == "c":
-        raise DatasetError(f"{path}: holds complex numbers, which are no reflectance; leave it out")
+        raise DatasetError(f"{path}: holds complex numbers, which cannot be reflectance; leave it out")
     valid: BoolArray = dataset.read_masks(indexes).any(axis=0) & stored.any(axis=0)
     valid &= np.isfinite(stored).all(axis=0)
     reflectance = np.zeros((len(BANDS), *valid.shape), dtype=np.float32)
-    known = _calibration(dataset, tuple(indexes), path, settings)
+    known = _reflectance_scale(dataset, tuple(indexes), path, settings)
     scaled = to_reflectance(stored, known.scale, valid, known.offset)
     _check_range(path, stored[:, valid], known)
     for band, plane in zip(names, scaled, strict=True):
@@ -128,10 +130,12 @@ def _read(dataset: Any, path: Path, name: str, folder: Path, settings: ImportSet
 
 
 def band_numbers_of(dataset: Any, path: Path) -> dict[str, int]:
-    """Numbers of the bands by their descriptions; without these by the count, in the order RGB, NDVI, NIR, mask.
+    """Return the number of each band, from the descriptions of the bands or else from their count.
+
+    Bands without descriptions are taken in the order red, green, blue, NDVI, NIR, mask.
 
     Raises:
-        DatasetError: neither says what the bands are.
+        DatasetError: neither descriptions nor count tell what the bands are.
     """
     described = {str(text).strip().lower(): number for number, text in enumerate(dataset.descriptions, start=1) if text}
     known = {name: described[name] for name in (*BANDS, "ndvi", "mask") if name in described}
@@ -146,21 +150,21 @@ def band_numbers_of(dataset: Any, path: Path) -> dict[str, int]:
     return {name: number for number, name in enumerate(order[:colours], start=1)}
 
 
-def _calibration(dataset: Any, numbers: tuple[int, ...], path: Path, settings: ImportSettings) -> Calibration:
-    """As for scenes, but 8-bit numbers of which nobody says what they mean are those of a display."""
+def _reflectance_scale(dataset: Any, numbers: tuple[int, ...], path: Path, settings: ImportSettings) -> Calibration:
+    """Return scale and offset as for scenes, except that 8-bit numbers without a stated scale are display values."""
     of_display = np.dtype(dataset.dtypes[numbers[0] - 1]).itemsize == 1 and {*dataset.scales} == {1.0}
     scale = 1 / 255 if settings.scale is None and of_display else settings.scale
     return calibrate(str(path), dataset, numbers, scale=scale, offset=settings.offset)
 
 
 def _check_range(path: Path, stored: NDArray[Any], known: Calibration) -> None:
-    """Check that half of the numbers `(bands, pixels)` of an image can be reflectance."""
+    """Check that the median of the numbers `(bands, pixels)` of an image can be a reflectance."""
     median = np.median(stored) * known.scale[0] + known.offset[0] if stored.size else 0.0
     if not 0 <= median <= 1:
         side, bound = ("above", 1) if median > 1 else ("below", 0)
         raise DatasetError(
-            f"{path}: half of its values are {side} a reflectance of {bound}; give another --scale than "
-            f"{known.scale[0]:g}, or another --offset than {known.offset[0]:g}"
+            f"{path}: half of its values are {side} a reflectance of {bound}; give a --scale other than "
+            f"{known.scale[0]:g}, or an --offset other than {known.offset[0]:g}"
         )
 
 
@@ -171,11 +175,11 @@ def _placed(image: LabelledImage, dataset: Any, path: Path, given_gsd_m: float |
         return replace(image, gsd_m=given_gsd_m)
     transform = Affine(*tuple(dataset.transform)[:6])
     if transform.b or transform.d or transform.e >= 0:
-        raise DatasetError(f"{path}: is not north-up; make it so with gdalwarp first")
+        raise DatasetError(f"{path}: is not north-up; warp it with gdalwarp first")
     crs = CRS.from_user_input(dataset.crs)
     grid = Grid(crs, transform, image.height, image.width)
     if not is_on_earth(grid):
-        raise DatasetError(f"{path}: has no place on the Earth in its CRS, {crs.name}; give it the right one")
+        raise DatasetError(f"{path}: lies outside the Earth in its CRS, {crs.name}; assign the right CRS")
     if not is_square(grid):
         width, height = pixel_size_m(grid)
         raise DatasetError(
@@ -204,15 +208,15 @@ def _found(pattern: str, name: str, option: str) -> str:
     except re.error as error:
         raise DatasetError(f"{option} {pattern}: is not a regular expression ({error})") from error
     if match is None:
-        raise DatasetError(f"{name}: {option} {pattern} finds nothing in this name; correct the expression")
+        raise DatasetError(f"{name}: {option} {pattern} matches nothing in this name; correct the expression")
     return str(match.group(1) if match.groups() else match.group())
 
 
 def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """The files of a folder and its subfolders with one of these suffixes, in order; hidden ones are left out.
+    """Return the files with one of these suffixes in a folder and its subfolders, sorted, without hidden files.
 
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: the folder does not exist.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is not a folder; give the folder of the images")

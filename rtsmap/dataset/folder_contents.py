@@ -1,4 +1,4 @@
-"""Which files belong to a data set, so that nothing else is lost or changed when one is replaced or read."""
+"""The files that belong to a data set, so that replacing a data set never deletes or changes other files."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,12 @@ from rtsmap.bands import MODALITY_CHANNELS
 from rtsmap.dataset.images import ANNOTATIONS, SPLIT
 from rtsmap.dataset.modality_files import FOLDER
 
-#: What COCO's tables of others do not say of an image.
+#: Keys of an image that COCO files of other software do not have.
 _OURS = {"gsd_m", "bands", "site", "scene"}
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """Names of the files in a folder that are not of a data set by rtsmap, relative to it; all where it is none."""
+    """Return the relative names of the files in a folder that belong to no data set of rtsmap."""
     known = _known(folder)
     files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder).as_posix() for path in files)
@@ -20,7 +20,7 @@ def foreign_files(folder: Path) -> list[str]:
 
 
 def dataset_files(folder: Path) -> list[Path]:
-    """The files and folders that a data set is read from."""
+    """Return the files and folders from which a data set is read."""
     shards = sorted(folder.glob("images-*.tar")) if folder.is_dir() else []
     return [folder / ANNOTATIONS, folder / SPLIT, folder / "images", folder / FOLDER, *shards]
 

@@ -1,4 +1,4 @@
-"""The labels of one chip: what of each slump it shows, and what it should not be judged by."""
+"""The labels of one chip: the visible part of each slump, and the areas that training and scores ignore."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,46 +13,44 @@ from shapely import MultiPolygon, Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Label
+from rtsmap.dataset.visibility import is_visible
 from rtsmap.records import BoolArray, Window
 
-#: Pixels of a slump that are seen at least; of fewer neither a network nor a person can tell.
-MIN_PIXELS = 6
-
-#: Part of a chip that a label covers only if it outlines a region rather than a slump.
+#: A label that covers more than this share of a chip probably outlines a region rather than a slump.
 WHOLE_CHIP = 0.9
 
 
 @dataclass(frozen=True)
 class SceneLabels:
-    """The labels of a scene in pixel coordinates of its grid.
+    """The labels of a scene, in pixel coordinates of its grid.
 
     Attributes:
-        outlines: of slumps.
-        uids: of each.
-        looked_at: area that the labeller looked at; None: all of the scene.
-        hard_negatives: `(n, 2)` points, column and row, where there is no slump although it looks like one.
+        outlines: outlines of the slumps.
+        uids: identifier of each slump.
+        annotated_area: area that the labeller searched for slumps; None stands for the whole scene.
+        hard_negatives: `(n, 2)` points, column and row, on ground that resembles a slump but is none.
     """
 
     outlines: NDArray[Any]
     uids: Sequence[str]
-    looked_at: BaseGeometry | None = None
+    annotated_area: BaseGeometry | None = None
     hard_negatives: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
 
     @cached_property
     def tree(self) -> STRtree:
-        """Of the outlines."""
+        """A spatial index of the outlines."""
         return STRtree(self.outlines)
 
 
 @dataclass(frozen=True)
 class ChipLabels:
-    """The labels of a chip in its own pixel coordinates.
+    """The labels of a chip, in pixel coordinates of the chip.
 
     Attributes:
-        slumps: what a network should find.
-        ignored: partial slumps, and what was not looked at.
-        hard_negatives: points.
-        observed: part of the chip that is clear and was looked at, 0..1.
+        slumps: slumps that a network should find.
+        ignored: slumps of which too little is visible, and areas that the labeller did not search.
+        hard_negatives: points, column and row.
+        observed: share of the chip that is clear and was searched by the labeller, 0..1.
     """
 
     slumps: tuple[Label, ...]
@@ -62,7 +60,7 @@ class ChipLabels:
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """Uids of labels that cover nearly all of the chip; see `WHOLE_CHIP`."""
+        """Identifiers of the labels that cover nearly the whole chip; see `WHOLE_CHIP`."""
         return tuple(label.uid for label in self.slumps if label.outline.area > WHOLE_CHIP * self._size)
 
     _size: float = 0.0
@@ -72,11 +70,10 @@ def chip_labels(labels: SceneLabels, window: Window, clear: BoolArray, min_visib
     """Cut the labels of a scene to a chip.
 
     Args:
-        labels: of the scene.
-        window: of the chip.
-        clear: `(rows, columns)` of the chip; what is not clear cannot be seen.
-        min_visible: part of a slump's area that is seen at least, 0..1; of less, or of fewer than `MIN_PIXELS`, it is
-            ignored.
+        labels: the labels of the scene.
+        window: the window of the chip in the grid of the scene.
+        clear: `(rows, columns)`, true where a pixel of the chip is observed and free of clouds.
+        min_visible: least share of a slump's area that must be visible, 0..1; see `visibility.is_visible`.
     """
     box = shapely.box(*window.bounds)
     slumps: list[Label] = []
@@ -90,39 +87,39 @@ def chip_labels(labels: SceneLabels, window: Window, clear: BoolArray, min_visib
         drawn = _drawn(outline, clear.shape)
         seen = int(np.count_nonzero(drawn & clear))
         visible = part.area / whole.area * seen / max(np.count_nonzero(drawn), 1)
-        if visible >= min_visible and seen >= MIN_PIXELS:
+        if is_visible(visible, seen, min_visible):
             slumps.append(Label(outline, min(visible, 1.0), labels.uids[row]))
         else:
             ignored.append(outline)
-    unseen, observed = _not_looked_at(labels, window, clear)
+    unseen, observed = _not_annotated(labels, window, clear)
     if not unseen.is_empty:
         ignored.append(unseen)
     points = _points_in(labels.hard_negatives, window, clear)
     return ChipLabels(tuple(slumps), tuple(ignored), points, observed, box.area)
 
 
-def _not_looked_at(labels: SceneLabels, window: Window, clear: BoolArray) -> tuple[BaseGeometry, float]:
-    """The part of a chip outside of what was looked at, and the share of the chip that is observed."""
+def _not_annotated(labels: SceneLabels, window: Window, clear: BoolArray) -> tuple[BaseGeometry, float]:
+    """Return the part of a chip outside the annotated area, and the share of the chip that is observed."""
     box = shapely.box(*window.bounds)
-    if labels.looked_at is None or shapely.contains_properly(labels.looked_at, box):
+    if labels.annotated_area is None or shapely.contains_properly(labels.annotated_area, box):
         return MultiPolygon(), float(clear.mean())
-    unseen = _moved(polygons_of(shapely.difference(box, labels.looked_at)), window)
+    unseen = _moved(polygons_of(shapely.difference(box, labels.annotated_area)), window)
     observed = clear if unseen.is_empty else clear & ~_drawn(unseen, clear.shape)
     slumps = labels.outlines[labels.tree.query(box, predicate="intersects")]
-    # a slump that was drawn was looked at, whatever the footprint says
+    # the ground of a slump that was drawn has been searched, even outside the footprint
     without = polygons_of(shapely.difference(unseen, _moved(shapely.union_all(slumps), window)))
     return without, float(observed.mean())
 
 
 def _points_in(points: NDArray[np.float64], window: Window, clear: BoolArray) -> tuple[tuple[float, float], ...]:
-    """Those on clear pixels of a window, in its coordinates."""
+    """Return the points on clear pixels of a window, in coordinates of the window."""
     moved = points - (window.column, window.row)
     inside = ((moved >= 0) & (moved < (window.width, window.height))).all(axis=1)
     return tuple((round(float(x), 3), round(float(y), 3)) for x, y in moved[inside] if clear[int(y), int(x)])
 
 
 def polygons_of(geometry: BaseGeometry) -> BaseGeometry:
-    """A polygon, or a multipolygon of all that a geometry holds; what is left of lines and points is dropped."""
+    """Return all polygons of a geometry as one polygon or multipolygon; lines and points are dropped."""
     parts = shapely.get_parts(shapely.get_parts(geometry))
     polygons = [part for part in parts if isinstance(part, Polygon) and not part.is_empty]
     return polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)

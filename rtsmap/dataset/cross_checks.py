@@ -1,4 +1,4 @@
-"""Checks of images against one another: the same ground in two folds, the same slump in two scenes."""
+"""Checks that compare the images of a data set: the same ground in two folds, the same slump in two scenes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -8,53 +8,54 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.findings import Finding
+from rtsmap.dataset.footprints import footprints, is_georeferenced, near_pairs, north_outline
 from rtsmap.dataset.images import Dataset, LabelledImage
-from rtsmap.dataset.streaming import footprints, has_place, near_pairs, north_outline
 
-#: Outlines that overlap more (intersection over union) are one outline drawn twice.
+#: Outlines with a higher intersection over union are the same outline drawn twice.
 SAME_IOU = 0.9
 
-#: The same outline later than this is a slump that did not grow.
+#: Two scenes that lie further apart in time may show the same outline twice: a slump that did not grow.
 NEAR_DAYS = 366
 
 
 def check_neighbours(dataset: Dataset, gap_m: float) -> Iterator[Finding]:
-    """What images say together.
+    """Yield the findings that concern several images.
 
     Args:
-        dataset: with its folds, where it is split.
-        gap_m: least distance of images of different folds, in m.
+        dataset: the data set, with its folds where it is split.
+        gap_m: least distance between images of different folds, m.
     """
     yield from _mixtures(dataset)
-    places = footprints(dataset)
+    areas = footprints(dataset)
     if dataset.folds:
-        yield from _leaks(dataset, places, gap_m)
+        yield from _leaks(dataset, areas, gap_m)
         yield from _divided_scenes(dataset)
-    yield from _repeated_slumps(dataset, places)
+    yield from _repeated_slumps(dataset, areas)
 
 
 def _mixtures(dataset: Dataset) -> Iterator[Finding]:
-    systems = Counter(image.crs for image in dataset.images if has_place(image))
+    systems = Counter(image.crs for image in dataset.images if is_georeferenced(image))
     if len(systems) > 1:
         said = ", ".join(f"{crs} ({count})" for crs, count in systems.most_common())
         yield Finding("info", "all images", f"have {len(systems)} CRS: {said}")
-    if placeless := len(dataset.images) - systems.total():
-        what = f"{placeless} of {len(dataset.images)} have no place on the Earth"
+    if not_georeferenced := len(dataset.images) - systems.total():
+        what = f"{not_georeferenced} of {len(dataset.images)} are not georeferenced"
         yield Finding("info", "all images", what, "folds are judged by their scenes alone")
     bands = Counter(image.bands for image in dataset.images)
     if len(bands) > 1:
         said = ", ".join(f"{'+'.join(names)} ({count})" for names, count in bands.most_common())
-        yield Finding("info", "all images", f"have different bands: {said}", "only shared modalities can be trained")
+        action = "training can use only the modalities that all images have"
+        yield Finding("info", "all images", f"have different bands: {said}", action)
 
 
-def _leaks(dataset: Dataset, places: list[BaseGeometry | None], gap_m: float) -> Iterator[Finding]:
-    """Images of different folds that are too near; of each image the nearest one."""
+def _leaks(dataset: Dataset, areas: list[BaseGeometry | None], gap_m: float) -> Iterator[Finding]:
+    """Report images of different folds that are too close to one another, for each image only the nearest one."""
     nearest: dict[int, tuple[float, int]] = {}
-    for pair in near_pairs(places, gap_m):
+    for pair in near_pairs(areas, gap_m):
         folds = [dataset.folds.get(dataset.images[number].name) for number in pair]
         if folds[0] == folds[1] or None in folds:
             continue
-        distance = float(shapely.distance(*(places[number] for number in pair)))
+        distance = float(shapely.distance(*(areas[number] for number in pair)))
         for i, j in (pair, pair[::-1]):
             nearest[i] = min(nearest.get(i, (distance, j)), (distance, j))
     for one, other, distance in sorted({(min(i, j), max(i, j), d) for i, (d, j) in nearest.items()}):
@@ -65,7 +66,7 @@ def _leaks(dataset: Dataset, places: list[BaseGeometry | None], gap_m: float) ->
 
 
 def _divided_scenes(dataset: Dataset) -> Iterator[Finding]:
-    """Scenes in several folds: an error where it is not known how far apart their images are."""
+    """Report scenes that lie in several folds; an error where the distance between their images is not known."""
     scenes: dict[str, list[LabelledImage]] = defaultdict(list)
     for image in dataset.images:
         scenes[image.scene].append(image)
@@ -73,24 +74,24 @@ def _divided_scenes(dataset: Dataset) -> Iterator[Finding]:
         folds = sorted({dataset.folds[image.name] for image in images if image.name in dataset.folds})
         if len(folds) > 1:
             what = f"its scene {scene} is in the folds {', '.join(folds)}"
-            placed = all(map(has_place, images))
-            yield Finding("warning" if placed else "error", images[0].name, what, "split with --by scene or --by site")
+            located = all(map(is_georeferenced, images))
+            yield Finding("warning" if located else "error", images[0].name, what, "split with --by scene or --by site")
 
 
-def _repeated_slumps(dataset: Dataset, places: list[BaseGeometry | None]) -> Iterator[Finding]:
-    """Outlines that two scenes of near dates share: they count twice."""
+def _repeated_slumps(dataset: Dataset, areas: list[BaseGeometry | None]) -> Iterator[Finding]:
+    """Report outlines that two scenes of similar dates share, because they count twice."""
     outlines = {
         number: [north_outline(image, slump.outline) for slump in image.slumps]
         for number, image in enumerate(dataset.images)
-        if places[number] is not None
+        if areas[number] is not None
     }
-    for pair in near_pairs(places, 0):
+    for pair in near_pairs(areas, 0):
         first, second = (dataset.images[number] for number in pair)
         if first.scene == second.scene or not _near_dates(first, second):
             continue
         shared = _shared(first, second, outlines[pair[0]], outlines[pair[1]])
         if shared:
-            what = f"{shared} of its slumps {'is' if shared == 1 else 'are'} in {second.name} of another scene too"
+            what = f"{shared} of its slumps {'is' if shared == 1 else 'are'} also in {second.name}, of another scene"
             yield Finding("info", first.name, what, "keep both in one fold")
 
 
@@ -103,8 +104,8 @@ def _near_dates(first: LabelledImage, second: LabelledImage) -> bool:
 def _shared(
     first: LabelledImage, second: LabelledImage, outlines: list[BaseGeometry], others: list[BaseGeometry]
 ) -> int:
-    """Number of slumps of the first image with the same uid or outline in the second."""
-    drawn, again = np.array(outlines, dtype=object), np.array(others, dtype=object)  # typed where there is none
+    """Count the slumps of the first image that have the same uid or outline in the second image."""
+    drawn, again = np.array(outlines, dtype=object), np.array(others, dtype=object)  # typed, as they may be empty
     uids = {slump.uid for slump in second.slumps} - {""}
     same = {number for number, slump in enumerate(first.slumps) if slump.uid in uids}
     for one, other in zip(*shapely.STRtree(again).query(drawn, predicate="intersects"), strict=True):
@@ -114,7 +115,7 @@ def _shared(
 
 
 def overlap(first: BaseGeometry, second: BaseGeometry) -> float:
-    """Intersection over union of two polygons, 0..1; 0 where both are empty."""
+    """Return the intersection over union of two polygons, 0..1; 0 where both are empty."""
     common = first.intersection(second).area
     whole = first.area + second.area - common
     return float(common / whole) if whole else 0.0
