@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 
 from rtsmap.cli.options import BandNumbers, Real
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.map_scores import score_map
 from rtsmap.evaluation.precision import Score
@@ -22,7 +22,9 @@ from rtsmap.evaluation.predictions import LOWEST_SCORE
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
-from rtsmap.predict.scene import Options, predict_scene
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.options import Options
+from rtsmap.predict.scene import predict_scene
 from tests.shortcuts import ndvi_patches
 
 DRAWS = 20
@@ -41,8 +43,8 @@ def main() -> None:
     verify(folder, card)
     lowest = float(calibrated(LOWEST_SCORE, card.calibration))
     options = Options(score=lowest, bands=arguments.bands, scale=arguments.scale, offset=arguments.offset)
-    detector = load_detector(folder, card, "cpu", min_score=lowest)
-    result = predict_scene(arguments.scene, card, detector, options)
+    detector = build_detector(folder, card, "cpu", min_score=lowest)
+    result = predict_scene(arguments.scene, ReadyDetector.of(card, detector, options))
     found = geopandas.GeoDataFrame(
         {"score": [slump.score for slump in result.slumps]},
         geometry=[slump.geometry for slump in result.slumps],

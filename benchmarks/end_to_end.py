@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rtsmap.cli.options import BandNumbers, Real
@@ -33,43 +34,42 @@ def main() -> None:
     start = time.perf_counter()
     # imported here, once the number of threads is set, and because importing is part of what is measured
     from benchmarks.recording import NetworkAlone, Recorder  # noqa: PLC0415
-    from rtsmap.detector import load_detector  # noqa: PLC0415
     from rtsmap.layer import write_layer  # noqa: PLC0415
     from rtsmap.models import find_model  # noqa: PLC0415
-    from rtsmap.predict.scene import Options, predict_scene, provenance  # noqa: PLC0415
+    from rtsmap.predict.detector import assemble  # noqa: PLC0415
+    from rtsmap.predict.options import Options  # noqa: PLC0415
+    from rtsmap.predict.scene import predict_scene  # noqa: PLC0415
     from rtsmap.runtime.batching import fitting  # noqa: PLC0415
+    from rtsmap.runtime.execution import Execution  # noqa: PLC0415
 
     options = Options(bands=arguments.bands, scale=arguments.scale, offset=arguments.offset)
     folder, card = find_model(arguments.model)
     resolved = options.for_model(card)
-    size = resolved.chip_size
-    batching = fitting("cpu", size)
-    detector = load_detector(folder, card, "cpu", min_score=resolved.score, chip_size=size, at_once=batching.at_once)
+    execution = fitting("cpu", resolved.chip_size)
+    detector = assemble(folder, card, resolved, execution, device="cpu")
     loaded_s = time.perf_counter() - start
 
     with tempfile.TemporaryDirectory() as scratch:
         layer = Path(scratch) / "slumps.gpkg"
 
-        def predict(ahead: int) -> None:
-            result = predict_scene(arguments.scene, card, detector, options, **batching._asdict(), ahead=ahead)
-            write_layer(layer, [result], provenance([arguments.scene], card, options, "benchmark"))
+        def predict(prefetch: int) -> None:
+            result = predict_scene(arguments.scene, detector, replace(execution, prefetch=prefetch))
+            write_layer(layer, [result], detector.provenance([arguments.scene], "benchmark"))
 
         inputs = Path(scratch) / "inputs"
         recorder = Recorder(detector, inputs)
-        predict_scene(arguments.scene, card, recorder, options)  # also sets everything up
-        alone = NetworkAlone(detector, inputs, batching.at_once)
+        predict_scene(arguments.scene, replace(detector, detector=recorder), Execution())  # also sets everything up
+        alone = NetworkAlone(detector, inputs, execution.concurrency)
         seconds = [
             (alone.seconds(), wall(lambda: predict(2)), wall(lambda: predict(0))) for _ in range(arguments.rounds)
         ]
-    side_by_side, in_turn = ([row[k] / row[0] for row in seconds] for k in (1, 2))
-    at_once = f"{batching.at_once} at once, {threads} threads"
-    print(f"{card.name} {card.version}, {recorder.chips} chips, {at_once}, {cpu_model()}\n")
+    in_threads, in_turn = ([row[k] / row[0] for row in seconds] for k in (1, 2))
+    concurrency = f"{execution.concurrency} chips at a time, {threads} threads"
+    print(f"{card.name} {card.version}, {recorder.chips} chips, {concurrency}, {cpu_model()}\n")
     print("| | seconds | over the network |\n|---|---|---|")
     medians = [statistics.median(column) for column in zip(*seconds, strict=True)]
     print(f"| network alone | {medians[0]:.2f} | 1 |")
-    print(
-        f"| reading and polygons in threads of their own | {medians[1]:.2f} | {statistics.median(side_by_side):.3f} |"
-    )
+    print(f"| reading and polygons in threads of their own | {medians[1]:.2f} | {statistics.median(in_threads):.3f} |")
     print(f"| both in the calling thread | {medians[2]:.2f} | {statistics.median(in_turn):.3f} |")
     print(f"| loading libraries and weights, once | {loaded_s:.2f} | |")
 

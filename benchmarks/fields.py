@@ -29,7 +29,7 @@ class Field:
 
     centres: NDArray[np.float64]
     radii: NDArray[np.float64]
-    places: list[ChipWindow]
+    windows: list[ChipWindow]
 
     @property
     def truth(self) -> NDArray[np.object_]:
@@ -64,12 +64,12 @@ def simulate(instances: int, diameter: float, rng: np.random.Generator) -> Field
     radii = diameter / 2 * np.clip(1 + waves(len(centres), 0.12, rng), 0.4, 1.4)
     size = int(np.ceil(side * step))
     chip_grid = ChipGrid(Grid(None, None, size, size), CHIP, OVERLAP)  # type: ignore[arg-type]
-    return Field(centres, radii, list(chip_grid.all_places()))
+    return Field(centres, radii, list(chip_grid.all_windows()))
 
 
 def detect(field: Field, noise: float, rng: np.random.Generator) -> list[Instance]:
     """What each chip sees of the blobs."""
-    windows = shapely.box(*np.array([place.window.bounds for place in field.places], dtype=float).T)
+    windows = shapely.box(*np.array([window.extent.bounds for window in field.windows], dtype=float).T)
     chip, blob = shapely.STRtree(field.truth).query(windows)
     radii = field.radii[blob] * np.clip(1 + waves(len(blob), noise, rng), 0.3, 1.7)
     centres = field.centres[blob] + rng.normal(0, noise / 4, (len(blob), 2)) * field.radii[blob].mean(axis=1)[:, None]
@@ -80,10 +80,10 @@ def detect(field: Field, noise: float, rng: np.random.Generator) -> list[Instanc
 def _instances(
     field: Field, chip: NDArray[np.intp], seen: NDArray[np.object_], rng: np.random.Generator
 ) -> Iterator[Instance]:
-    for place, shape, score in zip(chip, seen, rng.uniform(0.5, 1, len(seen)), strict=True):
+    for window, shape, score in zip(chip, seen, rng.uniform(0.5, 1, len(seen)), strict=True):
         part = largest_polygon(shape)
         if part.area >= SMALLEST_PX:
-            yield Instance(field.places[place], part, float(score))
+            yield Instance(field.windows[window], part, float(score))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Dataset, read_dataset
 from rtsmap.dataset.pixels import ImagePixels
-from rtsmap.detector import Detector, load_detector
+from rtsmap.detector import Detector, build_detector
 from rtsmap.detector.calibrated import calibrated
 from rtsmap.evaluation.image_scores import units_of
 from rtsmap.evaluation.matching import Comparison, compare, joined
@@ -33,7 +33,7 @@ from rtsmap.evaluation.rates import EvaluatedArea
 from rtsmap.evaluation.report import Row, report_of
 from rtsmap.models import find_model, verify
 from rtsmap.polygons import read_polygons
-from rtsmap.predict.scene import Options
+from rtsmap.predict.options import Options
 from rtsmap.records import PixelSource
 from rtsmap.scene import open_scene
 from rtsmap.scene.ground_distance import gsd_m
@@ -78,7 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder, card = find_model(arguments.model)
     verify(folder, card)
-    detector = load_detector(folder, card, "cpu", min_score=float(calibrated(LOWEST_SCORE, card.calibration)))
+    detector = build_detector(folder, card, "cpu", min_score=float(calibrated(LOWEST_SCORE, card.calibration)))
     print(f"{card.name} {card.version}, {card.input.gsd_range_m[0]:g} to {card.input.gsd_range_m[1]:g} m by its card\n")
     print(HEAD, "|---|---|---|---|---|---|---|", sep="\n")
     with ExitStack() as stack:

@@ -26,22 +26,25 @@ GROUND, BARE = (340, 580, 620, 2600), (600, 800, 1000, 1200)  # reflectance of t
 #: Arguments: scene, layer, model or nothing. Prints the peak, and the memory held before the scene was opened.
 CHILD = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from benchmarks.thresholding import BareGround
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.layer import write_layer
 from rtsmap.runtime.machine import peak_memory_mb
 from rtsmap.models import find_model
-from rtsmap.predict.scene import Options, predict_scene, provenance
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.scene import predict_scene
 
 scene, layer, model = sys.argv[1:]
 folder, card = find_model(model or "rts-mini")
-options = Options()
-own = options.for_model(card)
-detector = load_detector(folder, card, "cpu", own.score, chip_size=own.chip_size) if model else BareGround(card)
+ready = ReadyDetector.of(card, BareGround(card))
+if model:
+    size = ready.options.chip_size
+    ready = replace(ready, detector=build_detector(folder, card, "cpu", ready.options.score, chip_size=size))
 before = peak_memory_mb()
-result = predict_scene(scene, card, detector, options)
-write_layer(Path(layer), [result], provenance([scene], card, options, "benchmark"))
+result = predict_scene(scene, ready)
+write_layer(Path(layer), [result], ready.provenance([scene], "benchmark"))
 print(before, peak_memory_mb(), len(result.slumps))
 """
 

@@ -28,7 +28,7 @@ from rtsmap import bands
 from rtsmap.chips.grid import ChipGrid
 from rtsmap.chips.reading import read_chips
 from rtsmap.demo import example_folder
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.detector.torch import TorchDetector
 from rtsmap.files.writing import sha256
 from rtsmap.models import CARD, DEFAULT_MODEL, find_model
@@ -52,11 +52,11 @@ ALONE_HEADINGS = ("start, CPU s: torch, ONNX Runtime", "peak memory, MB: torch, 
 ALONE = """
 import json, sys, time
 begin = time.process_time()
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.models import find_model
 folder, card = find_model(sys.argv[1])
 size = card.input.chip_size
-detector = load_detector(folder, card, "cpu", 0.1, runtime=sys.argv[2], chip_size=size)
+detector = build_detector(folder, card, "cpu", 0.1, runtime=sys.argv[2], chip_size=size)
 seconds = time.process_time() - begin
 import numpy
 from rtsmap import bands
@@ -111,7 +111,7 @@ def model_folder(name: str) -> Iterator[tuple[Path, ModelCard]]:
 def race(folder: Path, card: ModelCard, clock: Callable[[], float], repeat: int, *, bf16: bool) -> list[str]:
     """Size of a chip, seconds of each runtime, and their ratio."""
     size = card.input.chip_size
-    onnx = load_detector(folder, card, "cpu", SCORE, runtime="onnx", chip_size=size)
+    onnx = build_detector(folder, card, "cpu", SCORE, runtime="onnx", chip_size=size)
     eager = TorchDetector(card, folder / card.weights, device="cpu", min_score=SCORE)
 
     def in_16_bits(chips: FloatArray) -> object:
@@ -139,8 +139,8 @@ def real_chips(card: ModelCard) -> FloatArray:
     inputs = card.input
     with open_scene(str(example_folder() / "taimyr.tif")) as scene:
         source = scene.at_gsd(inputs.gsd_m, inputs.gsd_range_m)
-        lattice = ChipGrid(source.grid, inputs.chip_size, inputs.overlap, card.network.alignment)
-        pixels = [chip.pixels for block in read_chips(source, lattice) for chip in block.chips]
+        chip_grid = ChipGrid(source.grid, inputs.chip_size, inputs.overlap, card.network.alignment)
+        pixels = [chip.pixels for block in read_chips(source, chip_grid) for chip in block.chips]
     normalised = (inputs.modalities, inputs.mean, inputs.std)
     return np.stack([bands.network_input(one.reflectance, one.valid, *normalised) for one in pixels])
 

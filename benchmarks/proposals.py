@@ -16,12 +16,16 @@ from typing import Any
 import geopandas
 
 from rtsmap.cli.options import BandNumbers, Real
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.evaluation.map_scores import score_map
 from rtsmap.layer import SceneResult
 from rtsmap.models import find_model
 from rtsmap.polygons import read_polygons
-from rtsmap.predict.scene import Options, predict_scene, seconds_per_chip
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.options import Options
+from rtsmap.predict.planning import seconds_per_chip
+from rtsmap.predict.scene import predict_scene
+from rtsmap.runtime.execution import Execution
 from rtsmap.runtime.profile import Profile
 from rtsmap.settings.card import ModelCard
 
@@ -78,11 +82,12 @@ def main() -> None:
 
 def measured(folder: Path, card: ModelCard, arguments: argparse.Namespace, options: Options, *, warm: bool) -> str:
     """The figures of a row."""
-    detector = load_detector(folder, card, "cpu", min_score=LOWEST_SCORE, runtime="torch")  # a graph has them fixed
+    detector = build_detector(folder, card, "cpu", min_score=LOWEST_SCORE, runtime="torch")  # a graph has them fixed
+    ready = ReadyDetector.of(card, detector, options)
     if warm:
-        seconds_per_chip(detector, card, options)
+        seconds_per_chip(ready)
     profile, start = Profile(), time.process_time()
-    result = predict_scene(arguments.scene, card, detector, options, profile=profile)
+    result = predict_scene(arguments.scene, ready, Execution(profile=profile))
     seconds = time.process_time() - start
     chips = len(profile.chip_s)
     precisions = (f"{100 * value:.1f}" for value in average_precisions(result, arguments.labels))

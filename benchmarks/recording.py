@@ -9,7 +9,7 @@ import numpy as np
 
 from rtsmap.detector import Detector
 from rtsmap.records import Detections, FloatArray
-from rtsmap.runtime.threads import side_by_side
+from rtsmap.runtime.threads import ordered_map
 
 #: Calls whose inputs are in memory at a time.
 HELD = 32
@@ -42,11 +42,11 @@ class NetworkAlone:
     Args:
         detector: told of as many calls at once.
         folder: the recorder's.
-        at_once: calls side by side.
+        concurrency: calls side by side.
     """
 
-    def __init__(self, detector: Detector, folder: Path, at_once: int) -> None:
-        self._detector, self._files, self._at_once = detector, sorted(folder.glob("*.npy")), at_once
+    def __init__(self, detector: Detector, folder: Path, concurrency: int) -> None:
+        self._detector, self._files, self._concurrency = detector, sorted(folder.glob("*.npy")), concurrency
 
     def seconds(self) -> float:
         """Wall time of the network on all of it; reading the files, as many as fit into memory, does not count."""
@@ -55,5 +55,5 @@ class NetworkAlone:
     def _some(self, paths: Sequence[Path]) -> float:
         calls = [np.load(path) for path in paths]
         start = time.perf_counter()
-        deque(side_by_side(self._detector.detect, calls, self._at_once))
+        deque(ordered_map(self._detector.detect, calls, self._concurrency))
         return time.perf_counter() - start

@@ -6,7 +6,7 @@ SITE = "taimyr"
 
 
 def example_folder() -> Path:
-    """Where the demo's scene lies: inside an installed package, or in the checkout."""
+    """Folder of the scene of the demonstration: in the installed package, or in the checkout."""
     package = Path(__file__).parent
     installed = package / "_examples" / SITE
     return installed if installed.is_dir() else package.parent / "examples" / SITE

@@ -1,4 +1,4 @@
-"""What this machine offers to rtsmap, and what to do where something is missing."""
+"""A report of the packages, runtimes and drivers that rtsmap finds, with advice if something is missing."""
 
 import importlib.metadata
 import importlib.util
@@ -19,7 +19,7 @@ REQUIRED = ("numpy", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "c
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: `advice` is empty where all is well."""
+    """One line of the report; `advice` is empty if nothing is missing."""
 
     topic: str
     found: str
@@ -27,7 +27,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at the packages, the network's runtimes, GDAL's drivers and the disk, in this order."""
+    """Examine the packages, the runtimes of the network, the drivers of GDAL and the disk, in this order."""
     yield Finding("rtsmap", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield Finding("packages", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in REQUIRED))
     yield _torch()
@@ -62,7 +62,7 @@ def _onnxruntime() -> Finding:
 
 
 def _prediction() -> Finding:
-    """What will compute the network of the default model."""
+    """The runtime that will compute the network of the default model."""
     folder, card = find_model(DEFAULT_MODEL)
     if chosen_runtime(folder, card, chip_size=card.input.chip_size) == "torch":
         missing = [name for name in ("torch", "detectron2") if importlib.util.find_spec(name) is None]
@@ -72,8 +72,8 @@ def _prediction() -> Finding:
         from rtsmap.detector.onnx import CUDA, resolve_provider  # noqa: PLC0415  (slow to import)
     except ImportError as error:
         return Finding("predict", f"{card.name} cannot run ({error})", "pip install onnxruntime")
-    place = "the GPU" if resolve_provider("auto") == CUDA else f"the CPU, {network_threads()} threads"
-    return Finding("predict", f"{card.name} runs on ONNX Runtime, {place}")
+    processor = "the GPU" if resolve_provider("auto") == CUDA else f"the CPU, {network_threads()} threads"
+    return Finding("predict", f"{card.name} runs on ONNX Runtime, {processor}")
 
 
 def _gdal() -> Finding:
@@ -92,7 +92,7 @@ def _gdal() -> Finding:
 
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
-    return Finding("disk", f"{free:.1f} GB free here", "little room for results; free some" if free < 1 else "")
+    return Finding("disk", f"{free:.1f} GB free here", "little space for results; free some" if free < 1 else "")
 
 
 def _version(*names: str) -> str:

@@ -23,7 +23,7 @@ _ABOVE_ALL = 2.0  # above every probability: the upper end of the filled contour
 
 
 def outlines(
-    detections: Detections, place: ChipWindow, *, score: float, level: float = 0.5, min_area_px: float = 4.0
+    detections: Detections, window: ChipWindow, *, score: float, level: float = 0.5, min_area_px: float = 4.0
 ) -> list[Instance]:
     """Turn the detections of one chip into polygons.
 
@@ -33,7 +33,7 @@ def outlines(
 
     Args:
         detections: the detections of the chip.
-        place: the window of the chip.
+        window: the window of the chip.
         score: detections below it are dropped, 0..1.
         level: the mask probability along the outline, 0..1.
         min_area_px: smaller outlines are dropped, in square pixels of the scene. Below the default, two by two
@@ -47,11 +47,11 @@ def outlines(
     owners, parts = _contours(detections.masks[chosen], level)
     owners, parts = _largest(owners, parts)
     boxes = detections.boxes[chosen].astype(np.float64)[owners]
-    boxes += np.tile([place.window.column, place.window.row], 2)
-    polygons = _snap(_stretch(parts, boxes), place)
+    boxes += np.tile([window.extent.column, window.extent.row], 2)
+    polygons = _snap(_stretch(parts, boxes), window)
     large_enough = np.flatnonzero(shapely.area(polygons) >= max(min_area_px, PRECISION_PX**2))
     kept = large_enough[_distinct(polygons[large_enough])]
-    return [Instance(place, cast(Polygon, polygons[k]), float(detections.scores[chosen[owners[k]]])) for k in kept]
+    return [Instance(window, cast(Polygon, polygons[k]), float(detections.scores[chosen[owners[k]]])) for k in kept]
 
 
 def _contours(masks: FloatArray, level: float) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
@@ -108,15 +108,15 @@ def _stretch(parts: NDArray[np.object_], boxes: NDArray[np.float64]) -> NDArray[
     return shapely.set_coordinates(parts, np.round(points / PRECISION_PX) * PRECISION_PX)
 
 
-def _snap(polygons: NDArray[np.object_], place: ChipWindow) -> NDArray[np.object_]:
+def _snap(polygons: NDArray[np.object_], window: ChipWindow) -> NDArray[np.object_]:
     """Make polygons valid and cut them to the window where necessary, without moving other vertices."""
-    left, top, right, bottom = place.window.bounds
+    left, top, right, bottom = window.extent.bounds
     bounds = shapely.bounds(polygons)
     outside = (bounds[:, :2] < [left, top]).any(axis=1) | (bounds[:, 2:] > [right, bottom]).any(axis=1)
     mend = outside | ~shapely.is_valid(polygons)
-    window = shapely.box(left, top, right, bottom)
+    limits = shapely.box(left, top, right, bottom)
     whole = shapely.make_valid(polygons[mend], method="structure", keep_collapsed=False)  # polygons only
-    polygons[mend] = [largest_polygon(piece) for piece in shapely.intersection(whole, window, grid_size=PRECISION_PX)]
+    polygons[mend] = [largest_polygon(piece) for piece in shapely.intersection(whole, limits, grid_size=PRECISION_PX)]
     return polygons
 
 

@@ -1,10 +1,10 @@
-"""Ending a run when it is told to: by Ctrl-C, by a scheduler (SIGTERM), or with the terminal that it ran in (SIGHUP).
+"""Ending a run on a signal: Ctrl-C (SIGINT), a scheduler's SIGTERM, or SIGHUP when the terminal is closed.
 
-Usually a run ends through every `finally`, as Python does on Ctrl-C. But Python hears of a signal only between two of
-its own instructions, and a network may compute for minutes on one chip. So a thread of its own, which the signal
-reaches wherever the others are, gives them a second; then it removes what is half written and ends the process.
+Usually a run ends through every `finally`, as Python does on Ctrl-C. But Python handles a signal only between two of
+its own instructions, and a network may compute one chip for minutes. Therefore a separate thread receives the signal
+as well. It waits for a second, then removes half-written files and ends the process.
 
-Nothing is imported here that takes time: signals are to be heeded while all else is still being imported.
+This module imports nothing that takes time, so that signals are handled while everything else is being imported.
 """
 
 import os
@@ -21,27 +21,27 @@ from typing import ClassVar
 
 from rtsmap.errors import InterruptedRunError
 
-#: What is said last.
+#: The last line that is printed.
 MESSAGE = "rtsmap: interrupted; run the same command again"
 
-#: Seconds in which a run may end by itself.
+#: Time in which a run may end by itself, s.
 GRACE_S = 1.0
 
-#: Folders of half-written files that this process has open, to be removed whatever happens; see `rtsmap.files.scratch`.
+#: Folders of half-written files of this process, which are removed in any case; see `rtsmap.files.scratch`.
 half_written: set[Path] = set()
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def remove_half_written() -> None:
-    """Remove the folders of `half_written`, also while other threads still write into them."""
+    """Remove the folders of `half_written`, even while other threads still write into them."""
     for _ in range(3):  # a thread may make a file in a folder that was just found empty
         for folder in tuple(half_written):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def say_interrupted() -> None:
-    """Say what happened and what to do, once."""
+    """Print once what happened and what to do."""
     if not _Watcher.said:
         _Watcher.said = True
         with suppress(OSError):  # standard error may be closed or full
@@ -49,13 +49,13 @@ def say_interrupted() -> None:
 
 
 @contextmanager
-def heeding_signals() -> Iterator[None]:
-    """End what happens in the block by a KeyboardInterrupt, and the process with exit code 75 soon after a signal.
+def handling_signals() -> Iterator[None]:
+    """Handle signals in the block: raise KeyboardInterrupt, and soon afterwards end the process with exit code 75.
 
-    A signal that is ignored stays so, as SIGHUP under nohup, and SIGINT in a shell's background.
+    A signal that is ignored stays ignored, such as SIGHUP under nohup, or SIGINT in the background of a shell.
     """
     if threading.current_thread() is not threading.main_thread() or _Watcher.current is not None:
-        yield  # signals are the main thread's business, and one watcher is enough
+        yield  # only the main thread can handle signals, and one watcher is enough
         return
     watcher = _Watcher()
     watcher.start()
@@ -66,19 +66,19 @@ def heeding_signals() -> Iterator[None]:
 
 
 class _Watcher:
-    """The thread that a signal reaches at once, and what was there before it."""
+    """The thread that receives a signal at once, and the handlers that were set before."""
 
     current: ClassVar["_Watcher | None"] = None
     said: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._ours, self._theirs = socket.socketpair()
-        self._theirs.setblocking(False)
-        self._told = False
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        self._signalled = False
 
     def start(self) -> None:
         _Watcher.current = self
-        self._wakeup_before = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
+        self._wakeup_before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self._before = {one: signal.getsignal(one) for one in _SIGNALS}
         for one, handler in self._before.items():
             if handler is not signal.SIG_IGN:
@@ -86,11 +86,11 @@ class _Watcher:
         threading.Thread(target=self._watch, name="signals", daemon=True).start()
 
     def stop(self) -> None:
-        """Once a signal was there the thread stays: threads that compute may yet keep the process from ending."""
-        if self._told or _Watcher.current is not self:
+        """End the thread, unless there was a signal: other threads may still keep the process from ending."""
+        if self._signalled or _Watcher.current is not self:
             return
         self.restore()
-        self._theirs.close()  # ends the thread
+        self._sender.close()  # ends the thread
 
     def restore(self) -> None:
         _Watcher.current = None
@@ -99,22 +99,22 @@ class _Watcher:
             signal.signal(one, handler)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._told:  # a second one would only disturb what is being cleared away
-            self._told = True
+        if not self._signalled:  # a second signal would only disturb the clean-up
+            self._signalled = True
             raise KeyboardInterrupt
 
     def _watch(self) -> None:
-        while heard := self._ours.recv(64):
+        while heard := self._receiver.recv(64):
             if any(number in _SIGNALS for number in heard):
                 time.sleep(GRACE_S)
                 remove_half_written()
                 say_interrupted()
                 os._exit(InterruptedRunError.exit_code)
-        self._ours.close()
+        self._receiver.close()
 
 
 def _in_child() -> None:
-    """A forked child, such as one that prepares chips for training, is ended by its parent, and must not end that."""
+    """Stop watching in a forked child, such as one that prepares chips for training; its parent ends it."""
     half_written.clear()
     if _Watcher.current is not None:
         _Watcher.current.restore()

@@ -11,22 +11,22 @@ from rtsmap.settings.card import ModelCard
 DEFAULT_MODEL = "rts-mini"
 CARD = "model.toml"
 
-#: Settings that a model was trained with, beside its card.
+#: Settings with which a model was trained, beside its card.
 SETTINGS = "training.toml"
 
-#: A folder of models of one's own, searched before those that come with rtsmap.
+#: Environment variable with folders of the user's models, which are searched before those that come with rtsmap.
 SEARCH_VARIABLE = "RTSMAP_MODELS"
 
 
 def search_folders() -> list[Path]:
-    """Where models are looked for: the user's folder, those inside an installed package, those of a checkout."""
+    """Folders that are searched for models: the user's, that of the installed package, and that of a checkout."""
     package = Path(__file__).parent
     own = [Path(folder) for folder in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if folder]
     return [*own, package / "_models", package.parent / "models"]
 
 
 def list_models() -> Iterator[tuple[Path, ModelCard]]:
-    """Folder and card of every model, by name; of two with one name the first found counts.
+    """Folder and card of every model, sorted by name; of two models with the same name only the first found is listed.
 
     Raises:
         ModelError: a card is wrong.
@@ -39,7 +39,7 @@ def list_models() -> Iterator[tuple[Path, ModelCard]]:
 
 
 def find_model(name: str) -> tuple[Path, ModelCard]:
-    """Folder and card of a model, by its name or the path of its folder.
+    """Find the folder and the card of a model by its name or the path of its folder.
 
     Raises:
         ModelError: there is no such model, or its card is wrong.
@@ -49,17 +49,17 @@ def find_model(name: str) -> tuple[Path, ModelCard]:
         if _is_file(folder / CARD):
             return folder, _card_of(folder)
     known = ", ".join(sorted({card.parent.name for card in _cards()})) or "none"
-    raise ModelError(f"{name}: no such model; there are {known}, or give a folder that holds a {CARD}")
+    raise ModelError(f"{name}: no such model; give one of {known}, or a folder that holds a {CARD}")
 
 
 def model_files(folder: Path, card: ModelCard) -> list[Path]:
-    """The files that a model is read from, whether they are there or not."""
+    """The files from which a model is read, whether they exist or not."""
     names = (CARD, card.weights, SETTINGS, *([card.onnx.file] if card.onnx else []))
     return [folder / name for name in names]
 
 
 def verify(folder: Path, card: ModelCard) -> None:
-    """Check that the weights, and the ONNX file where there is one, are those that the card speaks of.
+    """Check that the weights, and the ONNX file if there is one, are those that the card describes.
 
     Raises:
         ModelError: they are missing or different.
@@ -83,7 +83,7 @@ def _card_of(folder: Path) -> ModelCard:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a name that cannot be one, such as one too long, is none."""
+    """Whether there is such a file; false for a name that is not possible, such as one that is too long."""
     try:
         return path.is_file()
     except OSError:

@@ -1,4 +1,4 @@
-"""The records that travel between the stages, from scene to layer.
+"""The records that the stages pass on to one another, from the scene to the layer.
 
 Arrays are `(bands, rows, columns)`. Pixel coordinates are `(column, row)` with the origin at the upper-left corner of
 the upper-left pixel of a `Grid`; world coordinates are in the grid's CRS.
@@ -15,8 +15,8 @@ from pyproj import CRS
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-#: Vertices of outlines lie on this lattice (px). A power of two is exact in floating point, so results are identical
-#: byte by byte.
+#: Coordinates of outlines are rounded to multiples of this size (px). A power of two is exact in floating point, so
+#: results are identical byte by byte.
 PRECISION_PX = 1 / 64
 
 FloatArray = NDArray[np.float32]
@@ -48,7 +48,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Grid:
-    """A georeferenced, north-up lattice of pixels."""
+    """A georeferenced, north-up raster grid."""
 
     crs: CRS
     transform: Affine
@@ -63,15 +63,15 @@ class Grid:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a scene holds in a window.
+    """The pixels of a scene in one window.
 
     Attributes:
         reflectance: `(4, rows, columns)` float32 in 0..1, in the order of `bands.BANDS`; 0 where not valid.
         valid: `(rows, columns)`, true where the sensor saw the ground or a cloud (neither nodata nor blackfill).
-        clear: `(rows, columns)`, true where valid and in none of the masked classes (cloud, shadow, ...).
+        clear: `(rows, columns)`, true where the pixel is valid and in none of the masked classes (cloud, shadow, ...).
         terrain: `(2, rows, columns)` float32 in the order of `bands.TERRAIN`: elevation in m relative to the mean of
-            the surroundings, slope in degrees 0..90; both 0 where the pixel is not valid and where the elevation model
-            has no height. None where no elevation model was given.
+            the surroundings, and slope in degrees 0..90. Both are 0 where the pixel is not valid and where the
+            elevation model has no height. None if no elevation model was given.
     """
 
     reflectance: FloatArray
@@ -82,9 +82,9 @@ class Pixels:
 
 @dataclass(frozen=True)
 class SceneInfo:
-    """What is known of a scene beside its pixels; None where the product does not say.
+    """The metadata of a scene; a value is None if the product does not give it.
 
-    Angles are in degrees; `cloud_fraction` is the product's own figure, 0..1.
+    Angles are in degrees; `cloud_fraction` is the one that the product states, 0..1.
     """
 
     scene_id: str
@@ -101,23 +101,30 @@ class SceneInfo:
 
 
 class PixelSource(Protocol):
-    """Anything that gives pixels by window: an open scene, or a simulated one."""
+    """Anything that returns pixels by window: an open scene, or a simulated one."""
 
     @property
     def grid(self) -> Grid:
-        """The lattice that windows refer to."""
+        """The grid that windows refer to."""
 
     def read(self, window: Window) -> Pixels:
-        """The pixels of a window; those beyond the grid's edges are not valid."""
+        """Read the pixels of a window; those beyond the edges of the grid are not valid."""
 
 
 @dataclass(frozen=True)
 class ChipWindow:
-    """The place of a chip: its window with margins, and the core that it alone answers for."""
+    """The window of one chip of a chip grid.
+
+    Attributes:
+        row: of the chip in the chip grid, counted from 0 in the north.
+        column: of the chip in the chip grid, counted from 0 in the west.
+        extent: all pixels of the chip, with the margins that it shares with its neighbours.
+        core: the part of the extent that belongs to this chip alone; the cores of all chips tile the scene.
+    """
 
     row: int
     column: int
-    window: Window
+    extent: Window
     core: Window
 
 
@@ -125,13 +132,13 @@ class ChipWindow:
 class Chip:
     """A chip with its pixels."""
 
-    place: ChipWindow
+    window: ChipWindow
     pixels: Pixels
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What the network found in one chip, best score first.
+    """The detections of the network in one chip, highest score first.
 
     Attributes:
         boxes: `(n, 4)` float32, `x0, y0, x1, y1` in pixels of the chip.
@@ -146,9 +153,9 @@ class Detections:
 
 @dataclass(frozen=True)
 class Instance:
-    """One outline found in one chip, in pixel coordinates of the scene's grid."""
+    """The outline of one detection in one chip, in pixel coordinates of the scene's grid."""
 
-    place: ChipWindow
+    window: ChipWindow
     polygon: Polygon
     score: float
 

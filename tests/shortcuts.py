@@ -13,7 +13,7 @@ from scipy import ndimage, optimize
 
 from rtsmap import bands
 from rtsmap.evaluation.map_scores import score_map
-from rtsmap.predict.scene import MIN_AREA_M2, Options
+from rtsmap.predict.options import MIN_AREA_M2, Options
 from rtsmap.scene import open_scene
 from rtsmap.simulate.product.writing import write_product
 from rtsmap.simulate.scene import SceneOptions, SimulatedScene, make_scene

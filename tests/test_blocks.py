@@ -51,13 +51,13 @@ def slices(window: Window) -> tuple[slice, slice]:
 def kept(read: Iterator[ChipBlock]) -> list[ChipBlock]:
     """All blocks, their arrays copied."""
     return [
-        ChipBlock(block.core, block.places, block.valid.copy(), block.clear.copy(), tuple(map(copied, block.chips)))
+        ChipBlock(block.core, block.n_windows, block.valid.copy(), block.clear.copy(), tuple(map(copied, block.chips)))
         for block in read
     ]
 
 
 def copied(chip: Chip) -> Chip:
-    return Chip(chip.place, Pixels(chip.pixels.reflectance.copy(), chip.pixels.valid.copy(), chip.pixels.clear.copy()))
+    return Chip(chip.window, Pixels(chip.pixels.reflectance.copy(), chip.pixels.valid.copy(), chip.pixels.clear.copy()))
 
 
 @pytest.mark.parametrize("overlap", [0, 8, 24])
@@ -67,17 +67,17 @@ def test_reading_gives_every_chip_from_every_pixel_once(
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK_PIXELS", 32 * 80)  # so that rows are read in several blocks
     scene = MemoryScene(height, width)
-    lattice = ChipGrid(scene.grid, 32, overlap)
-    read = kept(read_chips(scene, lattice))
+    chip_grid = ChipGrid(scene.grid, 32, overlap)
+    read = kept(read_chips(scene, chip_grid))
     assert (scene.reads == 1).all()
     whole = np.zeros((height, width), dtype=np.int64)
     for block in read:
         whole[slices(block.core)] += block.clear
     assert (whole == 1).all()
     found = [chip for block in read for chip in block.chips]
-    assert [chip.place for chip in found] == list(lattice.all_places())
+    assert [chip.window for chip in found] == list(chip_grid.all_windows())
     for chip in found:
-        assert_same(chip, scene.read(chip.place.window))
+        assert_same(chip, scene.read(chip.window.extent))
 
 
 def assert_same(chip: Chip, expected: Pixels) -> None:
@@ -92,7 +92,7 @@ def test_chips_without_a_clear_pixel_in_their_core_are_left_out_but_counted() ->
     scene = MemoryScene(100, 100, clear)
     read = kept(read_chips(scene, ChipGrid(scene.grid, 32, 8)))
     [chip] = [chip for block in read for chip in block.chips]
-    assert (chip.place.row, chip.place.column) == (1, 2)
+    assert (chip.window.row, chip.window.column) == (1, 2)
     assert sum(int(block.valid.sum()) for block in read) == 100 * 100
     assert sum(int(block.clear.sum()) for block in read) == 1
 
@@ -101,35 +101,35 @@ def test_chips_without_a_clear_pixel_in_their_core_are_left_out_but_counted() ->
 def test_chips_that_are_not_wanted_are_not_read(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_PIXELS", 32 * 80)
     scene = MemoryScene(150, 260)
-    lattice = ChipGrid(scene.grid, 32, 8)
-    chosen = np.random.default_rng(seed).random((lattice.rows, len(lattice) // lattice.rows)) < 0.4
+    chip_grid = ChipGrid(scene.grid, 32, 8)
+    chosen = np.random.default_rng(seed).random((chip_grid.rows, len(chip_grid) // chip_grid.rows)) < 0.4
 
-    def wanted(place: ChipWindow) -> bool:
-        return bool(chosen[place.row, place.column])
+    def wanted(window: ChipWindow) -> bool:
+        return bool(chosen[window.row, window.column])
 
-    read = kept(read_chips(scene, lattice, wanted=wanted))
+    read = kept(read_chips(scene, chip_grid, wanted=wanted))
     needed = np.zeros_like(scene.valid)
-    for row in range(lattice.rows):
-        for place in filter(wanted, lattice.places(row)):
-            needed[slices(place.window.intersection(scene.grid.window))] = True
+    for row in range(chip_grid.rows):
+        for window in filter(wanted, chip_grid.windows(row)):
+            needed[slices(window.extent.intersection(scene.grid.window))] = True
     assert not scene.reads[~needed].any()
     found = [chip for block in read for chip in block.chips]
     assert len(found) == chosen.sum()
     for chip in found:
-        assert_same(chip, scene.read(chip.place.window))
+        assert_same(chip, scene.read(chip.window.extent))
 
 
 def test_strips_share_the_overlap_and_nothing_else_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chips, "STRIP_PX", 80)
     scene = MemoryScene(70, 170)
-    lattice = ChipGrid(scene.grid, 32, 8)
-    found = [chip for block in kept(read_chips(scene, lattice)) for chip in block.chips]
+    chip_grid = ChipGrid(scene.grid, 32, 8)
+    found = [chip for block in kept(read_chips(scene, chip_grid)) for chip in block.chips]
     twice = np.zeros_like(scene.valid)
     twice[:, 72:80] = twice[:, 144:152] = True
     np.testing.assert_array_equal(scene.reads, np.where(twice, 2, 1))
-    assert [chip.place for chip in found] == list(lattice.all_places())
+    assert [chip.window for chip in found] == list(chip_grid.all_windows())
     for chip in found:
-        assert_same(chip, scene.read(chip.place.window))
+        assert_same(chip, scene.read(chip.window.extent))
 
 
 def test_memory_is_that_of_a_strip() -> None:

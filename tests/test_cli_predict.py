@@ -67,7 +67,7 @@ def test_the_profile_says_where_the_time_went(rtsmap, scene, model, tmp_path):
     assert report["command"].startswith("rtsmap predict")
     assert report["chips"]["computed"] > 0
     assert all(report["stages"][stage]["calls"] for stage in ("load", "read", "prepare", "network", "merge", "write"))
-    assert re.search(rf"profile: .* chips/s; \d+\.\d\d s in the network each.* -> {profile}", err)
+    assert re.search(rf"profile: .* chips/s; \d+\.\d\d s in the network per chip.* -> {profile}", err)
 
 
 def test_an_existing_profile_is_kept_without_overwrite(rtsmap, scene, model, tmp_path):

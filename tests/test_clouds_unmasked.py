@@ -13,8 +13,10 @@ from rtsmap.dataset.chip_selection import ChipOptions
 from rtsmap.dataset.labelled_scenes import Inputs
 from rtsmap.dataset.sources import Source
 from rtsmap.layer import write_layer
-from rtsmap.predict.scene import Options, plan_scene, predict_scene
-from rtsmap.runtime.batching import ONE
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.options import Options
+from rtsmap.predict.planning import plan_scene
+from rtsmap.predict.scene import predict_scene
 from tests import products, scenes
 from tests.detectors import BareGround, card, tundra
 from tests.labels import write_polygons, write_scene
@@ -45,8 +47,8 @@ def write(folder, mask, item_id=scenes.ITEM_ID):
 def test_cloud_fraction_is_null_where_no_mask_was_read(tmp_path, mask, classes, fraction):
     options = Options(mask=classes)
     path = write(tmp_path, mask)
-    assert plan_scene(path, card(), options).clouds_masked == (fraction is not None)
-    result = predict_scene(path, card(), BareGround(), options)
+    assert plan_scene(path, card(), options.for_model(card())).clouds_masked == (fraction is not None)
+    result = predict_scene(path, ReadyDetector.of(card(), BareGround(), options))
     assert result.cloud_fraction == fraction
     for name in ("slumps.gpkg", "slumps.parquet"):
         write_layer(tmp_path / name, [result], {})
@@ -70,7 +72,8 @@ def test_one_warning_names_the_scenes_without_a_mask(tmp_path, capsys, masks, cl
         write(tmp_path / str(number), mask, f"202107{14 + number}_010203_10_2413") for number, mask in enumerate(masks)
     ]
     output = {"output": tmp_path / "slumps.gpkg", "preview": None, "overwrite": False}
-    command.run(tuple(paths), card(), BareGround(), Options(mask=classes), command="rtsmap", batching=ONE, **output)
+    detector = ReadyDetector.of(card(), BareGround(), Options(mask=classes))
+    command.map_to_layer(tuple(paths), detector, command="rtsmap", **output)
     err = capsys.readouterr().err
     assert err.count("clouds were not masked") == (warned is not None)
     assert warned is None or f"rtsmap: {warned}" in err
@@ -85,7 +88,7 @@ def test_slumps_of_bands_in_files_of_their_own(tmp_path, monkeypatch):
     safe = products.write_safe(tmp_path, suffix="tif", classes=classes)
     single = scenes.write_raster(tmp_path / "single.tif", bands, transform=products.GRID_10M)
     wide = card().model_copy(update={"input": card().input.model_copy(update={"gsd_m": 10.0, "gsd_range_m": (8, 12)})})
-    ours, theirs = (predict_scene(str(path), wide, BareGround(), Options()) for path in (safe, single))
+    ours, theirs = (predict_scene(str(path), ReadyDetector.of(wide, BareGround())) for path in (safe, single))
     assert len(ours.slumps) == len(theirs.slumps) == 1
     assert ours.slumps[0].area_m2 == pytest.approx(theirs.slumps[0].area_m2, rel=0.05)
     assert (ours.cloud_fraction, ours.info.scene_id) == (0.25, products.SAFE)

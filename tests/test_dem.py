@@ -232,7 +232,7 @@ def test_resampling_and_chips_carry_the_terrain(tmp_path):
         np.testing.assert_allclose(half, whole.reshape(2, 50, 2, 50, 2).mean(axis=(2, 4)), atol=1e-3)
         for block in read_chips(opened, ChipGrid(opened.grid, 64, 16)):
             for chip in block.chips:
-                terrain = opened.read(chip.place.window).terrain
+                terrain = opened.read(chip.window.extent).terrain
                 np.testing.assert_array_equal(chip.pixels.terrain, terrain)
 
 
@@ -380,7 +380,7 @@ def test_from_a_scene_and_an_elevation_model_to_a_map(rtsmap, tmp_path):
     assert said["options"]["dem"] == str(dem)
     assert f"--dem {dem}" in said["command"]
     code, _, err = rtsmap("predict", tmp_path / "scene.tif", "--dry-run", "--model", tmp_path / "fused")
-    assert (code, err) == (2, "rtsmap: fused: sees the terrain; give an elevation model of the scene with --dem FILE\n")
+    assert (code, err) == (2, "rtsmap: fused: uses the terrain; give an elevation model of the scene with --dem FILE\n")
 
 
 def test_an_elevation_model_that_a_model_does_not_see_changes_nothing(rtsmap, tmp_path):
@@ -390,7 +390,7 @@ def test_an_elevation_model_that_a_model_does_not_see_changes_nothing(rtsmap, tm
     assert rtsmap(*words, tmp_path / "without.gpkg")[0] == 0
     code, _, err = rtsmap(*words, tmp_path / "with.gpkg", "--dem", dem)
     assert code == 0
-    assert "rtsmap: blind does not see the terrain; --dem changes nothing" in err
+    assert "rtsmap: blind does not use the terrain; --dem has no effect" in err
     said = []
     for name in ("with", "without"):
         with sqlite3.connect(tmp_path / f"{name}.gpkg") as connection:

@@ -11,7 +11,7 @@ def test_the_demo_maps_a_real_scene(rtsmap, tmp_path):
     assert 5 <= len(slumps) <= 60  # 40 are published for this scene
     assert slumps.ndvi_contrast.median() < 0  # bare ground in tundra
     assert "of 40 published slumps found" in out
-    assert "has seen this site in training" in out  # said, so that nobody takes it for a measure
+    assert "was trained on this site" in out  # said, so that nobody takes it for a measure
     assert "QGIS" in err
     with Image.open(tmp_path / "demo" / "preview.png") as picture:
         assert picture.width >= 800

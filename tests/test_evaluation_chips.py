@@ -57,7 +57,7 @@ def model(tmp_path, monkeypatch):
     (folder / "weights.safetensors").write_bytes(b"none")
     settings = card(gsd_m=10.0).model_copy(update={"sha256": sha256(folder / "weights.safetensors")})
     settings.to_toml(folder / "model.toml")
-    monkeypatch.setattr("rtsmap.detector.load_detector", lambda *_, **__: BareGround())
+    monkeypatch.setattr("rtsmap.detector.build_detector", lambda *_, **__: BareGround())
     return folder
 
 
@@ -142,12 +142,12 @@ def test_images_without_a_place_count_wholly_and_pixels_without_data_not_at_all(
     assert not np.isfinite(score_images(placeless, nothing).rows[0].rates.false_per_100km2)  # pixels are not read
 
 
-def test_flips_are_asked_of_the_detector(rtsmap, dataset, model, monkeypatch):
+def test_views_for_test_time_augmentation_are_passed_to_the_detector(rtsmap, dataset, model, monkeypatch):
     asked = []
-    monkeypatch.setattr("rtsmap.detector.load_detector", lambda *_, **options: asked.append(options) or BareGround())
-    assert rtsmap("evaluate", "chips", dataset.folder, "--model", model, "--flips", 4)[0] == 0
+    monkeypatch.setattr("rtsmap.detector.build_detector", lambda *_, **options: asked.append(options) or BareGround())
+    assert rtsmap("evaluate", "chips", dataset.folder, "--model", model, "--tta", 4)[0] == 0
     assert rtsmap("evaluate", "chips", dataset.folder, "--model", model)[0] == 0
-    assert [options["flips"] for options in asked] == [4, 1]
+    assert [options["tta"] for options in asked] == [4, 1]
     code, _, err = rtsmap("evaluate", "chips", dataset.folder, "--model", model, "--flips", 3)
     assert code == 2
     assert "'3' is not one of '1', '4', '8'" in err

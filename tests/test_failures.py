@@ -13,7 +13,7 @@ import pytest
 from affine import Affine
 from onnx import TensorProto, helper
 
-from rtsmap.cli import options, predict
+from rtsmap.cli import options
 from rtsmap.errors import InputError, ModelError, SceneError
 from rtsmap.files.writing import sha256
 from rtsmap.models import find_model, list_models, verify
@@ -39,7 +39,7 @@ def quick(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "weights.safetensors").write_bytes(b"none")
     card().updated(sha256=sha256(folder / "weights.safetensors")).to_toml(folder / "model.toml")
-    monkeypatch.setattr(predict, "load", lambda *_: BareGround())
+    monkeypatch.setattr("rtsmap.predict.detector.build_detector", lambda *_, **__: BareGround())
     return folder
 
 
@@ -111,7 +111,7 @@ def raising(error: Exception):
 def test_whatever_goes_wrong_with_one_scene_the_others_are_written(
     rtsmap, quick, tmp_path, monkeypatch, error, message
 ):
-    monkeypatch.setattr("rtsmap.predict.scene.predict_scene", raising(error))
+    monkeypatch.setattr("rtsmap.predict.scenes.predict_scene", raising(error))
     scenes = [write_raster(tmp_path / name, GROUND) for name in ("first.tif", "bad.tif", "last.tif")]
     code, out, err = rtsmap("predict", *scenes, "-o", tmp_path / "slumps.gpkg", "--model", quick)
     assert code == 3
@@ -126,7 +126,7 @@ def test_whatever_goes_wrong_with_one_scene_the_others_are_written(
 
 
 def test_the_traceback_is_shown_where_the_environment_asks_for_it(rtsmap, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtsmap.predict.scene.predict_scene", raising(KeyError("nir")))
+    monkeypatch.setattr("rtsmap.predict.scenes.predict_scene", raising(KeyError("nir")))
     scene = write_raster(tmp_path / "bad.tif", GROUND)
     words = ("predict", scene, "-o", tmp_path / "slumps.gpkg", "--model", quick)
     code, _, err = rtsmap(*words)
@@ -160,7 +160,7 @@ def test_names_that_lead_nowhere(rtsmap, quick, tmp_path, names, code, message):
 
 
 def test_a_dry_run_with_a_bad_scene_plans_the_others(rtsmap, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtsmap.predict.scene.seconds_per_chip", lambda *_: 0.5)
+    monkeypatch.setattr("rtsmap.predict.planning.seconds_per_chip", lambda *_: 0.5)
     good, none = write_raster(tmp_path / "good.tif", GROUND), tmp_path / "none.tif"
     code, out, err = rtsmap("predict", none, good, "--dry-run", "--model", quick)
     assert code == 3
@@ -365,7 +365,7 @@ def test_a_broken_card_among_one_s_models_is_named(quick, monkeypatch):
     (quick / "model.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match=r"model\.toml: is not valid TOML"):
         list(list_models())
-    with pytest.raises(ModelError, match="nothing: no such model; there are bare-ground, rts-mini"):
+    with pytest.raises(ModelError, match="nothing: no such model; give one of bare-ground, rts-mini"):
         find_model("nothing")
 
 
@@ -400,11 +400,11 @@ FILES = {
     "text": (b"<html>not found</html>", "ONNX Runtime cannot load it"),
     "zeros": (bytes(5000), "ONNX Runtime cannot load it"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "ONNX Runtime cannot load it"),
-    "another network": (graph({"image": (1, 3, 224, 224)}, ("classes",)), "is no detector of rtsmap"),
-    "other outputs": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ("boxes",)), "is no detector of rtsmap"),
-    "other axes": (graph({"chips": ("n", 5), "min_score": ()}, ALL), "is no detector of rtsmap"),
+    "another network": (graph({"image": (1, 3, 224, 224)}, ("classes",)), "is not a detector of rtsmap"),
+    "other outputs": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ("boxes",)), "is not a detector of rtsmap"),
+    "other axes": (graph({"chips": ("n", 5), "min_score": ()}, ALL), "is not a detector of rtsmap"),
     "other channels": (graph({"chips": ("n", 3, "r", "c"), "min_score": ()}, ALL), "takes 3 channels"),
-    "other weights": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ALL), "was made of other weights"),
+    "other weights": (graph({"chips": ("n", 5, "r", "c"), "min_score": ()}, ALL), "was made from other weights"),
 }
 
 

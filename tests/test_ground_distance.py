@@ -15,8 +15,10 @@ from rasterio.warp import Resampling, reproject
 from shapely.affinity import affine_transform
 
 from rtsmap.errors import SceneError
+from rtsmap.predict.detector import ReadyDetector
 from rtsmap.predict.options import Options
-from rtsmap.predict.scene import plan_scene, predict_scene
+from rtsmap.predict.planning import plan_scene
+from rtsmap.predict.scene import predict_scene
 from rtsmap.records import Grid
 from rtsmap.scene import open_scene
 from rtsmap.scene.ground_distance import gsd_m, is_on_earth, is_square, pixel_size_m, unevenness
@@ -161,7 +163,10 @@ def true_slumps() -> geopandas.GeoSeries:
 def test_the_same_slumps_and_areas_in_any_projection(tmp_path: Path, crs: str, width: float, height: float) -> None:
     path = str(warped(tmp_path / "scene.tif", crs, width, height))
     model = card(gsd_m=10.0, chip_size=128, overlap=32)
-    result, plan = predict_scene(path, model, BareGround(), Options()), plan_scene(path, model, Options())
+    result, plan = (
+        predict_scene(path, ReadyDetector.of(model, BareGround())),
+        plan_scene(path, model, Options().for_model(model)),
+    )
     found = geopandas.GeoSeries([slump.geometry for slump in result.slumps], crs=result.crs).to_crs(UTM)
     truth = true_slumps()
     assert len(found) == len(truth)

@@ -12,13 +12,13 @@ RUN = """
 import hashlib, pathlib, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from rtsmap.files.writing import replacing
-from rtsmap.interrupts import heeding_signals, say_interrupted
+from rtsmap.interrupts import handling_signals, say_interrupted
 
 def compute():  # in C, where Python does not hear of signals, as in a network's work on a large chip
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
 
 def run(work):
-    with heeding_signals():
+    with handling_signals():
         try:
             with replacing(pathlib.Path("out.gpkg")) as temporary:
                 temporary.write_text("half")
@@ -110,8 +110,8 @@ def test_a_signal_ends_a_run_soon_and_whole(tmp_path, code, number):
 
 
 IGNORING = """
-from rtsmap.interrupts import heeding_signals
-with heeding_signals():
+from rtsmap.interrupts import handling_signals
+with handling_signals():
     print("ready", flush=True)
     input()
 """
@@ -127,8 +127,8 @@ def test_a_run_under_nohup_goes_on_without_its_terminal(tmp_path):
 
 FORKED = """
 import multiprocessing, time
-from rtsmap.interrupts import heeding_signals
-with heeding_signals():
+from rtsmap.interrupts import handling_signals
+with handling_signals():
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     child.start()
     time.sleep(0.5)

@@ -71,13 +71,15 @@ def test_on_a_cpu_chips_share_the_threads_evenly_and_half_of_the_memory(threads,
     monkeypatch.setattr(batching, "gpu_memory", lambda: 80 * GB)
     monkeypatch.setattr(batching, "free_memory", lambda: free)
     monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-    assert fitting("cpu", 1024) == (1, expected)
+    execution = fitting("cpu", 1024)
+    assert (execution.batch_size, execution.concurrency) == (1, expected)
 
 
 @pytest.mark.parametrize(("free", "expected"), [(GB, 1), (20 * GB, 2), (500 * GB, LARGEST)])
 def test_on_a_gpu_a_batch_takes_half_of_the_memory(free, expected, monkeypatch):
     monkeypatch.setattr(batching, "gpu_memory", lambda: free)
-    assert fitting("auto", 1024) == (expected, 1)
+    execution = fitting("auto", 1024)
+    assert (execution.batch_size, execution.concurrency) == (expected, 1)
     if 1 < expected < LARGEST:
         assert expected * BYTES_PER_PIXEL * 1024**2 <= free / 2
 

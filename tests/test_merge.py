@@ -18,12 +18,12 @@ CHIPS = ChipGrid(Grid(CRS(32644), Affine(3, 0, 0, 0, -3, 0), 960, 960), chip_siz
 
 
 def chip(row: int, column: int) -> ChipWindow:
-    return CHIPS.places(row)[column]
+    return CHIPS.windows(row)[column]
 
 
 def seen(shape: BaseGeometry, row: int, column: int, score: float = 0.9) -> Instance:
     """What a chip sees of a shape."""
-    polygon = shape.intersection(box(*chip(row, column).window.bounds))
+    polygon = shape.intersection(box(*chip(row, column).extent.bounds))
     assert isinstance(polygon, Polygon)
     return Instance(chip(row, column), polygon, score)
 
@@ -31,11 +31,11 @@ def seen(shape: BaseGeometry, row: int, column: int, score: float = 0.9) -> Inst
 def seen_by_all(*shapes: BaseGeometry) -> list[Instance]:
     """What all chips together see of shapes; a shape that a window cuts into pieces gives one instance each."""
     return [
-        Instance(place, part, 0.9)
+        Instance(window, part, 0.9)
         for row in range(CHIPS.rows)
-        for place in CHIPS.places(row)
+        for window in CHIPS.windows(row)
         for shape in shapes
-        for part in shapely.get_parts(shape.intersection(box(*place.window.bounds)))
+        for part in shapely.get_parts(shape.intersection(box(*window.extent.bounds)))
         if part.area > 0
     ]
 
@@ -61,12 +61,12 @@ def blobs(seed: int, noise: float = 0.1) -> list[Instance]:
     found = []
     for x, y in np.mgrid[60:900:110, 60:900:110].reshape(2, -1).T + rng.uniform(-10, 10, (64, 2)):
         radius = rng.uniform(5, 45)
-        for place in (place for row in range(CHIPS.rows) for place in CHIPS.places(row)):
+        for window in (window for row in range(CHIPS.rows) for window in CHIPS.windows(row)):
             waves = 1 + noise * (np.cos(2 * angles + rng.uniform(0, 6)) + np.cos(3 * angles + rng.uniform(0, 6)))
             points = np.column_stack([x + radius * waves * np.cos(angles), y + radius * waves * np.sin(angles)])
-            view = shapely.intersection(Polygon(points), box(*place.window.bounds), grid_size=1 / 64)
+            view = shapely.intersection(Polygon(points), box(*window.extent.bounds), grid_size=1 / 64)
             parts = [part for part in shapely.get_parts(view) if part.area > 10]
-            found += [Instance(place, part, round(rng.uniform(0.3, 1), 2)) for part in parts]
+            found += [Instance(window, part, round(rng.uniform(0.3, 1), 2)) for part in parts]
     return found
 
 
@@ -104,7 +104,7 @@ def test_a_slump_longer_than_three_chips_becomes_one(shape: Polygon):
 def test_a_large_slump_becomes_one_although_its_views_have_little_in_common():
     shape = disc(466, 466, 300)
     views = seen_by_all(shape)
-    left, right = (view.polygon for view in views if view.place in (chip(4, 4), chip(4, 5)))
+    left, right = (view.polygon for view in views if view.window in (chip(4, 4), chip(4, 5)))
     assert left.intersection(right).area / left.union(right).area < 0.2
     assert same(only(merge(views)).geometry, shape)
 
@@ -112,7 +112,7 @@ def test_a_large_slump_becomes_one_although_its_views_have_little_in_common():
 def test_the_arms_of_a_slump_that_one_chip_sees_apart_are_joined_by_the_chip_that_sees_the_headwall():
     arms = box(136, 126, 246, 136).union(box(136, 166, 246, 176)).union(box(236, 126, 256, 176))
     views = seen_by_all(arms)
-    assert sum(view.place == chip(1, 1) for view in views) == 2
+    assert sum(view.window == chip(1, 1) for view in views) == 2
     assert only(merge(views)).geometry.equals(arms)
 
 
@@ -169,7 +169,7 @@ def test_a_view_cut_by_its_chip_goes_even_where_it_lies_outside_the_slump_for_th
 
 def test_holes_are_kept_across_chips():
     ring = disc(208, 166, 60).difference(disc(208, 166, 20))
-    halves = [ring.intersection(box(*chip(1, column).window.bounds)) for column in (1, 2)]
+    halves = [ring.intersection(box(*chip(1, column).extent.bounds)) for column in (1, 2)]
     instances = [Instance(chip(1, column), half, 0.9) for column, half in zip((1, 2), halves, strict=True)]
     geometry = only(merge(instances)).geometry
     assert isinstance(geometry, Polygon)
@@ -218,8 +218,8 @@ def test_row_by_row_gives_the_same_as_all_at_once_and_holds_only_what_may_change
     instances = blobs(seed)
     merger, slumps, held = Merger(), [], []
     for row in range(CHIPS.rows):
-        released = merger.add_row(row, [one for one in instances if one.place.row == row])
-        next_row = chip(row, 0).window.row + CHIPS.chip_size - CHIPS.overlap
+        released = merger.add_row(row, [one for one in instances if one.window.row == row])
+        next_row = chip(row, 0).extent.row + CHIPS.chip_size - CHIPS.overlap
         assert all(slump.geometry.bounds[3] <= next_row for slump in released)
         slumps += released
         held.append(len(merger._held))
@@ -233,8 +233,8 @@ def test_row_by_row_gives_the_same_as_all_at_once_and_holds_only_what_may_change
 def test_strip_by_strip_gives_the_same_as_all_at_once_and_holds_only_what_may_change(seed: int, strip_columns: int):
     instances = blobs(seed)
     merger, slumps, held = Merger(strip_columns=strip_columns), [], []
-    for strip, row in np.ndindex(-(-len(CHIPS.places(0)) // strip_columns), CHIPS.rows):
-        of_row = [one for one in instances if (one.place.column // strip_columns, one.place.row) == (strip, row)]
+    for strip, row in np.ndindex(-(-len(CHIPS.windows(0)) // strip_columns), CHIPS.rows):
+        of_row = [one for one in instances if (one.window.column // strip_columns, one.window.row) == (strip, row)]
         slumps += merger.add_row(row, of_row, strip=strip)
         held.append(len(merger._held))
     slumps += merger.finish()
@@ -259,9 +259,9 @@ def test_slumps_are_valid_polygons_and_none_is_written_twice(seed: int, noise: f
 def test_any_overlap_gives_one_slump_or_cuts_at_the_border_where_there_is_none(overlap: int):
     chips = ChipGrid(CHIPS.grid, 128, overlap)
     shape = disc(300, 300, 100)
-    places = [place for row in range(chips.rows) for place in chips.places(row)]
-    views = [(place, shape.intersection(box(*place.window.bounds))) for place in places]
-    slumps = merge([Instance(place, view, 0.9) for place, view in views if view.area > 0])
+    windows = [window for row in range(chips.rows) for window in chips.windows(row)]
+    views = [(window, shape.intersection(box(*window.extent.bounds))) for window in windows]
+    slumps = merge([Instance(window, view, 0.9) for window, view in views if view.area > 0])
     assert sum(slump.geometry.area for slump in slumps) == pytest.approx(shape.area, rel=1e-3)
     if overlap:
         assert len(slumps) == 1

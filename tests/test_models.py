@@ -34,7 +34,7 @@ def test_a_card_survives_being_written(tmp_path):
 
 
 def test_an_unknown_model_lists_those_there_are():
-    with pytest.raises(ModelError, match=f"nothing: no such model; there are .*{DEFAULT_MODEL}"):
+    with pytest.raises(ModelError, match=f"nothing: no such model; give one of .*{DEFAULT_MODEL}"):
         find_model("nothing")
 
 

@@ -19,7 +19,7 @@ from rtsmap.chips.grid import ChipGrid
 from rtsmap.chips.reading import read_chips
 from rtsmap.cli import rtsmap as rtsmap_cli
 from rtsmap.demo import example_folder
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.detector.loading import chosen_runtime
 from rtsmap.detector.onnx import OnnxDetector, resolve_provider
 from rtsmap.errors import InputError, ModelError
@@ -93,7 +93,7 @@ def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def test_every_kind_of_network_finds_the_same_on_onnx_runtime_and_on_torch(kind, exported):
     folder, card = exported(kind)
     one, other = (
-        load_detector(folder, card, "cpu", 0.05, runtime=runtime, chip_size=64) for runtime in ("onnx", "torch")
+        build_detector(folder, card, "cpu", 0.05, runtime=runtime, chip_size=64) for runtime in ("onnx", "torch")
     )
     chips = noise(2, 64)
     for found, expected in zip(one.detect(chips), other.detect(chips), strict=True):
@@ -106,8 +106,8 @@ def test_the_shipped_model_finds_the_same_slumps_on_a_real_scene():
     size = card.input.chip_size
     with open_scene(str(example_folder() / "taimyr.tif")) as scene:
         source = scene.at_gsd(card.input.gsd_m, card.input.gsd_range_m)
-        lattice = ChipGrid(source.grid, size, card.input.overlap, card.network.alignment)
-        chip = next(chip for block in read_chips(source, lattice) for chip in block.chips)
+        chip_grid = ChipGrid(source.grid, size, card.input.overlap, card.network.alignment)
+        chip = next(chip for block in read_chips(source, chip_grid) for chip in block.chips)
     from rtsmap import bands
 
     inputs = card.input
@@ -115,7 +115,7 @@ def test_the_shipped_model_finds_the_same_slumps_on_a_real_scene():
         chip.pixels.reflectance, chip.pixels.valid, inputs.modalities, inputs.mean, inputs.std, None
     )[np.newaxis]
     (found,), (expected,) = (
-        load_detector(folder, card, "cpu", 0.05, runtime=runtime, chip_size=size).detect(chips)
+        build_detector(folder, card, "cpu", 0.05, runtime=runtime, chip_size=size).detect(chips)
         for runtime in ("onnx", "torch")
     )
     assert len(expected.boxes) > 5
@@ -134,12 +134,12 @@ def test_the_shipped_models_have_the_onnx_file_that_their_card_names():
         assert chosen_runtime(folder, card, chip_size=card.input.chip_size) == "onnx"
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 8])
-def test_what_is_found_in_a_chip_does_not_depend_on_the_others(at_once, exported, monkeypatch):
+@pytest.mark.parametrize("concurrency", [1, 2, 8])
+def test_what_is_found_in_a_chip_does_not_depend_on_the_others(concurrency, exported, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     folder, card = exported("convolutions")
-    detector = load_detector(folder, card, "cpu", 0.05, runtime="onnx", at_once=at_once)
-    single = load_detector(folder, card, "cpu", 0.05, runtime="onnx")
+    detector = build_detector(folder, card, "cpu", 0.05, runtime="onnx", concurrency=concurrency)
+    single = build_detector(folder, card, "cpu", 0.05, runtime="onnx")
     chips = noise(3, 64)
     together, alone = detector.detect(chips), [single.detect(chip[np.newaxis])[0] for chip in chips]
     assert len(together) == 3
@@ -156,7 +156,7 @@ def test_the_graph_takes_any_number_of_chips_at_once(kind, exported):
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     chips = noise(3, 64)
     boxes, scores, masks, places = session.run(None, {"chips": chips, "min_score": np.array(0.05, dtype=np.float32)})
-    for index, expected in enumerate(load_detector(folder, card, "cpu", 0.05, runtime="torch").detect(chips)):
+    for index, expected in enumerate(build_detector(folder, card, "cpu", 0.05, runtime="torch").detect(chips)):
         mine = places == index
         assert_same(Detections(boxes[mine], scores[mine], masks[mine]), expected)
 
@@ -166,7 +166,7 @@ def test_convolutions_take_chips_of_any_size(size, exported):
     folder, card = exported("convolutions")
     chips = noise(1, size)
     (found,), (expected,) = (
-        load_detector(folder, card, "cpu", 0.05, runtime=runtime).detect(chips) for runtime in ("onnx", "torch")
+        build_detector(folder, card, "cpu", 0.05, runtime=runtime).detect(chips) for runtime in ("onnx", "torch")
     )
     assert len(expected.boxes) > CONVOLUTIONS.proposals / 2  # of larger chips more are kept
     assert_same(found, expected)
@@ -176,7 +176,7 @@ def test_attention_takes_chips_of_the_card_s_size_alone(exported):
     folder, card = exported("residual_cross")
     assert chosen_runtime(folder, card, chip_size=64) == "onnx"
     assert chosen_runtime(folder, card, chip_size=128) == chosen_runtime(folder, card) == "torch"
-    with pytest.raises(ModelError, match="takes chips of 64 px alone; use --runtime torch"):
+    with pytest.raises(ModelError, match="takes only chips of 64 px; use --runtime torch"):
         chosen_runtime(folder, card, "onnx", chip_size=128)
     detector = OnnxDetector(card, folder / "model.onnx", device="cpu", min_score=0.5)
     with pytest.raises(InputError, match="takes chips of 64 px, not of 128 x 128"):
@@ -251,7 +251,7 @@ def test_a_damaged_file_is_refused(exported, tmp_path):
 
 def test_a_file_of_other_weights_is_refused(exported):
     folder, card = exported("convolutions")
-    with pytest.raises(ModelError, match="was made of other weights"):
+    with pytest.raises(ModelError, match="was made from other weights"):
         OnnxDetector(card.updated(sha256="0" * 64), folder / "model.onnx", device="cpu", min_score=0.5)
 
 

@@ -71,7 +71,7 @@ def test_cpu_time_of_the_runtime_s_own_threads_is_the_network_s():
 
 def test_the_report_is_written_as_json_with_every_stage_and_thread(tmp_path):
     profile = Profile()
-    profile.places = 3
+    profile.windows = 3
     with profile.network(1):
         pass
     profile.write(tmp_path / "profile.json", command="rtsmap predict")

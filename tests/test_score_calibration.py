@@ -282,9 +282,9 @@ def test_the_layer_has_probabilities_and_the_same_slumps(rtsmap, tmp_path):
     assert len(raw) > 0
     assert found.slump_id.tolist() == raw.slump_id.tolist()
     assert found.score.to_numpy() == pytest.approx(calibrated(raw.score.to_numpy(), MAP), abs=1e-3)
-    code, _, err = rtsmap(*command, tmp_path / "flips.gpkg", "--flips", 4)
+    code, _, err = rtsmap(*command, tmp_path / "tta.gpkg", "--tta", 4)
     assert code == 0
-    assert "scores of model are probabilities with --flips 1, not with 4" in err
-    with sqlite3.connect(tmp_path / "flips.gpkg") as connection:
+    assert "scores of model are probabilities with --tta 1, not with 4" in err
+    with sqlite3.connect(tmp_path / "tta.gpkg") as connection:
         (record,) = connection.execute("SELECT metadata FROM gpkg_metadata").fetchone()
-    assert "--flips 4" in json.loads(record)["command"]
+    assert "--tta 4" in json.loads(record)["command"]

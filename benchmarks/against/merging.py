@@ -43,8 +43,8 @@ def _sahi(instances: list[Instance], *, masks: bool) -> tuple[Method, Callable[[
     from sahi.postprocess.combine import GreedyNMMPostprocess
     from sahi.prediction import ObjectPrediction
 
-    far = int(max(one.place.window.bounds[2] for one in instances))
-    size = [max(far, int(max(one.place.window.bounds[3] for one in instances)))] * 2
+    far = int(max(one.window.extent.bounds[2] for one in instances))
+    size = [max(far, int(max(one.window.extent.bounds[3] for one in instances)))] * 2
     common: dict[str, Any] = {"category_id": 0, "category_name": "slump", "full_shape": size}
     made = [
         ObjectPrediction(
@@ -96,7 +96,7 @@ def _stitch_crowns(
 
     by_chip: dict[tuple[int, int, int, int], list[Instance]] = {}
     for one in instances:
-        by_chip.setdefault(one.place.window.bounds, []).append(one)
+        by_chip.setdefault(one.window.extent.bounds, []).append(one)
     for (left, top, right, _), group in by_chip.items():
         buffer = 32 * PIXEL_M
         corner = left * PIXEL_M + buffer, top * PIXEL_M + buffer

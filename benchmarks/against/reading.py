@@ -31,9 +31,9 @@ def rtsmap(path: Path, chip: int, overlap: int) -> Iterator[Any]:
 
     yield
     with open_scene(str(path)) as scene:
-        lattice = ChipGrid(scene.grid, chip, overlap, one_strip=scene.striped)
-        with scene.read_cache(chip, lattice.strip_px):
-            for block in read_chips(scene, lattice):
+        chip_grid = ChipGrid(scene.grid, chip, overlap, one_strip=scene.striped)
+        with scene.read_cache(chip, chip_grid.strip_px):
+            for block in read_chips(scene, chip_grid):
                 yield from block.chips
 
 

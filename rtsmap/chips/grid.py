@@ -1,4 +1,4 @@
-"""The lattice of overlapping chips, and the order in which a scene is worked through."""
+"""The grid of overlapping chips, and the order in which its windows are read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,45 +6,45 @@ from dataclasses import dataclass
 from rtsmap.errors import InputError
 from rtsmap.records import ChipWindow, Grid, Window
 
-#: Width of a strip, px. What two rows of chips share is kept in memory for as many columns, and GDAL's blocks too; what
-#: two strips share is read twice.
+#: Width of a strip, px. The pixels that two rows of chips share are kept in memory over this width, as are the blocks
+#: that GDAL decodes; the pixels that two strips share are read twice.
 STRIP_PX = 6000
 
 
 @dataclass(frozen=True)
 class _Span:
-    """One axis of a chip: where its window starts, and its core from `start` to `stop`."""
+    """One axis of a chip: where its extent starts, and its core from `start` to `stop`."""
 
-    window: int
+    extent: int
     start: int
     stop: int
 
 
 class ChipGrid:
-    """A regular lattice of chips over a grid.
+    """A regular grid of overlapping chips over a scene.
 
-    Neighbouring windows share `overlap` pixels. Each chip answers for its core alone: cores tile the grid, so that an
-    outline belongs to one chip by its place and nothing is lost or counted twice, and each has `overlap / 2` px of
-    surroundings in its window, because a network sees badly where the image is cut. The first windows start with the
-    grid, where there is nothing more to see, and the last ones may reach beyond it, into pixels that are not valid:
-    windows always have the full size. A grid no larger than a chip gives one chip.
+    Neighbouring windows share `overlap` pixels. Each chip contributes only the objects of its core. The cores tile the
+    scene, so that every outline is assigned to one chip by its position, and none is lost or counted twice. Around its
+    core a window has a margin of `overlap / 2` px, because networks are unreliable near the border of their input. The
+    first windows start at the edge of the scene. The last ones may extend beyond it, into pixels that are not valid, so
+    that all windows have the full size. A scene no larger than a chip gives one chip.
 
-    Windows start at multiples of `alignment`, so that a network that attends within windows of its own has them at the
-    same places of the scene whatever the lattice. The overlap grows until they do.
+    Windows start at multiples of `alignment`: a network with windowed attention then partitions the scene in the same
+    way whatever the chip grid is. The overlap is increased until this holds.
 
-    The lattice is worked through strip by strip, each strip from north to south, and each of its rows from west to
-    east. A strip is as many columns of chips as fit into `STRIP_PX`, so that memory does not grow with the width of a
-    mosaic; the whole lattice where they all do.
+    The chips are read strip by strip, each strip from north to south, and each of its rows from west to east. A strip
+    has as many columns of chips as fit into `STRIP_PX`, so that memory does not grow with the width of a mosaic; if all
+    columns fit, there is one strip.
 
     Args:
-        grid: the lattice of pixels to cover.
+        grid: the grid of pixels to cover.
         chip_size: side of a window, px.
-        overlap: px shared by neighbouring windows at least, even and less than `chip_size`.
-        alignment: px; even, or 1. Chips that are smaller than it, or than it and the overlap, are not aligned.
-        one_strip: make all columns one strip, for files whose rows can only be decoded as a whole.
+        overlap: smallest number of px that neighbouring windows share; even, and less than `chip_size`.
+        alignment: px; even, or 1. It is ignored if the chip size less the overlap is smaller than the alignment.
+        one_strip: put all columns into one strip, for files whose rows can only be decoded as a whole.
 
     Raises:
-        InputError: the sizes do not make a lattice.
+        InputError: chip size and overlap do not fit together.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ChipGrid:
         self._down = self._spans(grid.height)
         self._across = self._spans(grid.width)
         fitting = max(1, (STRIP_PX - self.overlap) // self.stride)
-        #: Columns of chips in each strip; the last one may have fewer.
+        #: Columns of chips in each strip; the last strip may have fewer.
         self.strip_columns = len(self._across) if one_strip else min(fitting, len(self._across))
 
     @property
@@ -76,30 +76,35 @@ class ChipGrid:
 
     @property
     def strip_px(self) -> int:
-        """Width of a strip's windows together, px."""
+        """Width that the windows of a strip cover, px."""
         return self.strip_columns * self.stride + self.overlap
 
     def __len__(self) -> int:
         return len(self._down) * len(self._across)
 
-    def places(self, row: int, strip: int | None = None) -> list[ChipWindow]:
-        """The chips of a row, from west to east: all, or those of one strip."""
+    def windows(self, row: int, strip: int | None = None) -> list[ChipWindow]:
+        """Return the windows of one row of chips, from west to east.
+
+        Args:
+            row: counted from 0 in the north.
+            strip: return only the windows of this strip, counted from 0 in the west.
+        """
         down = self._down[row]
         first, stop = (0, None) if strip is None else (strip * self.strip_columns, (strip + 1) * self.strip_columns)
         return [
             ChipWindow(
                 row,
                 column,
-                Window(down.window, across.window, self.chip_size, self.chip_size),
+                Window(down.extent, across.extent, self.chip_size, self.chip_size),
                 Window(down.start, across.start, down.stop - down.start, across.stop - across.start),
             )
             for column, across in enumerate(self._across[first:stop], start=first)
         ]
 
-    def all_places(self) -> Iterator[ChipWindow]:
-        """All chips in the order of the work."""
+    def all_windows(self) -> Iterator[ChipWindow]:
+        """Iterate over the windows of all chips in the order in which they are read."""
         strips = range(self.strips)
-        return (place for strip in strips for row in range(self.rows) for place in self.places(row, strip))
+        return (window for strip in strips for row in range(self.rows) for window in self.windows(row, strip))
 
     def _spans(self, size: int) -> list[_Span]:
         starts = range(0, max(size - self.overlap, 1), self.stride)

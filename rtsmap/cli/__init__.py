@@ -1,7 +1,7 @@
-"""The command line. One file per command; a command parses, calls the library and prints.
+"""The command line. Each command has a file; it parses options, calls the library and prints.
 
-Nothing heavy is imported at the top of these files: numpy, rasterio and torch are imported inside the commands, so that
-`--help` answers at once.
+These files do not import numpy, rasterio or torch at the top but inside the commands, so that `--help` responds at
+once.
 """
 
 import sys
@@ -12,7 +12,7 @@ from rtsmap import __version__
 from rtsmap.cli.commands import Commands
 from rtsmap.cli.streams import StandardStreams
 from rtsmap.errors import InterruptedRunError, OutputError
-from rtsmap.interrupts import heeding_signals, say_interrupted
+from rtsmap.interrupts import handling_signals, say_interrupted
 from rtsmap.runtime.failures import explained, story
 
 #: Command to module; the order is that of `rtsmap --help`.
@@ -31,21 +31,21 @@ def rtsmap() -> None:
 
     \b
     Start here:
-      rtsmap demo                                   a real scene, mapped in a minute
-      rtsmap predict scene.tif -o slumps.gpkg       your own scene
+      rtsmap demo                                   map an example scene in a minute
+      rtsmap predict scene.tif -o slumps.gpkg       map your own scene
     """
 
 
 def main() -> None:
-    """Run the command line; every failure ends in one line and an exit code that means something.
+    """Run the command line; a failure prints one line and ends with one of the exit codes below.
 
     0 done, 1 failure, 2 bad input or usage, 3 some scenes failed, 75 interrupted (run it again). With `RTSMAP_DEBUG=1`
     in the environment the line comes after a traceback.
     """
-    with heeding_signals(), StandardStreams() as streams:
+    with handling_signals(), StandardStreams() as streams:
         code = _run()
         if (failure := streams.failure) is not None:
-            click.echo(f"rtsmap: standard output cannot be written ({failure.strerror}); files are whole", err=True)
+            click.echo(f"rtsmap: standard output cannot be written ({failure.strerror}); files are complete", err=True)
             code = code or OutputError.exit_code
     sys.exit(code)
 
@@ -59,7 +59,7 @@ def _run() -> int:
     except (KeyboardInterrupt, click.Abort):
         say_interrupted()
         return InterruptedRunError.exit_code
-    except Exception as error:  # the last resort: a line for what no other code has one for
+    except Exception as error:  # the last resort, for errors that no other code handles
         failure = explained(error)
         click.echo(f"{story(error)}rtsmap: {failure}", err=True)
         return failure.exit_code

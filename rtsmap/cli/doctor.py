@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def doctor() -> None:
-    """Report versions, GPU, runtimes and drivers, and what to fix.
+    """Report the versions of packages, the GPU, the runtimes and the drivers, and what to fix.
 
     \b
     Example:
@@ -22,5 +22,5 @@ def doctor() -> None:
         if finding.advice:
             to_fix += 1
             click.echo(f"     {'':<12} -> {finding.advice}")
-    click.echo("All is well." if not to_fix else f"{to_fix} to fix.", err=True)
+    click.echo("All is well." if not to_fix else f"Number of problems: {to_fix}.", err=True)
     sys.exit(1 if to_fix else 0)

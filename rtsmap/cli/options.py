@@ -1,4 +1,4 @@
-"""Options that mean the same in every command."""
+"""Options that have the same meaning in every command."""
 
 import math
 import os
@@ -13,7 +13,7 @@ LARGEST_CHIP = 16_384
 
 
 class Real(click.FloatRange):
-    """A finite number within bounds; `nan` and `inf`, which Python takes for numbers, are none."""
+    """A finite number within bounds; `nan` and `inf` are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse, and refuse what is not finite or out of bounds."""
@@ -24,7 +24,7 @@ class Real(click.FloatRange):
 
 
 class NamedPath(click.Path):
-    """A path whose name is text: what is not UTF-8 can be written into no layer and no record."""
+    """A path with a UTF-8 name; other names cannot be written into a layer or a record."""
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check as click does, and the name."""
@@ -45,38 +45,48 @@ chip_px = click.IntRange(32, LARGEST_CHIP)
 overlap_px = click.IntRange(0, LARGEST_CHIP)
 
 model = click.option(
-    "--model", default="rts-mini", show_default=True, metavar="NAME|DIR", help="A model's name, or its folder."
+    "--model",
+    default="rts-mini",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="Name of a model that comes with rtsmap, or folder of a model.",
 )
 device = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where the network runs; auto takes a GPU when there is one.",
+    help="Device on which the network runs; auto uses a GPU if there is one.",
 )
 runtime = click.option(
     "--runtime",
     type=click.Choice(["auto", "onnx", "torch"]),
     default="auto",
     show_default=True,
-    help="What computes the network; auto takes the model's ONNX file where there is one for these chips.",
+    help="Library that computes the network; auto uses ONNX Runtime if the model has an ONNX file for this chip size, "
+    "else torch.",
 )
-flips = click.option(
+tta = click.option(
+    "--tta",
     "--flips",
+    "tta",
     type=click.Choice(["1", "4", "8"]),
     default="1",
     show_default=True,
     callback=lambda _context, _parameter, value: int(value),
-    help="Look at each chip as it is (1), also mirrored (4), also turned (8), and join what is seen; slower as often.",
+    help="Test-time augmentation: detect slumps in each chip (1), also in its mirror images (4), also in these turned "
+    "by 90 degrees (8), and average the detections. Time grows with the number. --flips is the former name.",
 )
 dem = click.option(
-    "--dem", metavar="FILE", help="Elevation model in metres (ArcticDEM, Copernicus DEM), for models that see terrain."
+    "--dem",
+    metavar="FILE",
+    help="Elevation model in metres (ArcticDEM, Copernicus DEM), for models that use the terrain.",
 )
 overwrite = click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace outputs that exist: files of these names; a data set's folder with all in it, which is refused if it "
-    "holds anything else.",
+    help="Replace existing outputs. A folder is replaced with all its contents, but only if it is a data set and holds "
+    "nothing else.",
 )
 
 
@@ -134,7 +144,11 @@ class MaskClasses(click.ParamType[tuple[str, ...]]):
 
 NETWORKS = ("mini", "mvitv2-t", "mvitv2-s", "mvitv2-b", "resnet50", "efficientnet-lite0", "efficientnet-lite2")
 
-network = click.option("--network", type=click.Choice(NETWORKS), help="Architecture; other settings as by default.")
+network = click.option(
+    "--network",
+    type=click.Choice(NETWORKS),
+    help="Architecture of the network; all other settings keep their defaults.",
+)
 MODALITIES = ("rgb", "ndvi", "nir", "dem")
 FUSIONS = (
     "convolution",
@@ -149,27 +163,28 @@ output_path = NamedPath(dir_okay=False, path_type=Path)
 output_folder = NamedPath(file_okay=False, path_type=Path)
 input_path = NamedPath(path_type=Path)
 
-aoi = click.option("--aoi", type=input_path, metavar="FILE", help="Map only inside the polygons of this layer.")
-aoi_layer = click.option("--aoi-layer", metavar="NAME", help="Layer of --aoi, where its file has several.")
-labels_layer = click.option("--layer", metavar="NAME", help="Layer of the labels, where their file has several.")
+aoi = click.option("--aoi", type=input_path, metavar="FILE", help="Map only inside the polygons of this file.")
+aoi_layer = click.option("--aoi-layer", metavar="NAME", help="Layer of the file of --aoi, if it has several.")
+labels_layer = click.option("--layer", metavar="NAME", help="Layer of the file of labels, if it has several.")
 
 
 mask = click.option(
     "--mask",
     type=MaskClasses(),
     default=("cloud", "heavy_haze", "shadow"),
-    help="Classes of the cloud mask that count as not observed: snow, shadow, light_haze, heavy_haze, cloud, or none."
+    help="Classes of the cloud mask that are excluded from the observed area: snow, shadow, light_haze, heavy_haze, "
+    "cloud, or none."
     "  [default: cloud,heavy_haze,shadow]",
 )
 bands = click.option(
-    "--bands", type=BandNumbers(), help="Band numbers of a scene that does not name them, counted from 1."
+    "--bands", type=BandNumbers(), help="Band numbers, counted from 1, of a scene that does not name its bands."
 )
 scale = click.option(
-    "--scale", type=positive, help="Reflectance per digital number, such as 1e-4.  [default: the product's]"
+    "--scale", type=positive, help="Reflectance per digital number, such as 1e-4.  [default: that of the product]"
 )
 offset = click.option(
     "--offset",
     type=Real(-10, 10),
-    help="Reflectance of the number 0, such as -0.1 for Sentinel-2 since baseline 04.00."
-    "  [default: the product's, or 0]",
+    help="Reflectance of the digital number 0, such as -0.1 for Sentinel-2 since baseline 04.00."
+    "  [default: that of the product, or 0]",
 )

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,21 +10,23 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
-from rtsmap.cli.scenes import check_distinct, one_by_one, say_failed
+from rtsmap.cli.progress import SceneBars
+from rtsmap.cli.scenes import end_if_failed, say_failure
 from rtsmap.runtime.failures import readable
 
 if TYPE_CHECKING:
-    from rtsmap.detector import Detector, Runtime
+    from rtsmap.detector import Runtime
+    from rtsmap.errors import RtsmapError
     from rtsmap.layer import SceneResult
-    from rtsmap.predict.scene import Options
-    from rtsmap.runtime.batching import Batching
-    from rtsmap.runtime.profile import Profile
+    from rtsmap.predict.detector import ReadyDetector
+    from rtsmap.predict.options import Options, ResolvedOptions
+    from rtsmap.predict.scenes import MappedScenes
     from rtsmap.settings.card import ModelCard
 
-#: Threads for each core that anybody could want.
+#: More threads for each core are refused as a mistake.
 _THREADS_PER_CORE = 4
 
-#: Less of what was observed is the roughness of its outlines.
+#: An overlap of observed areas below this share of them, or below this area, is the coarseness of their outlines.
 _SHARE_SEEN_AGAIN, _LEAST_SEEN_AGAIN_KM2 = 0.001, 0.05
 
 
@@ -41,42 +44,53 @@ def _for_the_cores(_context: click.Context, _parameter: click.Parameter, threads
 @options.model
 @options.device
 @options.runtime
-@options.flips
+@options.tta
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Chips in a call of the network.  [default: what half of the GPU's memory takes; 1 on a CPU]",
+    help="Number of chips in one call of the network.  [default: as many as fit into half of the GPU's memory; 1 on a "
+    "CPU]",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1),
     callback=_for_the_cores,
-    help="Threads of the network on a CPU.  [default: one for each core]",
+    help="Number of threads of the network on a CPU.  [default: one for each core]",
 )
-@click.option("--score", type=options.share, help="Lowest score that is kept.  [default: the model's]")
 @click.option(
-    "--min-area", type=options.not_negative, help="Smallest slump that is kept, m2.  [default: the model's, or 300]"
+    "--score", type=options.share, help="Keep slumps with at least this score.  [default: the model's threshold]"
+)
+@click.option(
+    "--min-area",
+    type=options.not_negative,
+    help="Keep slumps of at least this area, m2.  [default: the model's value, or 300]",
 )
 @options.mask
 @options.bands
 @options.scale
 @options.offset
-@click.option("--chip-size", type=options.chip_px, help="Side of a chip, px.  [default: the model's]")
-@click.option("--overlap", type=options.overlap_px, help="Pixels that chips share.  [default: the model's]")
+@click.option("--chip-size", type=options.chip_px, help="Side of a chip, px.  [default: the model's value]")
+@click.option(
+    "--overlap",
+    type=options.overlap_px,
+    help="Number of pixels that neighbouring chips share.  [default: the model's value]",
+)
 @options.aoi
 @options.aoi_layer
 @options.dem
 @options.overwrite
-@click.option("--dry-run", is_flag=True, help="Say what would be done and how long it might take; write nothing.")
-@click.option("--preview", type=options.output_path, metavar="PNG", help="Also draw the outlines over the scene.")
-@click.option("--profile", type=options.output_path, metavar="JSON", help="Also write where the time went.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done and how long it would take; write nothing.")
+@click.option(
+    "--preview", type=options.output_path, metavar="PNG", help="Also draw the outlines over the scene, as an image."
+)
+@click.option("--profile", type=options.output_path, metavar="JSON", help="Also write how long each step took.")
 def predict(
     scenes: tuple[str, ...],
     output: Path | None,
     model: str,
     device: str,
     runtime: "Runtime",
-    flips: int,
+    tta: int,
     batch_size: int | None,
     threads: int | None,
     score: float | None,
@@ -98,13 +112,15 @@ def predict(
     """Map the slumps of one or more scenes into one GIS layer.
 
     SCENE is a PlanetScope image or order folder, a Sentinel-2 product (.SAFE folder or zip), a Landsat Collection 2
-    scene (folder or tar), a STAC item, or any georeferenced raster with blue, green, red and near-infrared bands: a
-    path, a URL, or what GDAL can open (/vsis3/...). Scenes of one call share the layers of one file.
+    scene (folder or tar), a STAC item, or any georeferenced raster with blue, green, red and near-infrared bands. It
+    can be a path, a URL, or any name that GDAL can open (/vsis3/...). All scenes of one call are written into the same
+    layers of one file.
 
-    The edges of an --aoi in longitude and latitude follow parallels and meridians; it may cross the antimeridian, and
-    reach a pole.
+    If an --aoi is given in longitude and latitude, its edges follow parallels and meridians; it may cross the
+    antimeridian and contain a pole.
 
-    A model that sees the terrain (dem among its modalities) needs --dem: heights in metres of all scenes, in any CRS.
+    A model that uses the terrain (with dem among its modalities) needs --dem, a raster of elevations in metres that
+    covers all scenes, in any CRS.
 
     \b
     Examples:
@@ -116,21 +132,21 @@ def predict(
     """
     from rtsmap.runtime.machine import share_cores
 
-    share_cores(threads)  # before any library that counts them is imported
+    share_cores(threads)  # before any library is imported that reads the number of threads
     from rtsmap.files.outputs import check_outputs
     from rtsmap.layer import output_files
     from rtsmap.models import find_model, model_files, verify
-    from rtsmap.predict.scene import Options, dem_for
+    from rtsmap.predict.detector import assemble
+    from rtsmap.predict.options import Options, check_dem
     from rtsmap.runtime.batching import check_memory, fitting
-    from rtsmap.runtime.profile import Profile
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if aoi_layer and not aoi:
-        raise click.UsageError("--aoi-layer names a layer of --aoi; give that too.")
+        raise click.UsageError("--aoi-layer names a layer of the file of --aoi; give --aoi too.")
     if preview and len(scenes) > 1:
-        raise click.UsageError("--preview draws one scene; leave it out for several.")
-    settings = Options(
+        raise click.UsageError("--preview draws one scene; omit it for several scenes.")
+    chosen = Options(
         score=score,
         min_area_m2=min_area,
         mask=mask,
@@ -145,116 +161,81 @@ def predict(
     )
     folder, card = find_model(model)
     verify(folder, card)
-    if dem_for(card, settings) is None and dem is not None:
-        click.echo(f"rtsmap: {card.name} does not see the terrain; --dem changes nothing", err=True)
-        settings = replace(settings, dem=None)
-    if card.calibration and card.calibration.views != flips:
-        views = card.calibration.views
-        click.echo(f"rtsmap: scores of {card.name} are probabilities with --flips {views}, not with {flips}", err=True)
-    sizes = settings.for_model(card)
-    batching = fitting(device, sizes.chip_size)
-    if batch_size:
-        batching = batching._replace(batch_size=batch_size)
-    check_memory(device, batching, sizes.chip_size)
+    resolved = chosen.for_model(card)
+    check_dem(card, resolved)
+    _warn_of_options(card, chosen, resolved, tta)
+    execution = fitting(device, resolved.chip_size)
+    execution = replace(execution, batch_size=batch_size or execution.batch_size)
+    check_memory(device, execution, resolved.chip_size)
     if output is None or dry_run:
-        _plan(scenes, folder, card, settings, device, flips, runtime, batching)
+        _plan(
+            scenes, card, resolved,
+            lambda: assemble(folder, card, resolved, execution, device=device, runtime=runtime, tta=tta),
+        )  # fmt: skip
         return
     check_outputs(
         *output_files(output), profile, preview,
-        overwrite=overwrite, inputs=[*scenes, aoi, settings.dem, *model_files(folder, card)],
+        overwrite=overwrite, inputs=[*scenes, aoi, resolved.dem, *model_files(folder, card)],
     )  # fmt: skip
-    times = Profile()
-    with times.stage("load"):
-        detector = load(folder, card, settings, device, flips, runtime, batching)
-    command = _command(scenes, model, settings, card, flips, runtime)
-    run(
-        scenes, card, detector, settings,
-        output=output, preview=preview, overwrite=overwrite, batching=batching, command=command, profile=times,
-    )  # fmt: skip
+    detector = assemble(folder, card, resolved, execution, device=device, runtime=runtime, tta=tta)
+    command = _command(scenes, model, chosen, resolved, tta, runtime)
+    map_to_layer(scenes, detector, output=output, preview=preview, overwrite=overwrite, command=command)
     if profile:
+        times = execution.profile
         times.write(profile, overwrite=overwrite, command=command, model=card.name, model_sha256=card.sha256)
         click.echo(f"profile: {times.summary()} -> {profile}", err=True)
 
 
-def load(
-    folder: Path,
-    card: "ModelCard",
-    settings: "Options",
-    device: str,
-    flips: int,
-    runtime: "Runtime",
-    batching: "Batching",
-) -> "Detector":
-    """The model on the device asked for, looking at as many views of each chip."""
-    from rtsmap.detector import load_detector
-
-    resolved = settings.for_model(card)
-    return load_detector(
-        folder, card, device, resolved.score,
-        flips=flips, runtime=runtime, chip_size=resolved.chip_size, at_once=batching.at_once,
-    )  # fmt: skip
-
-
-def run(
-    scenes: tuple[str, ...],
-    card: "ModelCard",
-    detector: "Detector",
-    settings: "Options",
+def map_to_layer(
+    scenes: Sequence[str],
+    detector: "ReadyDetector",
     *,
     output: Path,
     preview: Path | None,
     overwrite: bool,
     command: str,
-    batching: "Batching",
-    profile: "Profile | None" = None,
-) -> list["SceneResult"]:
-    """Predict, write, and print the summary; what `rtsmap demo` does too."""
+) -> None:
+    """Map the scenes, write the layer and the preview, and print a summary, for `rtsmap predict` and `rtsmap demo`."""
     from rtsmap.layer import write_layer
-    from rtsmap.predict.scene import draw, provenance
-    from rtsmap.predict.together import check_layer
-    from rtsmap.runtime.profile import Profile
+    from rtsmap.predict.drawing import draw
 
-    start, profile = time.perf_counter(), profile or Profile()
-    results: list[SceneResult] = []
-
-    def map_one(scene: str) -> str:
-        result = _predict_one(scene, card, detector, settings, batching, profile)
-        check_layer(results[0] if results else result, result)
-        results.append(result)
-        return scene
-
-    check_distinct(scenes)
-    done, failures = one_by_one(scenes, map_one)
-    with profile.stage("write"):
-        write_layer(output, results, provenance(done, card, settings, command), overwrite=overwrite)
+    start = time.perf_counter()
+    mapped = _map(scenes, detector)
+    with detector.execution.profile.stage("write"):
+        write_layer(output, mapped.results, detector.provenance(mapped.scenes, command), overwrite=overwrite)
     if preview:
-        draw(preview, scenes[0], results[0], settings, overwrite=overwrite)
-    _summarise(results, output, preview, time.perf_counter() - start)
-    _warn_of_clouds([result.info.scene_id for result in results if result.cloud_fraction is None], settings)
-    say_failed(failures, scenes, "the others are written")
-    return results
+        draw(preview, scenes[0], mapped.results[0], detector.options, overwrite=overwrite)
+    _summarise(mapped.results, output, preview, time.perf_counter() - start)
+    _warn_of_clouds(
+        [result.info.scene_id for result in mapped.results if result.cloud_fraction is None], detector.options
+    )
+    end_if_failed(mapped.failures, scenes, "the others are written")
 
 
-def _predict_one(
-    scene: str, card: "ModelCard", detector: "Detector", settings: "Options", batching: "Batching", profile: "Profile"
-) -> "SceneResult":
-    from tqdm import tqdm
+def _map(scenes: Sequence[str], detector: "ReadyDetector") -> "MappedScenes":
+    """Map the scenes with a progress bar for each."""
+    from rtsmap.predict.scenes import map_scenes
 
-    from rtsmap.predict.scene import predict_scene
+    with SceneBars() as bars:
 
-    with tqdm(unit="chip", disable=None, desc=Path(scene).name[:40]) as bar:
+        def on_failure(failure: "RtsmapError") -> None:
+            bars.close()
+            say_failure(failure)
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        return predict_scene(
-            scene, card, detector, settings, **batching._asdict(), progress=progress, profile=profile
-        )  # fmt: skip
+        return map_scenes(scenes, detector, replace(detector.execution, progress=bars), on_failure=on_failure)
 
 
-def _summarise(results: list["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:
-    from rtsmap.predict.together import seen_again_km2
+def _warn_of_options(card: "ModelCard", chosen: "Options", resolved: "ResolvedOptions", tta: int) -> None:
+    """Print which options have no effect with this model, or a doubtful one."""
+    if chosen.dem is not None and resolved.dem is None:
+        click.echo(f"rtsmap: {card.name} does not use the terrain; --dem has no effect", err=True)
+    if card.calibration and card.calibration.views != tta:
+        views = card.calibration.views
+        click.echo(f"rtsmap: scores of {card.name} are probabilities with --tta {views}, not with {tta}", err=True)
+
+
+def _summarise(results: Sequence["SceneResult"], output: Path, preview: Path | None, seconds: float) -> None:
+    from rtsmap.predict.scenes import seen_again_km2
 
     for result in results:
         count = len(result.slumps)
@@ -274,9 +255,9 @@ def _summarise(results: list["SceneResult"], output: Path, preview: Path | None,
         click.echo(f"preview -> {preview}")
 
 
-def _warn_of_clouds(unmasked: list[str], settings: "Options") -> None:
-    """Say once which scenes have no cloud mask, unless none was wanted."""
-    if not unmasked or not settings.mask:
+def _warn_of_clouds(unmasked: list[str], resolved: "ResolvedOptions") -> None:
+    """Print which scenes have no cloud mask, unless none was wanted."""
+    if not unmasked or not resolved.mask:
         return
     named = ", ".join(unmasked[:3]) + (f" and {len(unmasked) - 3} more" if len(unmasked) > 3 else "")
     click.echo(
@@ -287,41 +268,36 @@ def _warn_of_clouds(unmasked: list[str], settings: "Options") -> None:
 
 
 def _plan(
-    scenes: tuple[str, ...],
-    folder: Path,
-    card: "ModelCard",
-    settings: "Options",
-    device: str,
-    flips: int,
-    runtime: "Runtime",
-    batching: "Batching",
+    scenes: Sequence[str], card: "ModelCard", resolved: "ResolvedOptions", load: "Callable[[], ReadyDetector]"
 ) -> None:
-    from rtsmap.predict.scene import plan_scene, seconds_per_chip
+    """Print what would be done; the detector is loaded only to measure its speed."""
+    from rtsmap.predict.planning import plan_scene, seconds_per_chip
+    from rtsmap.predict.scenes import check_given_once, one_by_one
 
-    check_distinct(scenes)
-    plans, failures = one_by_one(scenes, lambda scene: plan_scene(scene, card, settings))
-    detector = load(folder, card, settings, device, flips, runtime, batching)
-    each = seconds_per_chip(detector, card, settings, batching)
+    check_given_once(scenes)
+    plans, failures = one_by_one(scenes, lambda scene: plan_scene(scene, card, resolved), say_failure)
+    each = seconds_per_chip(load())
     for plan in plans:
         how = f"resampled to {plan.gsd_m:g} m" if plan.resampled else f"at {plan.gsd_m:g} m"
         click.echo(f"{plan.scene_id}: at most {plan.chips} chips, {plan.area_km2:.1f} km2 {how}")
     chips = sum(plan.chips for plan in plans)
     click.echo(f"{chips} chips, about {chips * each:.0f} s on this machine ({each:.2f} s a chip); nothing was written")
-    _warn_of_clouds([plan.scene_id for plan in plans if not plan.clouds_masked], settings)
-    say_failed(failures, scenes, "the plan is that of the others")
+    _warn_of_clouds([plan.scene_id for plan in plans if not plan.clouds_masked], resolved)
+    end_if_failed(failures, scenes, "the plan is that of the others")
 
 
 def _command(
-    scenes: tuple[str, ...], model: str, settings: "Options", card: "ModelCard", flips: int, runtime: "Runtime"
+    scenes: Sequence[str], model: str, chosen: "Options", resolved: "ResolvedOptions", tta: int, runtime: "Runtime"
 ) -> str:
-    """The command that gives the same layer again, without what does not change it."""
-    words = ["rtsmap", "predict", *scenes, "--model", model, "--min-area", f"{settings.for_model(card).min_area_m2:g}"]
-    words += ["--mask", ",".join(settings.mask) or "none"]
-    if settings.bands:
-        words += ["--bands", ",".join(f"{name}={number}" for name, number in settings.bands.items())]
-    words += ["--flips", str(flips)] if flips > 1 else []
+    """The command that makes the same layer again, without the options that do not change it."""
+    words = ["rtsmap", "predict", *scenes, "--model", model, "--min-area", f"{resolved.min_area_m2:g}"]
+    words += ["--mask", ",".join(resolved.mask) or "none"]
+    if resolved.bands:
+        words += ["--bands", ",".join(f"{name}={number}" for name, number in resolved.bands.items())]
+    words += ["--tta", str(tta)] if tta > 1 else []
     words += ["--runtime", runtime] if runtime != "auto" else []
+    given = replace(chosen, dem=resolved.dem)
     for name in ("score", "scale", "offset", "chip_size", "overlap", "aoi", "aoi_layer", "dem"):
-        if (value := getattr(settings, name)) is not None:
+        if (value := getattr(given, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(map(readable, words))

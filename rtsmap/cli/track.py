@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.progress import progress_bar
 from rtsmap.cli.simulate.options import LonLat
 
 if TYPE_CHECKING:
@@ -127,8 +128,6 @@ def track(
     import shlex
     import sys
 
-    from tqdm import tqdm
-
     from rtsmap.files.outputs import check_outputs
     from rtsmap.tracks import TrackOptions, track_layers
     from rtsmap.tracks.animation import check_animation, write_animation
@@ -158,12 +157,7 @@ def track(
         align=scenes if align else (),
         dem=dem,
     )
-    with tqdm(unit="outline", disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("outline") as progress:
         summary = track_layers(layers, output, chosen, command=shlex.join(sys.argv), progress=progress)
     click.echo("\n".join([*_told(summary), f"tracks -> {output}"]))
     if plots:

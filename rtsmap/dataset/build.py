@@ -112,7 +112,7 @@ def _write(
     cut: SceneChips, chosen: Mapping[tuple[int, int], LabelledImage], writer: DatasetWriter, modality_files: bool
 ) -> None:
     for chip in cut.chips(chosen):
-        image = chosen[chip.place.row, chip.place.column]
+        image = chosen[chip.window.row, chip.window.column]
         writer.add(image, chip.pixels)
         if modality_files:
             write_modalities(writer.folder, image, chip.pixels)

@@ -88,10 +88,10 @@ class SceneChips:
         kept: dict[tuple[int, int], LabelledImage] = {}
         empty: list[tuple[int, int]] = []
         for chip in self.chips():
-            labels = chip_labels(self._labels, chip.place.window, chip.pixels.clear, self._options.min_visible)
+            labels = chip_labels(self._labels, chip.window.extent, chip.pixels.clear, self._options.min_visible)
             if not labels.slumps and (not labels.observed or labels.observed < self._options.min_valid):
                 continue
-            index = chip.place.row, chip.place.column
+            index = chip.window.row, chip.window.column
             kept[index] = image = self._image(chip, labels)
             self.notes += [
                 f"{image.name}: label {uid} covers the whole chip; check that it outlines a slump"
@@ -113,9 +113,9 @@ class SceneChips:
 
     def _image(self, chip: Chip, labels: ChipLabels) -> LabelledImage:
         extent, grid = self._labelled.extent, self._source.grid
-        window = chip.place.window
+        window = chip.window.extent
         return LabelledImage(
-            name=f"{extent.scene_id}_r{chip.place.row:03d}_c{chip.place.column:03d}",
+            name=f"{extent.scene_id}_r{chip.window.row:03d}_c{chip.window.column:03d}",
             file="",  # chosen by the writer
             site=self._labelled.site,
             scene=extent.scene_id,

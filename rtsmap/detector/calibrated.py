@@ -1,4 +1,4 @@
-"""Scores that are probabilities: the one place where a card's calibration is applied."""
+"""Scores as probabilities: the only module that applies the score calibration of a model card."""
 
 from dataclasses import replace
 from typing import cast
@@ -13,24 +13,24 @@ from rtsmap.settings.card import Calibration
 
 Floats = NDArray[np.float64]
 
-#: Scores nearer to 0 or 1 are taken as this near, for their logit is infinite at the ends.
+#: Scores are clipped to this distance from 0 and 1, where their logit would be infinite.
 _EDGE = 1e-6
 
 
 def logits(scores: FloatArray | Floats | float) -> Floats:
-    """Logarithm of the odds of scores within 0..1; finite."""
+    """Logarithm of the odds of scores in 0..1; always finite."""
     return cast(Floats, logit(np.clip(np.asarray(scores, dtype=np.float64), _EDGE, 1 - _EDGE)))
 
 
 def calibrated(scores: FloatArray | Floats | float, calibration: Calibration | None) -> Floats:
-    """Probabilities of the network's scores, 0..1, in the same order; the scores themselves without a calibration."""
+    """Turn scores of the network into probabilities, 0..1; the scores themselves without a calibration."""
     if calibration is None:
         return np.asarray(scores, dtype=np.float64)
     return cast(Floats, expit(calibration.slope * logits(scores) + calibration.intercept))
 
 
 def raw_score(probability: float, calibration: Calibration | None) -> float:
-    """The network's score that has this probability; 0 and 1 stay, so that nothing or all passes as without."""
+    """The score of the network with this probability. 0 and 1 are kept: as thresholds they pass all or nothing."""
     if calibration is None or probability in (0.0, 1.0):
         return probability
     return float(expit((logits(probability) - calibration.intercept) / calibration.slope))
@@ -40,8 +40,8 @@ class CalibratedDetector:
     """A detector whose scores are probabilities.
 
     Args:
-        detector: what finds slumps.
-        calibration: of its scores.
+        detector: the detector whose scores are calibrated.
+        calibration: the calibration of its scores.
     """
 
     def __init__(self, detector: Detector, calibration: Calibration) -> None:

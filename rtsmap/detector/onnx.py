@@ -1,4 +1,4 @@
-"""The detector on ONNX Runtime: no torch, the same slumps."""
+"""The detector on ONNX Runtime, which finds the same slumps without torch."""
 
 import ctypes
 from pathlib import Path
@@ -15,14 +15,15 @@ from rtsmap.settings.card import ModelCard
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
-#: The number of proposals differs from chip to chip. A search for the fastest convolution would begin anew for each,
-#: and its choice, by time, would change the last bits from run to run. TF32 would cost three digits.
+#: The number of proposals differs from chip to chip. A search for the fastest convolution would be repeated for each
+#: number, and its choice, which depends on timing, would change the last bits from run to run. TF32 would lose three
+#: digits.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
 
 _ERRORS_ONLY = 3
 _EXPORT_AGAIN = "make it again with rtsmap export onnx"
 
-#: What the graph takes and gives; `network.exporting` writes it so.
+#: Inputs and outputs of the graph, as `network.exporting` writes it.
 _INPUTS, _OUTPUTS = {"chips", "min_score"}, {"boxes", "scores", "masks", "chip_indices"}
 _AXES = 4
 
@@ -30,24 +31,33 @@ _AXES = 4
 class OnnxDetector:
     """Runs the file that `rtsmap export onnx` writes.
 
-    On the CPU chips go through one at a time, as in `TorchDetector` and for the same reasons. As many threads run as
-    `OMP_NUM_THREADS` says, else one for each core that the process may use.
+    On the CPU the chips of a batch are computed one at a time, as in `TorchDetector` and for the same reasons.
 
     Args:
-        card: of the model.
-        file: the model as ONNX.
+        card: card of the model.
+        file: the ONNX file of the model.
         device: `auto`, `cpu` or `cuda`.
-        min_score: detections below are not returned.
-        at_once: calls that will be made side by side; on the CPU they share the threads.
+        min_score: detections with a lower score are not returned.
+        concurrency: number of calls at the same time; on the CPU they share the threads.
+        threads: number of threads on the CPU; None: `OMP_NUM_THREADS`, or one for each core that the process may use.
 
     Raises:
-        ModelError: the file is damaged, or was made of other weights.
-        InputError: CUDA is asked for and ONNX Runtime cannot use it.
+        ModelError: the file is damaged, or was made from other weights.
+        InputError: CUDA is requested and ONNX Runtime cannot use it.
     """
 
-    def __init__(self, card: ModelCard, file: Path, *, device: str, min_score: float, at_once: int = 1) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        file: Path,
+        *,
+        device: str,
+        min_score: float,
+        concurrency: int = 1,
+        threads: int | None = None,
+    ) -> None:
         self._file, self._min_score = file, np.array(min_score, dtype=np.float32)
-        self._session = _session(file, resolve_provider(device), max(1, network_threads() // at_once))
+        self._session = _session(file, resolve_provider(device), max(1, (threads or network_threads()) // concurrency))
         self.provider: str = self._session.get_providers()[0]
         if device == "cuda" and self.provider != CUDA:
             raise InputError(
@@ -57,7 +67,7 @@ class OnnxDetector:
         made_of = self._session.get_modelmeta().custom_metadata_map.get("weights_sha256")
         if made_of != card.sha256:
             raise ModelError(
-                f"{file}: was made of other weights; make it again: rtsmap export onnx {file.parent} --overwrite"
+                f"{file}: was made from other weights; make it again: rtsmap export onnx {file.parent} --overwrite"
             )
         size = self._session.get_inputs()[0].shape[-1]
         self._size = size if isinstance(size, int) else None
@@ -66,7 +76,7 @@ class OnnxDetector:
         """See `Detector.detect`.
 
         Raises:
-            InputError: the file is for chips of another size.
+            InputError: the file only accepts chips of another size.
         """
         if self._size and chips.shape[2:] != (self._size, self._size):
             height, width = chips.shape[2:]
@@ -105,10 +115,10 @@ class OnnxDetector:
 
 
 def resolve_provider(device: str) -> str:
-    """ONNX Runtime's provider for `--device auto|cpu|cuda`.
+    """Choose the execution provider of ONNX Runtime for `--device auto|cpu|cuda`.
 
     Raises:
-        InputError: CUDA is asked for, and there is no GPU or ONNX Runtime was built without CUDA.
+        InputError: CUDA is requested, and there is no GPU or ONNX Runtime was built without CUDA.
     """
     usable = CUDA in onnxruntime.get_available_providers() and gpus() > 0
     if device == "cuda" and not usable:
@@ -117,7 +127,7 @@ def resolve_provider(device: str) -> str:
 
 
 def gpus() -> int:
-    """How many NVIDIA GPUs the driver shows, asked of it directly: a try of ONNX Runtime's would fill the terminal."""
+    """Number of NVIDIA GPUs according to the driver; ONNX Runtime would print long warnings if there are none."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:  # no driver
@@ -130,7 +140,7 @@ def _session(file: Path, provider: str, threads: int) -> Any:
     onnxruntime.disable_telemetry_events()  # for programs that imported it before rtsmap, which switches it off
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = threads  # said outright, they are not tied to cores that others may use
+    options.intra_op_num_threads = threads  # an explicit number, so that threads are not pinned to cores
     options.inter_op_num_threads = 1
     if provider == CUDA:
         onnxruntime.preload_dlls()  # those of torch's wheels, where they are installed
@@ -142,11 +152,11 @@ def _session(file: Path, provider: str, threads: int) -> Any:
 
 
 def _check_graph(file: Path, session: Any, channels: int) -> None:
-    """Check that a graph is a detector for as many channels, before a chip goes through it."""
+    """Check that a graph is a detector for this number of channels, before it computes a chip."""
     inputs = {one.name: one.shape for one in session.get_inputs()}
     outputs = {one.name for one in session.get_outputs()}
     if inputs.keys() != _INPUTS or not outputs >= _OUTPUTS or len(inputs["chips"]) != _AXES:
-        raise ModelError(f"{file}: is no detector of rtsmap; {_EXPORT_AGAIN}")
+        raise ModelError(f"{file}: is not a detector of rtsmap; {_EXPORT_AGAIN}")
     if inputs["chips"][1] not in (channels, None) and not isinstance(inputs["chips"][1], str):
         raise ModelError(
             f"{file}: takes {inputs['chips'][1]} channels, but the model's card names {channels}; {_EXPORT_AGAIN}"

@@ -1,4 +1,4 @@
-"""The detector's protocol: what `predict` and `evaluation` ask of a model, whatever computes it."""
+"""The protocol of detectors: what `predict` and `evaluation` need of a model, whatever runtime computes it."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ from rtsmap.records import Detections, FloatArray
 
 
 class Detector(Protocol):
-    """Finds slumps in chips; several threads may call it."""
+    """Detects slumps in chips; several threads may call it."""
 
     def detect(self, chips: FloatArray) -> list[Detections]:
-        """One result per chip, whatever the size of the batch.
+        """Detect slumps in a batch of chips; return one result per chip.
 
         Args:
             chips: `(n, channels, rows, columns)` float32, normalised as `bands.network_input` does.

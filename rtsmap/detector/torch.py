@@ -17,18 +17,19 @@ from rtsmap.settings.card import ModelCard
 class TorchDetector:
     """Runs the network of a card.
 
-    On the CPU chips go through one at a time: batches gain nothing there, and the last bits of a matrix product depend
-    on the number of its rows, so that a batch would make the result of a chip depend on its company.
+    On the CPU the chips of a batch are computed one at a time. Batches are not faster there, and the last bits of a
+    matrix product depend on the number of its rows, so that the result of a chip would depend on the others in its
+    batch.
 
     Args:
         card: architecture and inputs.
         weights: safetensors file.
         device: `auto`, `cpu` or `cuda`.
-        min_score: detections below are not returned.
+        min_score: detections with a lower score are not returned.
 
     Raises:
         ModelError: the weights do not fit the card.
-        InputError: CUDA is asked for and there is none.
+        InputError: CUDA is requested and not available.
     """
 
     def __init__(self, card: ModelCard, weights: Path, *, device: str, min_score: float) -> None:
@@ -41,18 +42,18 @@ class TorchDetector:
     def of(cls, network: torch.nn.Module, card: ModelCard, *, device: str | torch.device, min_score: float) -> Self:
         """Wrap a network that is in memory already, such as one in training.
 
-        The network is shared, not copied: it is moved to the device and put into evaluation mode, and what it keeps of
-        proposals and scores at test time is set; its weights are as they are when `detect` is called. Call
-        `network.train()` before training goes on.
+        The network is shared, not copied. It is moved to the device and put into evaluation mode, and its number of
+        proposals and its lowest score are set. `detect` uses the weights that the network has when it is called. Call
+        `network.train()` before training continues.
 
         Args:
-            network: as `build_network` makes it.
+            network: a network from `build_network`.
             card: its architecture and inputs.
             device: `auto`, `cpu`, `cuda`, or a device of torch.
-            min_score: detections below are not returned.
+            min_score: detections with a lower score are not returned.
 
         Raises:
-            InputError: CUDA is asked for and there is none.
+            InputError: CUDA is requested and not available.
         """
         detector = cls.__new__(cls)
         detector._take(network, card, resolve_device(device) if isinstance(device, str) else device, min_score)
@@ -78,7 +79,7 @@ class TorchDetector:
             ]
 
     def _keep_proposals(self, number: int) -> None:
-        """As many for a unit of area whatever the chips, so that what is found does not depend on their size."""
+        """Keep the number of proposals per area constant, so that detections do not depend on the size of chips."""
         rpn = self.network.proposal_generator
         rpn.post_nms_topk[False] = number
         rpn.pre_nms_topk[False] = 2 * number

@@ -6,7 +6,8 @@ import numpy as np
 
 from rtsmap.dataset.images import ANNOTATIONS, read_dataset
 from rtsmap.evaluation.predictions import predict_images
-from rtsmap.predict.scene import Options, predict_scene
+from rtsmap.predict.detector import ReadyDetector
+from rtsmap.predict.scene import predict_scene
 from rtsmap.records import Detections, FloatArray
 from rtsmap.settings.card import ModelCard
 
@@ -51,5 +52,5 @@ def sample_chips(path: Path, card: ModelCard, number: int) -> list[FloatArray]:
     if (path / ANNOTATIONS).exists():
         predict_images(read_dataset(path), card, sampler)
     else:
-        predict_scene(str(path), card, sampler, Options())
+        predict_scene(str(path), ReadyDetector.of(card, sampler))
     return sampler.chips

@@ -18,7 +18,7 @@ from rtsmap.detector import Detector
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.files.json_files import MALFORMED, read_json
 from rtsmap.files.writing import replacing
-from rtsmap.predict.scene import find, no_progress
+from rtsmap.predict.scene import find
 from rtsmap.records import PixelSource
 from rtsmap.scene.ground_distance import pixel_size_m
 from rtsmap.scene.resample import ResampledSource
@@ -47,7 +47,7 @@ def predict_images(
     detector: Detector,
     *,
     score: float = LOWEST_SCORE,
-    progress: Callable[[int, int], None] = no_progress,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Predictions:
     """Run a model on the images of a data set, with the same steps as `rtsmap predict` on a scene.
 

@@ -31,7 +31,7 @@ def output_files(path: Path) -> tuple[Path, ...]:
 
 
 def write_layer(
-    path: Path, results: Sequence[SceneResult], provenance: Mapping[str, object], *, overwrite: bool = True
+    path: str | Path, results: Sequence[SceneResult], provenance: Mapping[str, object], *, overwrite: bool = True
 ) -> None:
     """Write the slumps and the observed areas of one or more scenes, whole or not at all.
 
@@ -48,7 +48,14 @@ def write_layer(
     Raises:
         InputError: another suffix.
         OutputError: the disk is full, the folder cannot be written, or another run was faster.
+
+    Example:
+        >>> import rtsmap
+        >>> detector = rtsmap.load_detector("rts-mini")
+        >>> result = rtsmap.predict_scene("scene.tif", detector)
+        >>> rtsmap.write_layer("slumps.gpkg", [result], detector.provenance(["scene.tif"]))
     """
+    path = Path(path)
     files = output_files(path)
     slumps, observed = slump_table(results), observed_table(results)
     text = json.dumps(provenance, ensure_ascii=False, allow_nan=False, default=str)

@@ -51,6 +51,18 @@ class SceneResult:
     cloud_fraction: float | None
     model: str
 
+    def slumps_frame(self) -> gpd.GeoDataFrame:
+        """Return the slumps as a GeoDataFrame: one row per slump, with the fields and the CRS of the layer.
+
+        Example:
+            >>> import rtsmap
+            >>> result = rtsmap.predict_scene("scene.tif", rtsmap.load_detector("rts-mini"))
+            >>> slumps = result.slumps_frame()
+            >>> slumps[slumps.area_m2 > 2000].sort_values("score").columns[:3].tolist()
+            ['slump_id', 'score', 'area_m2']
+        """
+        return slump_table([self])
+
 
 def slump_table(results: Sequence[SceneResult]) -> gpd.GeoDataFrame:
     """The slumps of all scenes, typed even when there are none, in the CRS of the first scene."""

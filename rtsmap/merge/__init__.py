@@ -83,7 +83,7 @@ class Merger:
         now = turn(row_index, strip)
         if now <= self._turn:
             raise ValueError(f"rows must ascend: {row_index} of strip {strip} comes too late")
-        if any(instance.place.row != row_index for instance in instances):
+        if any(instance.window.row != row_index for instance in instances):
             raise ValueError(f"all instances must be of row {row_index}")
         self._turn = now
         first = len(self._held)
@@ -118,7 +118,7 @@ def merge(instances: Iterable[Instance], *, agreement: float = 0.5) -> list[Merg
         The slumps in the order of `in_order`; the same as if the rows were added one by one.
     """
     merger = Merger(agreement=agreement)
-    rows = groupby(sorted(instances, key=lambda one: one.place.row), key=lambda one: one.place.row)
+    rows = groupby(sorted(instances, key=lambda one: one.window.row), key=lambda one: one.window.row)
     slumps = [slump for row, group in rows for slump in merger.add_row(row, list(group))]
     return in_order(slumps + merger.finish())
 

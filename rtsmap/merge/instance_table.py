@@ -41,10 +41,10 @@ class InstanceTable:
     def of(cls, instances: Sequence[Instance]) -> Self:
         """The table of a sequence of instances."""
         # Instances of one chip share their place as a rule, so it is taken apart once.
-        places = {id(one.place): one.place for one in instances}
+        places = {id(one.window): one.window for one in instances}
         numbers = {key: number for number, key in enumerate(places)}
-        chip = np.array([numbers[id(one.place)] for one in instances], dtype=np.intp)
-        rows = [(one.row, one.column, *one.window.bounds, *one.core.bounds) for one in places.values()]
+        chip = np.array([numbers[id(one.window)] for one in instances], dtype=np.intp)
+        rows = [(one.row, one.column, *one.extent.bounds, *one.core.bounds) for one in places.values()]
         table = np.array(rows, dtype=np.intp).reshape(-1, 10)[chip]
         return cls(
             np.fromiter((one.polygon for one in instances), dtype=np.object_, count=len(instances)),

@@ -1,13 +1,12 @@
-"""From pixels to merged outlines, each stage a step ahead of the next.
+"""From pixels to merged outlines, in a pipeline of threads.
 
-Three threads work side by side: one reads and prepares chips, one runs the network, and the calling thread makes the
-outlines and merges them. Everything passes from one to the next in the order of the lattice, so the result is that of
-one stage after another.
+Three threads work at the same time: one reads and prepares chips, one runs the network, and the calling thread makes
+the outlines and merges them. Chips pass through the pipeline in the order of the chip grid, so the result is the same
+as if the stages ran one after another.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -33,135 +32,115 @@ from rtsmap.records import (
     PixelSource,
     Window,
 )
+from rtsmap.runtime.execution import Execution
 from rtsmap.runtime.profile import Profile
-from rtsmap.runtime.threads import ahead, side_by_side
+from rtsmap.runtime.threads import ordered_map, prefetch
 from rtsmap.settings.card import ModelCard
 
-#: Batches that are ready or being made before the next stage asks for them. Two are enough to hide that pixels are read
-#: several chips at a time; each more takes memory (20 MB for a chip of 1024 px).
-AHEAD = 2
 
-
-@dataclass(frozen=True)
-class Flow:
-    """How the work is done. It changes speed and memory, never the result on the CPU.
-
-    Attributes:
-        batch_size: chips per call of the detector.
-        at_once: calls of the detector side by side.
-        ahead: batches made before they are asked for; 0: one stage after another, in the calling thread.
-        progress: called with how many chips of the lattice are done.
-        profile: takes the times.
-    """
-
-    batch_size: int = 1
-    at_once: int = 1
-    ahead: int = AHEAD
-    progress: Callable[[int], None] = lambda _done: None
-    profile: Profile = field(default_factory=Profile)
-
-
-class Shared:
-    """A source of pixels that several threads may read: one at a time, as GDAL asks for."""
+class LockedSource:
+    """A source of pixels that several threads may read; GDAL needs them to read one at a time."""
 
     def __init__(self, source: PixelSource) -> None:
         self._source, self._lock = source, Lock()
 
     @property
     def grid(self) -> Grid:
-        """That of the source."""
+        """The grid of the source."""
         return self._source.grid
 
     def read(self, window: Window) -> Pixels:
-        """The pixels of a window; those beyond the grid's edges are not valid."""
+        """Read the pixels of a window; those beyond the grid's edges are not valid."""
         with self._lock:
             return self._source.read(window)
 
 
 class _Batch(NamedTuple):
-    """Chips for one call of the detector, and how many of the lattice are done after it."""
+    """The chips of one call of the detector, and the number of chips that are done after it."""
 
-    places: tuple[ChipWindow, ...]
+    windows: tuple[ChipWindow, ...]
     pixels: FloatArray  # (n, channels, rows, columns)
     done: int
 
 
 class _Buffers:
-    """Arrays for the network's input, used again and again: fresh memory costs more than what is written into it."""
+    """Arrays for the input of the network that are reused: allocating memory takes longer than writing into it."""
 
     def __init__(self) -> None:
         self._free: SimpleQueue[FloatArray] = SimpleQueue()
 
     def take(self, shape: tuple[int, ...]) -> FloatArray:
-        """One of this shape; all that are given back have the same."""
+        """Return an array of this shape; all arrays have the same shape."""
         try:
             return self._free.get_nowait()
         except Empty:
             return np.empty(shape, dtype=np.float32)
 
     def give(self, buffer: FloatArray) -> None:
-        """Back, when nobody needs it any more."""
+        """Take back an array that is no longer in use."""
         self._free.put(buffer)
 
 
 def merged_instances(
     blocks: Iterable[ChipBlock],
-    lattice: ChipGrid,
+    chip_grid: ChipGrid,
     card: ModelCard,
     detector: Detector,
     score: float,
-    flow: Flow,
+    execution: Execution,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> Generator[MergedInstance, None, None]:
     """Find the slumps in blocks of chips.
 
-    Close the generator, or use it up: its threads end with it.
+    Exhaust the generator or close it: either ends its threads.
 
     Args:
-        blocks: as `read_chips` gives them; with `flow.ahead` they are taken in another thread.
-        lattice: theirs.
-        card: the model's card.
-        detector: the model itself.
-        score: the lowest that is kept, 0..1.
-        flow: how to do it.
+        blocks: as `read_chips` yields them; with prefetching they are read in another thread.
+        chip_grid: the chip grid of the blocks.
+        card: card of the model.
+        detector: computes the network.
+        score: lowest score that is kept, 0..1.
+        execution: how the work is executed.
+        progress: is called with the number of chips that are done.
 
     Yields:
-        Outlines in pixel coordinates of the scene's grid, which may leave the grid where their chips do; the order does
-        not depend on `flow`.
+        Outlines in pixel coordinates of the grid of the scene; they may extend beyond it where their chips do. Their
+        order does not depend on `execution`.
     """
-    profile, buffers = flow.profile, _Buffers()
-    read = _batches(blocks, card, buffers, flow)
+    profile, buffers = execution.profile, _Buffers()
+    read = _batches(blocks, card, buffers, execution)
     with (
-        ahead(read, flow.ahead, name="reader", waits=profile.inputs) as batches,
-        closing(_detected(batches, detector, buffers, flow)) as detected,
-        ahead(detected, flow.ahead, name="network", waits=profile.detections) as found,
+        prefetch(read, execution.prefetch_depth, name="reader", waits=profile.inputs) as batches,
+        closing(_detected(batches, detector, buffers, execution)) as detected,
+        prefetch(detected, execution.prefetch_depth, name="network", waits=profile.detections) as found,
     ):
-        yield from _merged(_outlined(found, score, flow), lattice, profile)
+        yield from _merged(_outlined(found, score, profile, progress), chip_grid, profile)
 
 
-def _batches(blocks: Iterable[ChipBlock], card: ModelCard, buffers: _Buffers, flow: Flow) -> Iterator[_Batch]:
-    """The network's input, across the borders of blocks."""
+def _batches(blocks: Iterable[ChipBlock], card: ModelCard, buffers: _Buffers, execution: Execution) -> Iterator[_Batch]:
+    """Fill batches with the input of the network; a batch may take chips from several blocks."""
     channels = len(bands.channels(card.input.modalities))
-    chips = _chips(blocks, flow.profile)
+    chips = _chips(blocks, execution.profile)
     while first := next(chips, None):
-        places: list[ChipWindow] = []
-        pixels = buffers.take((flow.batch_size, channels, *first[0].pixels.valid.shape))
+        windows: list[ChipWindow] = []
+        pixels = buffers.take((execution.batch_size, channels, *first[0].pixels.valid.shape))
         done = 0
-        for chip, done_with_it in chain([first], islice(chips, flow.batch_size - 1)):
+        for chip, done_with_it in chain([first], islice(chips, execution.batch_size - 1)):
             done = done_with_it
-            with flow.profile.stage("prepare"):
-                _prepare(chip, card, pixels[len(places)])
-            places.append(chip.place)
-        yield _Batch(tuple(places), pixels[: len(places)], done)
+            with execution.profile.stage("prepare"):
+                _prepare(chip, card, pixels[len(windows)])
+            windows.append(chip.window)
+        yield _Batch(tuple(windows), pixels[: len(windows)], done)
 
 
 def _chips(blocks: Iterable[ChipBlock], profile: Profile) -> Iterator[tuple[Chip, int]]:
-    """All chips, and how many of the lattice are done after each, as far as is known."""
+    """All chips, and after each the number of windows of the chip grid that are known to be done."""
     done = 0
     for block in profile.timed("read", blocks):
         for index, chip in enumerate(block.chips, start=1):
             yield chip, done + index
-        done += block.places
-        profile.places += block.places
+        done += block.n_windows
+        profile.windows += block.n_windows
 
 
 def _prepare(chip: Chip, card: ModelCard, out: FloatArray) -> None:
@@ -171,35 +150,38 @@ def _prepare(chip: Chip, card: ModelCard, out: FloatArray) -> None:
 
 
 def _detected(
-    batches: Iterable[_Batch], detector: Detector, buffers: _Buffers, flow: Flow
+    batches: Iterable[_Batch], detector: Detector, buffers: _Buffers, execution: Execution
 ) -> Generator[tuple[tuple[ChipWindow, ...], list[Detections], int], None, None]:
     def detect(batch: _Batch) -> tuple[tuple[ChipWindow, ...], list[Detections], int]:
-        with flow.profile.network(len(batch.places)):
+        with execution.profile.network(len(batch.windows)):
             found = detector.detect(batch.pixels)
-        if len(batch.places) == flow.batch_size:  # the last batch may be smaller
+        if len(batch.windows) == execution.batch_size:  # the last batch may be smaller
             buffers.give(batch.pixels)
-        return batch.places, found, batch.done
+        return batch.windows, found, batch.done
 
-    return side_by_side(detect, batches, flow.at_once)
+    return ordered_map(detect, batches, execution.concurrency)
 
 
 def _outlined(
-    found: Iterable[tuple[tuple[ChipWindow, ...], list[Detections], int]], score: float, flow: Flow
+    found: Iterable[tuple[tuple[ChipWindow, ...], list[Detections], int]],
+    score: float,
+    profile: Profile,
+    progress: Callable[[int], None],
 ) -> Iterator[tuple[ChipWindow, list[Instance]]]:
-    """Place and outlines of every chip."""
-    for places, results, done in found:
-        for place, detections in zip(places, results, strict=True):
-            with flow.profile.stage("outlines"):
-                instances = outlines(detections, place, score=score)
-            yield place, instances
-        flow.progress(done)
+    """The window and the outlines of every chip."""
+    for windows, results, done in found:
+        for window, detections in zip(windows, results, strict=True):
+            with profile.stage("outlines"):
+                instances = outlines(detections, window, score=score)
+            yield window, instances
+        progress(done)
 
 
 def _merged(
-    found: Iterable[tuple[ChipWindow, list[Instance]]], lattice: ChipGrid, profile: Profile
+    found: Iterable[tuple[ChipWindow, list[Instance]]], chip_grid: ChipGrid, profile: Profile
 ) -> Iterator[MergedInstance]:
-    columns = lattice.strip_columns
-    merger = Merger(strip_columns=columns if lattice.strips > 1 else None)
+    columns = chip_grid.strip_columns
+    merger = Merger(strip_columns=columns if chip_grid.strips > 1 else None)
     for (strip, row), chips in groupby(found, key=lambda pair: (pair[0].column // columns, pair[0].row)):
         instances = [instance for _, one_chip in chips for instance in one_chip]
         with profile.stage("merge"):

@@ -1,1 +1,1 @@
-"""How work is carried out on this machine: threads, cores and memory, batching, timing."""
+"""How work is executed on this machine: threads, cores and memory, batch sizes, times, and failures."""

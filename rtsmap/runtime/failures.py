@@ -1,4 +1,4 @@
-"""What nobody foresaw, as one clear line: the failure of a scene, or of the whole command."""
+"""Unforeseen exceptions as one clear line, for the failure of a scene or of the whole command."""
 
 import errno
 import os
@@ -6,26 +6,26 @@ import traceback
 
 from rtsmap.errors import InputError, RtsmapError
 
-#: Set in the environment, it shows where in the code a failure arose.
+#: If this variable is set in the environment, failures are reported with a traceback.
 DEBUG = "RTSMAP_DEBUG"
 
-#: What the system answers when the user named a file that cannot be read.
+#: Errors of the system if the user named a file that cannot be read.
 _OF_A_NAME = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 class UnforeseenError(RtsmapError):
-    """A failure that rtsmap has no message of its own for."""
+    """A failure for which rtsmap has no specific message."""
 
 
 def explained(error: Exception, subject: str = "") -> RtsmapError:
-    """An exception as a failure with one clear line.
+    """Turn an exception into a failure with one clear line.
 
     Args:
-        error: anything; what rtsmap raises on purpose keeps its kind, and so its exit code.
-        subject: what was worked on, such as a scene's path; the line begins with it where it does not name it already.
+        error: any exception; an `RtsmapError` keeps its class, and therefore its exit code.
+        subject: what was worked on, such as the path of a scene; the line begins with it unless it names it already.
 
     Returns:
-        An `InputError` for what a file or its name causes, an `UnforeseenError` for the rest.
+        An `InputError` if a file or its name is the cause, else an `UnforeseenError`.
     """
     name = readable(subject)
     if isinstance(error, RtsmapError):
@@ -36,12 +36,12 @@ def explained(error: Exception, subject: str = "") -> RtsmapError:
 
 
 def story(error: BaseException) -> str:
-    """Where in the code a failure arose, if the environment asks for it; else nothing."""
+    """The traceback of a failure if the environment asks for it, else an empty text."""
     return "".join(traceback.format_exception(error)) if os.environ.get(DEBUG) else ""
 
 
 def readable(text: str) -> str:
-    r"""Text that every terminal and file takes: bytes of a file's name that are no UTF-8 become `\\udcff`."""
+    r"""Text that every terminal and file accepts: bytes of a file name that are not UTF-8 become `\\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

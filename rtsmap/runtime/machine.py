@@ -1,4 +1,4 @@
-"""What a program has of its machine: cores and memory; and how its libraries share the cores."""
+"""The cores and the memory that this process may use, and how libraries share the cores."""
 
 import os
 import platform
@@ -12,15 +12,15 @@ _MEMORY = Path("/proc/meminfo")
 _CPU = Path("/proc/cpuinfo")
 _FLAGS = ("flags", "Features")  # of x86 and of ARM in /proc/cpuinfo
 
-#: Threads of the libraries that compute. OpenMP's are torch's; MKL's too, so none are set: with one, torch has one.
-#: numpy's OpenBLAS has hardly anything to do beside the network, and GDAL decodes ahead of the network, which wants the
-#: cores for itself.
+#: Variables that set the number of threads of libraries. OpenMP's is that of torch and of MKL; MKL's own is not set,
+#: because torch would then use one thread. numpy's OpenBLAS has little to do beside the network. GDAL decodes while
+#: the network computes, and the network needs the cores.
 _OF_THE_NETWORK = "OMP_NUM_THREADS"
 _OTHERS = ("OPENBLAS_NUM_THREADS", "GDAL_NUM_THREADS")
 
 
 def cores() -> int:
-    """Cores that this process may use: fewer than the machine's under SLURM, taskset or a container's limit."""
+    """Number of cores that this process may use, as SLURM, taskset or the limit of a container allow."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = _QUOTA.read_text().split()
@@ -31,7 +31,7 @@ def cores() -> int:
 
 
 def free_memory() -> int | None:
-    """Bytes that this process may still take: what the system has, or less in a container; None where nothing says."""
+    """Memory that this process may still use, in bytes, as the limit of a container allows; None if it is unknown."""
     try:
         fields = dict(line.split(":", 1) for line in _MEMORY.read_text(encoding="utf-8").splitlines())
         free = int(fields["MemAvailable"].split()[0]) * 1024
@@ -45,15 +45,15 @@ def free_memory() -> int | None:
 
 
 def share_cores(threads: int | None = None) -> int:
-    """Give the cores to the network, and one thread to each other library; call it before any of them is imported.
+    """Give all cores to the network and one thread to every other library.
 
-    Numbers that the environment sets already stay as they are.
+    Call it before any of these libraries is imported. Numbers that are set in the environment already are kept.
 
     Args:
-        threads: of the network; as many as there are cores without it.
+        threads: number of threads of the network; one for each core without it.
 
     Returns:
-        Threads of the network.
+        The number of threads of the network.
     """
     for name in _OTHERS:
         os.environ.setdefault(name, "1")
@@ -64,13 +64,13 @@ def share_cores(threads: int | None = None) -> int:
 
 
 def network_threads() -> int:
-    """Threads that the network may use, for runtimes that do not read `OMP_NUM_THREADS` themselves."""
+    """Number of threads that the network may use, for runtimes that do not read `OMP_NUM_THREADS` themselves."""
     wanted = os.environ.get(_OF_THE_NETWORK, "").partition(",")[0]  # a list gives the threads of nested regions
     return int(wanted) if wanted.isdigit() and int(wanted) else cores()
 
 
 def cpu_model() -> str:
-    """The processor's name."""
+    """Name of the processor."""
     try:
         lines = _CPU.read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -79,7 +79,7 @@ def cpu_model() -> str:
 
 
 def cpu_flags() -> frozenset[str]:
-    """What the processor can do, in the words of Linux, such as `avx512_bf16` or `bf16`; empty on other systems."""
+    """Features of the processor as Linux names them, such as `avx512_bf16` or `bf16`; empty on other systems."""
     try:
         lines = _CPU.read_text(encoding="utf-8").splitlines()
         return frozenset(next(line.partition(":")[2] for line in lines if line.startswith(_FLAGS)).split())
@@ -88,6 +88,6 @@ def cpu_flags() -> frozenset[str]:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, 10^6 bytes."""
+    """Peak memory of this process so far, 10^6 bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,4 +1,4 @@
-"""Where the time of a prediction goes: seconds of each stage, waiting of each thread, chips, memory."""
+"""The profile of a prediction: time of each stage, waiting time of each thread, number of chips, memory."""
 
 import json
 import time
@@ -16,8 +16,8 @@ from rtsmap.files.writing import replacing
 from rtsmap.runtime.machine import cores, cpu_model, network_threads, peak_memory_mb
 from rtsmap.runtime.threads import Waits
 
-#: The threads that work side by side, and what each does. The last is the calling thread, which also loads the model
-#: and writes the layer.
+#: The concurrent threads and the stages of each. The last one is the calling thread, which also loads the model and
+#: writes the layer.
 THREADS: Mapping[str, tuple[str, ...]] = {
     "reader": ("read", "prepare"),
     "network": ("network",),
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 
 @dataclass
 class Stage:
-    """What a stage took, all its calls together; `cpu_s` is that of the thread that it ran in."""
+    """Total time of all calls of a stage; `cpu_s` is the CPU time of the threads in which it ran."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -39,23 +39,23 @@ class Stage:
 
 
 class Profile:
-    """Collects times; a stage costs a few microseconds a call, so it is always on.
+    """Collects times. It is always on, because timing a stage takes only a few microseconds a call.
 
-    Several threads may be at the same stage; no stage runs within another.
+    Several threads may run the same stage at the same time; stages are never nested.
 
     Attributes:
-        stages: by name, out of `THREADS`.
-        inputs: waiting between reader and network.
-        detections: waiting between network and polygons.
-        chip_s: seconds of the network for each chip; a batch's are shared among its chips.
-        places: chips of the lattices, those without clear pixels too.
+        stages: the stages of `THREADS` by name.
+        inputs: waiting times between reader and network.
+        detections: waiting times between network and polygons.
+        chip_s: time of the network for each chip, s; the time of a batch is divided among its chips.
+        windows: windows of the chip grids so far, including those without a clear pixel.
     """
 
     def __init__(self) -> None:
         self.stages = {name: Stage() for names in THREADS.values() for name in names}
         self.inputs, self.detections = Waits(), Waits()
         self.chip_s: list[float] = []
-        self.places = 0
+        self.windows = 0
         self._start = time.perf_counter(), time.process_time()
         self._lock = Lock()
 
@@ -73,7 +73,7 @@ class Profile:
                 stage.calls += 1
 
     def timed(self, name: str, items: Iterable[_T]) -> Iterator[_T]:
-        """The same items; what making them takes counts as part of a stage."""
+        """Return the same items, and count the time of producing them as part of a stage."""
         iterator, end = iter(items), object()
         while True:
             with self.stage(name):
@@ -91,9 +91,9 @@ class Profile:
         self.chip_s += [(time.perf_counter() - start) / chips] * chips
 
     def report(self) -> dict[str, object]:
-        """All of it in JSON's types; docs/measurements/performance.md describes the fields.
+        """Return the profile in JSON's types; docs/measurements/performance.md describes the fields.
 
-        Runtimes compute in threads of their own, so what CPU time no stage accounts for is the network's.
+        The runtimes of the network use threads of their own, so CPU time outside all stages is assigned to the network.
         """
         wall_s, cpu_s = (now - then for now, then in zip(_clocks(), self._start, strict=True))
         others = sum(stage.cpu_s for name, stage in self.stages.items() if name != "network")
@@ -105,7 +105,7 @@ class Profile:
             "wall_s": round(wall_s, 3),
             "cpu_s": round(cpu_s, 3),
             "peak_memory_mb": round(peak_memory_mb(), 1),
-            "chips": {"computed": len(self.chip_s), "without_clear_pixels": self.places - len(self.chip_s)},
+            "chips": {"computed": len(self.chip_s), "without_clear_pixels": self.windows - len(self.chip_s)},
             "chips_per_s": round(len(self.chip_s) / wall_s, 3),
             "network_s_per_chip": self.quantiles(),
             "stages": stages,
@@ -113,27 +113,27 @@ class Profile:
         }
 
     def quantiles(self) -> dict[str, float]:
-        """Of the network's seconds per chip; empty without chips."""
+        """Quantiles of the time of the network per chip, s; empty without chips."""
         if not self.chip_s:
             return {}
         return {name: round(float(np.quantile(self.chip_s, level)), 4) for name, level in QUANTILES.items()}
 
     def summary(self) -> str:
-        """The report in a line."""
+        """Return the report in one line."""
         wall_s = time.perf_counter() - self._start[0]
         chips, each = len(self.chip_s), self.quantiles().get("p50", 0.0)
         return (
-            f"{wall_s:.1f} s, {chips} chips, {chips / wall_s:.2f} chips/s; {each:.2f} s in the network each, "
+            f"{wall_s:.1f} s, {chips} chips, {chips / wall_s:.2f} chips/s; {each:.2f} s in the network per chip, "
             f"waited {self.inputs.for_items_s:.1f} s for pixels; peak memory {peak_memory_mb():.0f} MB"
         )
 
     def write(self, path: Path, *, overwrite: bool = True, **further: object) -> None:
-        """Write the report as JSON, whole or not at all.
+        """Write the report as JSON, completely or not at all.
 
         Args:
-            path: of the file.
-            overwrite: whether it may be there; see `files.replacing`.
-            **further: fields to put before the report's.
+            path: the file to write.
+            overwrite: whether an existing file is replaced, see `files.writing.replacing`.
+            **further: fields to put before those of the report.
 
         Raises:
             OutputError: the disk is full or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Work in threads, its results in order: ahead of who asks for them, and several calls side by side."""
+"""Work in threads with results in order: a bounded prefetch thread, and a parallel map."""
 
 import time
 from collections import deque
@@ -16,11 +16,11 @@ _R = TypeVar("_R")
 
 @dataclass
 class Waits:
-    """Seconds that the two sides of `ahead` waited for each other.
+    """Time that the two sides of `prefetch` waited for each other, s.
 
     Attributes:
-        for_room_s: the maker had all its items ready, and the taker was busy.
-        for_items_s: the taker had nothing to take.
+        for_room_s: time in which the producer had prepared all items that it may, and the consumer was busy.
+        for_items_s: time in which the consumer waited for an item.
     """
 
     for_room_s: float = 0.0
@@ -28,21 +28,23 @@ class Waits:
 
 
 @contextmanager
-def ahead(items: Iterable[_T], size: int, *, name: str = "ahead", waits: Waits | None = None) -> Iterator[Iterator[_T]]:
-    """Make items in a thread of its own, a few before they are asked for.
+def prefetch(
+    items: Iterable[_T], size: int, *, name: str = "prefetch", waits: Waits | None = None
+) -> Iterator[Iterator[_T]]:
+    """A bounded, order-preserving prefetch thread.
 
-    Items come in their own order, so that nothing but time depends on `size`. What goes wrong in the thread is raised
-    where the item would have been taken. However the `with` block ends, the thread has ended after it: it finishes the
-    item that it is at, and takes up no other.
+    Items keep their order, so that only time depends on `size`. An exception in the thread is raised where its item
+    would have been returned. When the `with` block ends, for whatever reason, the thread finishes the current item and
+    ends.
 
     Args:
-        items: taken by the thread alone until the block ends.
-        size: items that are ready or being made at a time, which bounds memory; 0 for no thread.
-        name: of the thread.
-        waits: is added to.
+        items: an iterable that only the thread may use until the block ends.
+        size: largest number of items that are ready or being prepared, which bounds memory; 0 for no thread.
+        name: name of the thread.
+        waits: the times of waiting are added to it.
 
     Yields:
-        The items.
+        An iterator over the items.
     """
     if not size:
         yield iter(items)
@@ -57,18 +59,18 @@ def ahead(items: Iterable[_T], size: int, *, name: str = "ahead", waits: Waits |
         thread.join()
 
 
-def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], number: int) -> Generator[_R, None, None]:
-    """The results of a function in the order of its items, several calls at a time.
+def ordered_map(function: Callable[[_T], _R], items: Iterable[_T], number: int) -> Generator[_R, None, None]:
+    """Call a function on each item in several threads, and return the results in the order of the items.
 
-    Close the iterator, or use it up: its threads end with it, after the calls that they are at.
+    Exhaust the generator or close it: either ends its threads, after the calls that are running.
 
     Args:
-        function: called in threads of its own, unless `number` is 1.
-        items: taken one more than are being worked on.
-        number: calls at a time.
+        function: is called in threads, unless `number` is 1.
+        items: are consumed one further than those being worked on.
+        number: number of calls at the same time.
 
     Yields:
-        What each call returns; what it raises is raised here.
+        The result of each call; an exception of a call is raised here.
     """
     if number == 1:
         yield from map(function, items)
@@ -88,13 +90,13 @@ def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], number: int)
 
 @dataclass
 class _End:
-    """Comes after the last item."""
+    """Marks the end of the items."""
 
     error: BaseException | None = None
 
 
 class _Maker(Generic[_T]):
-    """The two sides of `ahead`: `run` in the thread, `taken` and `stop` outside."""
+    """The state of `prefetch`: `run` is called in the thread, `taken` and `stop` outside."""
 
     def __init__(self, items: Iterable[_T], size: int, waits: Waits) -> None:
         self._items = iter(items)
@@ -106,10 +108,10 @@ class _Maker(Generic[_T]):
     def run(self) -> None:
         end = _End()
         try:
-            # room first: an item that is made and may not be put down would take memory all the same
+            # wait for room before preparing an item, because a prepared item takes memory
             while self._has_room() and not isinstance(item := next(self._items, end), _End):
                 self._made.put(item)
-        except BaseException as error:  # whatever it is, it belongs to who waits for the item
+        except BaseException as error:  # raised again where the consumer waits for the item
             end.error = error
         self._made.put(end)
 

@@ -58,6 +58,14 @@ def open_scene(
     Raises:
         SceneError: with one line `path: what is wrong; what to do`.
         InputError: `mask` has a name that is no class, or scale or offset cannot be.
+
+    Example:
+        >>> import rtsmap
+        >>> from rtsmap.records import Window
+        >>> with rtsmap.open_scene("scene.tif") as scene:
+        ...     pixels = scene.read(Window(row=0, column=0, height=64, width=64))
+        >>> scene.info.scene_id, pixels.reflectance.shape, bool(pixels.valid.all())
+        ('scene', (4, 64, 64), True)
     """
     classes, files = check_classes(mask), find(path)
     with ExitStack() as stack:

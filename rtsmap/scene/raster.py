@@ -30,7 +30,7 @@ _LARGEST_CACHE = 160 << 20  # enough for a frame, and for a strip of a tiled mos
 
 
 def grid_of(path: str, dataset: Any) -> Grid:
-    """The lattice of a dataset.
+    """The pixel grid of a dataset.
 
     Raises:
         SceneError: it has no place on Earth, or is not north-up.
@@ -52,7 +52,7 @@ class Scene:
 
     Attributes:
         info: what is known of the scene.
-        grid: its lattice.
+        grid: its pixel grid.
         mask_path: its cloud mask; None where it has none, and every valid pixel counts as clear.
         dem_path: the elevation model of its pixels' terrain; None where none was given.
     """

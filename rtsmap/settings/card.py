@@ -79,7 +79,7 @@ class Calibration(Section):
     slope: Annotated[float, Field(ge=1e-3, le=1e3)]  # positive, so that the order of the scores is kept
     intercept: Annotated[float, Field(ge=-1e3, le=1e3)]
     min_iou: Fraction = 0.5  # IoU with a label from which a detection counted as correct
-    views: PositiveInt = 1  # number of views of each chip (`--flips`) that the scores are from
+    views: PositiveInt = 1  # number of views of each chip (`--tta`) that the scores are from
     detections: NonNegativeInt  # number of detections that it was fitted to
     matched: NonNegativeInt  # number of correct detections among them
     sites: tuple[str, ...]  # their sites

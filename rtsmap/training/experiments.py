@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtsmap.dataset.images import Dataset
-from rtsmap.detector import load_detector
+from rtsmap.detector import build_detector
 from rtsmap.errors import DatasetError, InputError
 from rtsmap.evaluation.image_scores import score_images
 from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images, read_all, write_predictions
@@ -203,7 +203,7 @@ def _work(job: Job, dataset: Dataset, trainings: Trainings, folder: Path, progre
         )
     card = ModelCard.from_toml(home / CARD)
     test = dataset.subset([job.fold])
-    found = predict_images(test, card, load_detector(home, card, trainings.device, min_score=LOWEST_SCORE))
+    found = predict_images(test, card, build_detector(home, card, trainings.device, min_score=LOWEST_SCORE))
     write_predictions(home / DETECTIONS, test, found)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from rtsmap.dataset.build import BuildSummary
@@ -228,16 +229,9 @@ def _build(
     modality_files: bool,
     overwrite: bool,
 ) -> "BuildSummary":
-    from tqdm import tqdm
-
     from rtsmap.dataset.build import build as build_dataset
 
-    with tqdm(unit="step", disable=None, desc="scenes") as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("step", "scenes") as progress:
         return build_dataset(
             sources,
             folder,

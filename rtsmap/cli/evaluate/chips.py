@@ -7,6 +7,7 @@ import click
 
 from rtsmap.cli import options
 from rtsmap.cli.evaluate import shared
+from rtsmap.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from rtsmap.dataset.images import Dataset
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @shared.tune
 @shared.calibrate
 @shared.reliability
-@options.flips
+@options.tta
 @options.device
 @click.pass_context
 def chips(
@@ -46,7 +47,7 @@ def chips(
     tune: bool,
     calibrate: bool,
     reliability: Path | None,
-    flips: int,
+    tta: int,
     device: str,
 ) -> None:
     """Score a model on the images of a data set, or score predictions of an earlier run.
@@ -79,7 +80,7 @@ def chips(
     from rtsmap.evaluation.tuning import check_tunable
     from rtsmap.files.outputs import check_outputs
     from rtsmap.models import find_model, model_files
-    from rtsmap.predict.scene import Options
+    from rtsmap.predict.options import Options
 
     # the predictions of a file may be of any model, so the card of a model is used only if --model is given
     named = not detections or context.get_parameter_source("model") != click.core.ParameterSource.DEFAULT
@@ -93,15 +94,13 @@ def chips(
         check_tunable(folder)
     images = read_dataset(dataset)
     images = images.subset(only) if only else images
-    predictions = read_all(detections, images) if detections else _predict(folder, card, images, device, flips)
+    predictions = read_all(detections, images) if detections else _predict(folder, card, images, device, tta)
     chosen = covered(images, predictions, partly=bool(only))
     if not chosen.slumps:
         raise DatasetError(f"{dataset}: the chosen images hold no slump, so that there is nothing to score")
     lines: list[str] = []
     if calibrate or reliability:
-        card, lines = _calibrate(
-            chosen, predictions, folder if calibrate else None, card, reliability, flips, overwrite
-        )
+        card, lines = _calibrate(chosen, predictions, folder if calibrate else None, card, reliability, tta, overwrite)
     scored = with_probabilities(predictions, card.calibration if card else None)
     limits = Options().for_model(card) if card else None
     report = score_images(
@@ -139,7 +138,7 @@ def _calibrate(
     """Fit and draw a calibration, and write it to the card if a folder is given; return the card and lines of text."""
     from rtsmap.evaluation.reliability import curves_of, reliability_lines, write_reliability
     from rtsmap.evaluation.score_calibration import evidence_of, fit, write_calibrated
-    from rtsmap.predict.scene import Options
+    from rtsmap.predict.options import Options
 
     evidence = evidence_of(images, predictions, Options().for_model(card).min_area_m2 if card else 0.0)
     before = card.calibration if card else None
@@ -159,13 +158,9 @@ def _calibrate(
     return card, lines
 
 
-def _predict(
-    folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, flips: int
-) -> "Predictions":
+def _predict(folder: Path | None, card: "ModelCard | None", images: "Dataset", device: str, tta: int) -> "Predictions":
     """Return the predictions of a model, with uncalibrated scores."""
-    from tqdm import tqdm
-
-    from rtsmap.detector import load_detector
+    from rtsmap.detector import build_detector
     from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images
     from rtsmap.models import verify
 
@@ -173,10 +168,6 @@ def _predict(
     assert card is not None
     verify(folder, card)
     raw = card.model_copy(update={"calibration": None})
-    detector = load_detector(folder, raw, device, min_score=LOWEST_SCORE, flips=flips)
-    with tqdm(total=len(images.images), unit="image", disable=None) as bar:
-
-        def progress(done: int, _total: int) -> None:
-            bar.update(done - bar.n)
-
+    detector = build_detector(folder, raw, device, min_score=LOWEST_SCORE, tta=tta)
+    with progress_bar("image", total=len(images.images)) as progress:
         return predict_images(images, raw, detector, progress=progress)

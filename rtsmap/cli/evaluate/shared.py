@@ -44,7 +44,7 @@ def report_files(folder: Path | None, *others: str) -> list[Path]:
 def write_best(comparison: "Comparison", folder: Path, card: "ModelCard", min_iou: float = 0.5) -> None:
     """Tune the card of a model, and print what changed."""
     from rtsmap.evaluation.tuning import tune, write_tuned
-    from rtsmap.predict.scene import Options
+    from rtsmap.predict.options import Options
 
     best, before = tune(comparison, min_iou), Options().for_model(card)
     write_tuned(folder, card, best)

@@ -1,4 +1,4 @@
-"""`rtsmap export`: models for other runtimes."""
+"""`rtsmap export`."""
 
 import click
 

@@ -29,17 +29,17 @@ CHIPS = 32  # to calibrate on; of those of an open data set half hold something 
     type=click.Choice(["fp16", "fp32", "int8"]),
     default="fp16",
     show_default=True,
-    help="How weights are stored. The first two are computed with in single precision; int8 in 8 bits, which is faster "
-    "on a CPU and not quite the same.",
+    help="Precision of the stored weights. With fp16 and fp32 the network computes in single precision; with int8 it "
+    "computes in 8 bits, which is faster on a CPU and gives slightly different results.",
 )
 @click.option(
     "--calibrate-on",
     type=options.input_path,
     metavar="SCENE|DATASET",
-    help="What int8 measures the range of numbers on: any scene with slumps, or a data set.",
+    help="Scene with slumps, or data set, on which int8 measures the ranges of values.",
 )
 @click.option(
-    "--opset", type=click.IntRange(17, 20), default=17, show_default=True, help="Version of ONNX's operators."
+    "--opset", type=click.IntRange(17, 20), default=17, show_default=True, help="Version of the ONNX operator set."
 )
 @options.overwrite
 def onnx(
@@ -50,17 +50,17 @@ def onnx(
     opset: int,
     overwrite: bool,
 ) -> None:
-    """Write a model as one ONNX file: normalised pixels in; boxes, scores and masks out.
+    """Write a model as an ONNX file that takes normalised pixels and returns boxes, scores and masks.
 
-    MODEL is a model's name, or its folder. Without -o the file becomes part of the model: its card names it, and
-    `rtsmap predict` uses it, without torch. The export itself needs torch.
+    MODEL is the name of a model or its folder. Without -o the file becomes part of the model: it is named in the
+    model's card, and `rtsmap predict` uses it and does not need torch. The export itself needs torch.
 
-    Networks of convolutions alone take chips of any size; those with attention only chips of the card's size. The
-    number of chips is free in both. The file's metadata hold the card and the SHA-256 of the weights.
+    A network without attention accepts chips of any size; one with attention accepts only chips of the size in its
+    card. Both accept any number of chips. The metadata of the file contain the card and the SHA-256 of the weights.
 
-    With --precision int8, for networks on EfficientNet-Lite, the command says how far detections are from those in
-    single precision, on the chips that it calibrates on. Score the model on labelled images
-    (`rtsmap evaluate chips`) before you trust it.
+    With --precision int8, which is possible for networks with EfficientNet-Lite backbones, the command reports how
+    much the detections differ from those in single precision on the chips of --calibrate-on. Evaluate the model on
+    labelled images (`rtsmap evaluate chips`) before you use it.
 
     \b
     Examples:
@@ -110,7 +110,7 @@ def _in_8_bits(folder: Path, card: "ModelCard", calibrate_on: Path, opset: int) 
 
 
 def _in_words(agreement: "Agreement") -> str:
-    """What it is in words."""
+    """A sentence that describes the agreement."""
     from rtsmap.network.quantising import COMPARED_FROM, SAME
 
     return (

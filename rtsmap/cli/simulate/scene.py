@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rtsmap.cli import options
+from rtsmap.cli.progress import progress_bar
 from rtsmap.cli.simulate.options import Day, scene_options
 
 if TYPE_CHECKING:
@@ -76,14 +77,7 @@ def scene(
 
 
 def _write(scene: "SimulatedScene", folder: Path, *, overwrite: bool) -> "Written":
-    from tqdm import tqdm
-
     from rtsmap.simulate.product.writing import write_product
 
-    with tqdm(unit="tile", disable=None, desc=scene.acquisition.item_id) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("tile", scene.acquisition.item_id) as progress:
         return write_product(scene, folder, overwrite=overwrite, progress=progress)

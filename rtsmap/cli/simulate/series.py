@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtsmap.cli.progress import progress_bar
 from rtsmap.cli.simulate.options import Years, scene_options
 
 if TYPE_CHECKING:
@@ -28,19 +29,12 @@ def series(output: Path, settings: "SceneOptions", years: tuple[int, ...], overw
       rtsmap simulate series -o years --years 2018,2019,2021 --region lena --seed 3
       rtsmap simulate series -o small --years 2019,2020 --pixels 1024 1024 --slumps 8 --no-clouds
     """
-    from tqdm import tqdm
-
     from rtsmap.simulate.series.lineage import all_links
     from rtsmap.simulate.series.making import make_series
     from rtsmap.simulate.series.writing import SERIES_TRUTH, write_series
 
     simulated = make_series(settings, years)
-    with tqdm(unit="tile", disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("tile") as progress:
         done = list(write_series(simulated, output, overwrite=overwrite, progress=progress))
     for year, written in done:
         click.echo(f"{written.image}: {year}, {written.n_slumps} slumps, {written.clear_fraction:.0%} clear")

@@ -1,8 +1,8 @@
-"""A detector that looks at a chip several times: as it is, mirrored and turned.
+"""Test-time augmentation: detection in several mirrored and rotated views of each chip.
 
-What the views find is joined as in weighted boxes fusion (Solovyev et al. 2021): boxes and masks of one slump are
-averaged, weighted by their scores; its score is the sum over the views' scores divided by their number, so that what
-only one of them sees counts little.
+The detections of the views are combined by weighted boxes fusion (Solovyev et al. 2021): the boxes and the masks of one
+slump are averaged with their scores as weights. The score of the slump is the sum of the scores divided by the number
+of views, so that a detection in only one view gets a low score.
 """
 
 from collections.abc import Sequence
@@ -16,35 +16,36 @@ from rtsmap.records import Detections, FloatArray
 
 Floats = NDArray[np.float64]
 
-#: Numbers of views: the chip; with its mirror images and the half turn; with the transposed of these four.
+#: Possible numbers of views: the chip; the chip, its mirror images and its rotation by 180 degrees; these and their
+#: transposed images.
 VIEWS = (1, 4, 8)
 
-#: Boxes of two views that overlap by at least this IoU are of the same slump: the value of Solovyev et al.
+#: Boxes of two views with at least this IoU belong to the same slump; the value is that of Solovyev et al.
 SAME_IOU = 0.55
 
-#: What a view is less sure of does not count, unless the joined scores may be lower still. Were the floor that of the
-#: joined scores, a higher `--score` would change the scores of what stays.
+#: Detections of a view with a lower score are ignored, unless the combined scores may be lower still. This limit does
+#: not depend on `--score`; otherwise a higher `--score` would change the scores of the remaining slumps.
 LOWEST_OF_VIEW = 0.05
 
-_TINY = 1e-12  # no weights are all 0
+_TINY = 1e-12  # keeps the sum of the weights above 0
 
 
 @dataclass(frozen=True)
 class _View:
-    """A symmetry of the square: transposed first, then mirrored."""
+    """A symmetry of the square: a transposition, followed by reflections."""
 
     transposed: bool
     mirrored: bool  # left to right
     upended: bool  # top to bottom
 
     def of(self, chips: FloatArray) -> FloatArray:
-        """The view of arrays whose last two axes are rows and columns."""
+        """Transform arrays whose last two axes are rows and columns."""
         turned = chips.swapaxes(-1, -2) if self.transposed else chips
         turned = turned[..., ::-1] if self.mirrored else turned
         return np.ascontiguousarray(turned[..., ::-1, :] if self.upended else turned)
 
     def undone(self, found: Detections, height: int, width: int) -> Detections:
-        """Detections in a view of a chip of this size, in coordinates of the chip."""
+        """Transform detections in the view of a chip of this size back to the coordinates of the chip."""
         left, top, right, bottom = found.boxes.T
         masks = found.masks
         tall, wide = (width, height) if self.transposed else (height, width)
@@ -65,16 +66,16 @@ _ALL_VIEWS = [
 ]
 
 
-class FlippedDetector:
-    """Runs a detector on several views of each chip and joins what they show.
+class AugmentedDetector:
+    """Runs a detector on several views of each chip and combines the detections.
 
     Args:
-        detector: what finds slumps, from the score `LOWEST_OF_VIEW` or lower on.
-        views: 4 or 8; 1 gives what the detector gives.
-        min_score: joined detections below are not returned.
+        detector: the detector; it must return detections down to the score `LOWEST_OF_VIEW`.
+        views: number of views of each chip: 4 or 8, or 1 for no augmentation.
+        min_score: combined detections with a lower score are not returned.
 
     Raises:
-        ValueError: another number of views.
+        ValueError: the number of views is not possible.
     """
 
     def __init__(self, detector: Detector, views: int, *, min_score: float = 0.0) -> None:
@@ -98,7 +99,7 @@ def _above(found: Detections, score: float) -> Detections:
 
 
 def joined(views: Sequence[Detections]) -> Detections:
-    """Join the detections of several views of a chip, in coordinates of the chip; best first."""
+    """Combine the detections of several views of a chip, in coordinates of the chip; highest score first."""
     boxes = np.concatenate([one.boxes for one in views]).astype(np.float64)
     scores = np.concatenate([one.scores for one in views]).astype(np.float64)
     masks = np.concatenate([one.masks for one in views])
@@ -114,10 +115,10 @@ def joined(views: Sequence[Detections]) -> Detections:
 
 
 def _clusters(boxes: Floats, scores: Floats, view: NDArray[np.intp]) -> list[list[int]]:
-    """Which detections are of one slump, at most one of each view.
+    """Group the detections of each slump, at most one of each view.
 
-    From the surest on, each joins the cluster whose mean box it overlaps most, by at least `SAME_IOU`, if that has
-    none of its view; else it begins a new one.
+    In the order of decreasing scores, each detection is added to the cluster whose mean box it overlaps most, by at
+    least `SAME_IOU`, if the cluster has no detection of the same view; else it starts a new cluster.
     """
     clusters: list[list[int]] = []
     means, full = np.empty_like(boxes), np.zeros((len(boxes), view.max(initial=0) + 1), dtype=np.bool_)
@@ -140,7 +141,7 @@ def _mean_box(boxes: Floats, scores: Floats, members: list[int]) -> Floats:
 
 
 def _iou(box: Floats, others: Floats) -> Floats:
-    """Intersection over union of a box with each of others, 0..1."""
+    """Intersection over union of a box with each of several others, 0..1."""
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     shared = np.clip(sides, 0, None).prod(axis=1)
     union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - shared
@@ -155,7 +156,7 @@ def _mean_mask(
     members: list[int],
     box: Floats,
 ) -> Floats:
-    """The mean of masks that are stretched over boxes of their own, on the grid of another box."""
+    """Resample masks, each of which covers its box, to the grid of another box, and average them."""
     grids = [
         _taps(box[[1, 3]], boxes[k][[1, 3]], masks.shape[1])
         @ masks[k]
@@ -167,13 +168,13 @@ def _mean_mask(
 
 
 def _taps(wanted: Floats, given: Floats, cells: int) -> Floats:
-    """Weights `(cells, cells)` that interpolate the cells of one stretch of an axis at the cell centres of another.
+    """Weights `(cells, cells)` that interpolate the cells of one interval of an axis at the cell centres of another.
 
-    Within half a cell of its ends a stretch holds the value of its last cell, beyond them nothing.
+    Within half a cell of its ends an interval has the value of its last cell, and beyond them the value 0.
     """
     centres = wanted[0] + (np.arange(cells) + 0.5) / cells * (wanted[1] - wanted[0])
-    place = (centres - given[0]) / max(given[1] - given[0], 1e-6) * cells - 0.5
-    inside = (place > -0.5 - 1e-9) & (place < cells - 0.5 + 1e-9)
-    weights = np.clip(1 - np.abs(np.clip(place, 0, cells - 1)[:, None] - np.arange(cells)), 0, None)
+    positions = (centres - given[0]) / max(given[1] - given[0], 1e-6) * cells - 0.5
+    inside = (positions > -0.5 - 1e-9) & (positions < cells - 0.5 + 1e-9)
+    weights = np.clip(1 - np.abs(np.clip(positions, 0, cells - 1)[:, None] - np.arange(cells)), 0, None)
     taps: Floats = weights * inside[:, None]
     return taps

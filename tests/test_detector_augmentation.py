@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rtsmap.detector import load_detector
-from rtsmap.detector.flips import FlippedDetector, joined
+from rtsmap.detector import build_detector
+from rtsmap.detector.augmentation import AugmentedDetector, joined
 from rtsmap.models import find_model
 from rtsmap.records import Detections
 from rtsmap.settings.card import Calibration
@@ -37,7 +37,7 @@ NOTHING = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.e
 @pytest.mark.parametrize("views", [1, 4, 8])
 def test_a_detector_that_sees_the_same_in_all_views_is_unchanged(views):
     chips = np.stack([chip_with((5, 7, 10, 30), (40, 60, 12, 8)), chip_with()])
-    found, empty = FlippedDetector(BareGround(), views).detect(chips)
+    found, empty = AugmentedDetector(BareGround(), views).detect(chips)
     assert sorted(found.boxes.tolist()) == [[7, 5, 37, 15], [60, 40, 68, 52]]
     assert found.masks.shape == (2, 28, 28)
     assert found.masks == pytest.approx(1.0, abs=1e-5)
@@ -66,7 +66,7 @@ def test_each_view_is_looked_at_once_and_undone(views):
     chip[0, 0, 6, 11] = 9
     chip[0, 0, 5, 12] = 4  # up and to the right
     detector = Corner()
-    (found,) = FlippedDetector(detector, views).detect(chip)
+    (found,) = AugmentedDetector(detector, views).detect(chip)
     assert len(set(detector.seen)) == len(detector.seen) == views
     assert found.boxes.tolist() == [[9, 4, 14, 9]]
     assert found.masks[0] == pytest.approx(chip[0, 0, 4:9, 9:14] / 9, abs=1e-5)
@@ -115,18 +115,18 @@ def test_joined_scores_below_the_lowest_are_left_out():
             kept = slice(None if len(self.batches) == 1 else 0)
             return [Detections(each.boxes[kept], each.scores[kept], each.masks[kept]) for each in found]
 
-    assert len(FlippedDetector(Once(), 4, min_score=0.2).detect(chips)[0].scores) == 1  # 0.9 / 4
-    assert len(FlippedDetector(Once(), 4, min_score=0.25).detect(chips)[0].scores) == 0
+    assert len(AugmentedDetector(Once(), 4, min_score=0.2).detect(chips)[0].scores) == 1  # 0.9 / 4
+    assert len(AugmentedDetector(Once(), 4, min_score=0.25).detect(chips)[0].scores) == 0
 
 
 def test_another_number_of_views_is_refused():
     with pytest.raises(ValueError, match="views must be one of"):
-        FlippedDetector(BareGround(), 3)
+        AugmentedDetector(BareGround(), 3)
 
 
 def test_a_network_s_flipped_results_are_the_same_again_and_those_of_a_turned_chip_are_turned(tmp_path):
     folder = write_model(tmp_path / "model")
-    detector = load_detector(*find_model(str(folder)), "cpu", min_score=0.3, flips=4)
+    detector = build_detector(*find_model(str(folder)), "cpu", min_score=0.3, tta=4)
     chips = np.random.default_rng(0).normal(size=(1, 5, 64, 64)).astype(np.float32)
     (first,), (again,) = detector.detect(chips), detector.detect(chips)
     assert first.boxes.tobytes() == again.boxes.tobytes()
@@ -141,11 +141,11 @@ def test_a_network_s_flipped_results_are_the_same_again_and_those_of_a_turned_ch
 def test_scores_are_calibrated_after_the_views_are_joined(tmp_path):
     folder, card = find_model(str(write_model(tmp_path / "model")))
     chips = np.random.default_rng(0).normal(size=(1, 5, 64, 64)).astype(np.float32)
-    (raw,) = load_detector(folder, card, "cpu", min_score=0.4, flips=4).detect(chips)
+    (raw,) = build_detector(folder, card, "cpu", min_score=0.4, tta=4).detect(chips)
     squared_odds = Calibration(slope=2.0, intercept=0.0, detections=10, matched=5, sites=("a",))
     card = card.model_copy(update={"calibration": squared_odds})
     lowest = 0.4**2 / (0.4**2 + 0.6**2)
-    (found,) = load_detector(folder, card, "cpu", min_score=lowest, flips=4).detect(chips)
+    (found,) = build_detector(folder, card, "cpu", min_score=lowest, tta=4).detect(chips)
     assert len(raw.scores) > 0
     odds = (raw.scores / (1 - raw.scores)) ** 2
     assert found.scores == pytest.approx(odds / (1 + odds), abs=1e-5)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rtsmap.runtime.threads import Waits, ahead, side_by_side
+from rtsmap.runtime.threads import Waits, ordered_map, prefetch
 
 
 @pytest.fixture(autouse=True)
@@ -38,20 +38,20 @@ def wait_until(condition):
 
 @pytest.mark.parametrize("size", [0, 1, 2, 50])
 def test_items_come_in_their_order(size):
-    with ahead(range(20), size) as items:
+    with prefetch(range(20), size) as items:
         assert list(items) == list(range(20))
 
 
 def test_they_are_made_in_a_thread_with_a_name():
     numbers = Counted()
-    with ahead(numbers, 1, name="reader") as items:
+    with prefetch(numbers, 1, name="reader") as items:
         next(items)
     assert numbers.threads == {"reader"}
 
 
 def test_without_room_nothing_is_made_ahead():
     numbers = Counted()
-    with ahead(numbers, 0) as items:
+    with prefetch(numbers, 0) as items:
         assert next(items) == 1
     assert numbers.made == 1
     assert numbers.threads == {threading.current_thread().name}
@@ -59,7 +59,7 @@ def test_without_room_nothing_is_made_ahead():
 
 def test_no_more_is_made_than_there_is_room_for():
     numbers = Counted()
-    with ahead(numbers, 3) as items:
+    with prefetch(numbers, 3) as items:
         next(items)
         wait_until(lambda: numbers.made == 4)  # one is taken, three are ready
         time.sleep(0.05)
@@ -73,7 +73,7 @@ def test_an_error_is_raised_in_the_place_of_its_item():
         raise ValueError("the third")
 
     seen = []
-    with pytest.raises(ValueError, match="the third"), ahead(numbers(), 5) as items:
+    with pytest.raises(ValueError, match="the third"), prefetch(numbers(), 5) as items:
         seen.extend(items)
     assert seen == [1, 2]
 
@@ -83,7 +83,7 @@ def test_what_is_raised_in_the_block_passes_and_ends_the_thread(error):
     numbers = Counted()
 
     def take_one():
-        with ahead(numbers, 2) as items:
+        with prefetch(numbers, 2) as items:
             next(items)
             raise error
 
@@ -103,7 +103,7 @@ def test_threads_in_a_row_end_while_one_waits_for_another():
         release.wait(60)
         yield 2
 
-    with ahead(slow(), 1) as first, ahead((10 * number for number in first), 1) as second:
+    with prefetch(slow(), 1) as first, prefetch((10 * number for number in first), 1) as second:
         assert next(second) == 10
         assert waiting.wait(60)  # the first thread now waits for the event, and the second for the first
         timer = threading.Timer(0.05, release.set)
@@ -114,7 +114,7 @@ def test_threads_in_a_row_end_while_one_waits_for_another():
 
 def test_waiting_is_counted_on_the_side_that_waits():
     numbers, waits = Counted(), Waits()
-    with ahead(numbers, 1, waits=waits) as items:
+    with prefetch(numbers, 1, waits=waits) as items:
         next(items)
         wait_until(lambda: numbers.made == 2)
         time.sleep(0.2)  # without room
@@ -123,7 +123,7 @@ def test_waiting_is_counted_on_the_side_that_waits():
     release, waits = threading.Event(), Waits()
     timer = threading.Timer(0.2, release.set)
     timer.start()
-    with ahead((release.wait(60) for _ in range(1)), 1, waits=waits) as items:
+    with prefetch((release.wait(60) for _ in range(1)), 1, waits=waits) as items:
         assert next(items)
     assert waits.for_items_s > 0.05
     timer.join()
@@ -137,8 +137,8 @@ def test_calls_side_by_side_give_their_results_in_order(number):
         time.sleep(pauses.random() / 200)
         return 2 * item
 
-    assert list(side_by_side(doubled, range(20), number)) == list(range(0, 40, 2))
-    assert list(side_by_side(doubled, [], number)) == []
+    assert list(ordered_map(doubled, range(20), number)) == list(range(0, 40, 2))
+    assert list(ordered_map(doubled, [], number)) == []
 
 
 def test_calls_are_at_the_same_time_and_take_one_item_more_than_that():
@@ -149,7 +149,7 @@ def test_calls_are_at_the_same_time_and_take_one_item_more_than_that():
             taken.append(item)
             yield item
 
-    results = side_by_side(lambda item: (meeting.wait(), item)[1], items(), 3)  # none would end alone
+    results = ordered_map(lambda item: (meeting.wait(), item)[1], items(), 3)  # none would end alone
     assert next(results) == 0
     assert taken == [0, 1, 2, 3]
     assert list(results) == list(range(1, 9))
@@ -162,13 +162,13 @@ def test_what_a_call_raises_is_raised_and_the_others_end(number):
             raise ValueError("four")
         return item
 
-    results, got = side_by_side(picky, range(10), number), []
+    results, got = ordered_map(picky, range(10), number), []
     with pytest.raises(ValueError, match="four"):
         got.extend(results)
     assert got == [0, 1, 2, 3]
 
 
 def test_closing_ends_the_calls():
-    results = side_by_side(abs, range(1000), 2)
+    results = ordered_map(abs, range(1000), 2)
     assert next(results) == 0
     results.close()  # and no thread is left
