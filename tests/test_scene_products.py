@@ -217,6 +217,7 @@ def test_bits_of_landsat_quality(tmp_path: Path, bit: int, hiding: set[str]) -> 
          None, 1e-4, -0.1),
         ({"blue": "B02", "green": "B03", "red": "B04", "nir": "B08", "scl": "SCL"}, {"s2:processing_baseline": "02.12"},
          None, 1e-4, 0.0),
+        (KEYS, {"s2:processing_baseline": "05.11", "platform": None, "constellation": None}, None, 1e-4, -0.1),
         (KEYS, {}, {"bands": [{"raster:scale": 2e-4, "raster:offset": -0.2}]}, 2e-4, -0.2),
     ],
 )  # fmt: skip

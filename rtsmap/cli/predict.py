@@ -120,6 +120,7 @@ def predict(
     from rtsmap.files.outputs import check_outputs
     from rtsmap.layer import output_files
     from rtsmap.models import find_model, model_files, verify
+    from rtsmap.polygons import check_area
     from rtsmap.predict.scene import Options, dem_for
     from rtsmap.runtime.batching import check_memory, fitting
     from rtsmap.runtime.profile import Profile
@@ -143,6 +144,8 @@ def predict(
         aoi_layer=aoi_layer,
         dem=dem,
     )
+    if aoi:
+        check_area(aoi, aoi_layer)
     folder, card = find_model(model)
     verify(folder, card)
     if dem_for(card, settings) is None and dem is not None:
@@ -161,7 +164,7 @@ def predict(
         return
     check_outputs(
         *output_files(output), profile, preview,
-        overwrite=overwrite, inputs=[*scenes, aoi, settings.dem, *model_files(folder, card)],
+        overwrite=overwrite, inputs=[*scenes, aoi, dem, *model_files(folder, card)],  # also a dem that is not needed
     )  # fmt: skip
     times = Profile()
     with times.stage("load"):

@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 
 from rtsmap.errors import InputError, InterruptedRunError, RtsmapError, SomeScenesFailedError
-from rtsmap.runtime.failures import explained, story
+from rtsmap.runtime.failures import explained, in_one_line, story
 
 _Done = TypeVar("_Done")
 
@@ -33,7 +33,7 @@ def one_by_one(scenes: Sequence[str], work: Callable[[str], _Done]) -> tuple[lis
             failures.append(failure := explained(error, scene))
             if len(scenes) == 1:
                 raise failure from error
-            click.echo(f"{story(error)}rtsmap: {failure}", err=True)
+            click.echo(f"{story(error)}rtsmap: {in_one_line(str(failure))}", err=True)
     if failures and not done:
         kind = InputError if all(isinstance(failure, InputError) for failure in failures) else RtsmapError
         raise kind(f"none of the {len(scenes)} scenes could be worked on")
