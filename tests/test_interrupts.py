@@ -151,12 +151,18 @@ def test_a_child_that_is_ended_does_not_end_its_parent(tmp_path):
     [
         ("/dev/full", 1, r"standard output cannot be written (No space left on device)"),
         ("closed", 0, ""),
+        ("both closed", 0, ""),
         ("no reader", 0, ""),
     ],
 )
 def test_a_standard_output_that_takes_nothing_gives_no_traceback(tmp_path, stdout, code, message):
     words = f"{sys.executable} -m rtsmap models list"
-    ways = {"/dev/full": f"{words} > /dev/full", "closed": f"{words} >&-", "no reader": f"{words} | true"}
+    ways = {
+        "/dev/full": f"{words} > /dev/full",
+        "closed": f"{words} >&-",
+        "both closed": f"{words} >&- 2>&-",
+        "no reader": f"{words} | true",
+    }
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", ways[stdout]], check=False, capture_output=True, text=True, timeout=120
     )

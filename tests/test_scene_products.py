@@ -217,7 +217,6 @@ def test_bits_of_landsat_quality(tmp_path: Path, bit: int, hiding: set[str]) -> 
          None, 1e-4, -0.1),
         ({"blue": "B02", "green": "B03", "red": "B04", "nir": "B08", "scl": "SCL"}, {"s2:processing_baseline": "02.12"},
          None, 1e-4, 0.0),
-        (KEYS, {"s2:processing_baseline": "05.11", "platform": None, "constellation": None}, None, 1e-4, -0.1),
         (KEYS, {}, {"bands": [{"raster:scale": 2e-4, "raster:offset": -0.2}]}, 2e-4, -0.2),
     ],
 )  # fmt: skip
@@ -261,6 +260,17 @@ def test_an_item_of_landsat(tmp_path: Path) -> None:
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
+
+
+@pytest.mark.parametrize(
+    "properties", [{"s2:processing_baseline": "05.11"}, {"s2:product_uri": "S2B_MSIL2A_20220716T201849_N0400_R071"}]
+)
+def test_an_item_is_known_as_sentinel_2_without_its_satellite(tmp_path: Path, properties: dict[str, Any]) -> None:
+    item = products.write_item(
+        tmp_path / "item.json", KEYS, properties={"platform": None, **properties}, scene_id="a", classes=some_classes()
+    )
+    with open_scene(str(item)) as scene:
+        assert set(scene.calibration.offset) == {-0.1}
 
 
 def test_an_item_by_its_address(tmp_path: Path) -> None:

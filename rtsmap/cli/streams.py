@@ -36,7 +36,9 @@ class StandardStreams:
         errors = [raw.error for raw in self._raw if raw.fileno() == 1 and not isinstance(raw.error, BrokenPipeError)]
         return errors[0] if errors else None
 
-    def _forgiving(self, stream: TextIO, number: int) -> TextIO:
+    def _forgiving(self, stream: TextIO | None, number: int) -> TextIO:
+        if stream is None:  # was closed when Python started; libraries write to it without asking
+            return open(number, "w", encoding="utf-8", closefd=False)
         if not _is_file(stream, number):  # closed, or a test's
             return stream
         raw = _Forgiving(number, "w", closefd=False)
