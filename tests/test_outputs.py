@@ -373,6 +373,7 @@ def labels(scene):
         ("predict {order} -o x.gpkg --profile {order}/20210714_221320_10_2413_metadata.json", "may be part of the"),
         ("predict {scene} -o {labels} --aoi {labels}", "labels.gpkg: is an input"),
         ("predict {scene} GPKG:{labels}:labels -o {labels}", "labels.gpkg: is an input"),
+        ("predict {scene} -o x.gpkg --preview {labels} --dem {labels}", "labels.gpkg: is an input"),
         ("predict {scene} -o x.gpkg --preview {model}/model.toml", "model.toml: is an input"),
         ("predict {scene} -o " + "n" * 251 + ".gpkg", "the name is too long"),
         ("predict {scene} -o " + "n" * 244 + ".parquet", "the name is too long"),  # its second file's
