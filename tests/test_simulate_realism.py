@@ -92,7 +92,7 @@ def test_every_seventh_scene_is_empty():
 
 def test_people_disagree_as_much_as_measured():
     rng = np.random.default_rng(1)
-    library, sizes = load_library(), np.exp(rng.normal(*LOG_AREA, 300).clip(5, 13))
+    library, sizes = load_library(), np.exp(rng.normal(*LOG_AREA, 600).clip(5, 13))
     every = [library.draw(rng, size) for size in sizes]  # as large as anywhere: people agree better on larger slumps
     redrawn = [drawn(rng, outline) for outline in every]
     share = [overlap(*pair) for pair in zip(every, redrawn, strict=True)]
