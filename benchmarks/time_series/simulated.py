@@ -175,7 +175,7 @@ def _end(seen: Seen, descendants: dict[Node, set[Node]], node: Node) -> str:
     """Follow a slump to the end of the series, or until it is gone or merges."""
     while node[0] < YEARS[-1]:
         if not descendants[node]:
-            return "healed"
+            return "stabilised"
         following = max(descendants[node], key=lambda one: seen.area[one])
         if len(seen.ancestors[following]) > 1:
             return "merged"
