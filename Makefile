@@ -38,6 +38,7 @@ test-slow: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m rtsmap.cli.reference > docs/cli.md
+	$(BIN)/python -m rtsmap.layer.reference docs/guide/layer.md
 
 # Resolves the dependencies anew. The file names no registry, so that any mirror serves it.
 lock: $(filter .bootstrap/%,$(UV))

@@ -46,7 +46,7 @@ def main() -> None:
     detector = build_detector(folder, card, "cpu", min_score=lowest)
     result = predict_scene(arguments.scene, ReadyDetector.of(card, detector, options))
     found = geopandas.GeoDataFrame(
-        {"score": [slump.attributes["score"] for slump in result.slumps]},
+        {"score": [slump.score for slump in result.slumps]},
         geometry=[slump.geometry for slump in result.slumps],
         crs=result.crs,
     )

@@ -13,6 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rtsmap.chips.grid import ChipGrid
+from rtsmap.geometry import largest_polygon
 from rtsmap.records import ChipWindow, Grid, Instance
 
 CHIP, OVERLAP = 512, 64  # px
@@ -80,7 +81,7 @@ def _instances(
     field: Field, chip: NDArray[np.intp], seen: NDArray[np.object_], rng: np.random.Generator
 ) -> Iterator[Instance]:
     for window, shape, score in zip(chip, seen, rng.uniform(0.5, 1, len(seen)), strict=True):
-        part = max(shapely.get_parts(shape), key=lambda one: one.area, default=shape)
+        part = largest_polygon(shape)
         if part.area >= SMALLEST_PX:
             yield Instance(field.windows[window], part, float(score))
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.fusion_cost [SIDE ...]
 
-The fusion alone, on the maps of three MViTv2-T (`mvitv2-t`), counted from shapes (`rtsmap.network.counting`):
+The fusion alone, on the maps of three MViTv2-T (`mvitv2-t`), counted from shapes (`rtsmap.network.cost`):
 operations of a forward pass, and what is kept for the backward pass, the maps included. `written out` is what is kept
 where attention stores a weight for every pair of tokens, as torch does without a fused kernel. Growth is that of the
 operations between the last two sides; from one side to twice as much 4 is linear in the area, and 16 is quadratic.
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from rtsmap.network.counting import count_flop, kept_bytes, meta_network
+from rtsmap.network.cost import count_flop, kept_bytes, meta_network
 from rtsmap.settings.network import PRESETS, NetworkConfig
 
 MODALITIES = ("rgb", "ndvi", "nir")

@@ -33,7 +33,7 @@ def main() -> None:
     dataset = read_dataset(arguments.dataset)
     config = TrainConfig(training_chip_size=arguments.chip_size)
     zero, one = (dict.fromkeys(bands.channels(config.modalities), value) for value in (0.0, 1.0))
-    inputs = InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=zero, deviation=one)
+    inputs = InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=zero, std=one)
     examples = Examples(Sampler(dataset, config), inputs)
     for number in range(WARM):
         examples[number]

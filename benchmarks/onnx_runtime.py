@@ -141,7 +141,7 @@ def real_chips(card: ModelCard) -> FloatArray:
         source = scene.at_gsd(inputs.gsd_m, inputs.gsd_range_m)
         chip_grid = ChipGrid(source.grid, inputs.chip_size, inputs.overlap, card.network.alignment)
         pixels = [chip.pixels for block in read_chips(source, chip_grid) for chip in block.chips]
-    normalised = (inputs.modalities, inputs.mean, inputs.deviation)
+    normalised = (inputs.modalities, inputs.mean, inputs.std)
     return np.stack([bands.network_input(one.reflectance, one.valid, *normalised) for one in pixels])
 
 

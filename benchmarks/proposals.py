@@ -97,7 +97,7 @@ def measured(folder: Path, card: ModelCard, arguments: argparse.Namespace, optio
 def average_precisions(result: SceneResult, labels: Path) -> list[float]:
     """At intersections over union of 0.5, 0.3 and 0.1, on the map."""
     found = geopandas.GeoDataFrame(
-        {"score": [slump.attributes["score"] for slump in result.slumps]},
+        {"score": [slump.score for slump in result.slumps]},
         geometry=[slump.geometry for slump in result.slumps],
         crs=result.crs,
     )

@@ -2,13 +2,13 @@
 
     python -m benchmarks.table2
 
-Architecture `mvitv2-b` with one, two and three modalities, counted from shapes (`rtsmap.network.counting`).
+Architecture `mvitv2-b` with one, two and three modalities, counted from shapes (`rtsmap.network.cost`).
 """
 
 import argparse
 from dataclasses import dataclass
 
-from rtsmap.network.counting import TrainingMemory, meta_network, training_memory
+from rtsmap.network.cost import TrainingMemory, meta_network, training_memory
 from rtsmap.settings.network import PRESETS
 
 CHIP = 256  # px

@@ -22,7 +22,7 @@ class BareGround:
     def __init__(self, card: ModelCard, below: float = 0.3) -> None:
         inputs = card.input
         self._channel = bands.channels(inputs.modalities).index("ndvi")
-        self._below = (below - inputs.mean["ndvi"]) / inputs.deviation["ndvi"]
+        self._below = (below - inputs.mean["ndvi"]) / inputs.std["ndvi"]
 
     def detect(self, chips: FloatArray) -> list[Detections]:
         """See `Detector.detect`."""

@@ -1,45 +1,69 @@
-"""What the layer says of each slump: geodesic measures, spectra, quality flags, identity.
+"""The attributes of each slump: geodesic measures, spectra, quality flags and identifier.
 
-All lengths and areas are geodesic on the WGS 84 ellipsoid: at 72 N an equal-area projection of the Arctic misses the
-perimeter by more than a half, and a geographic grid has no metres at all.
+All lengths and areas are geodesic on the WGS 84 ellipsoid: at 72 N the perimeter in an equal-area projection of the
+Arctic is wrong by more than a half, and a grid in degrees has no metres at all.
 """
 
 import math
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import count
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
+from pyproj import Transformer
 from rasterio.features import rasterize
 from scipy.ndimage import binary_dilation
-from shapely import MultiPolygon, Polygon
+from shapely import MultiPolygon
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
 from rtsmap import __version__, bands
-from rtsmap.records import BoolArray, Grid, MergedInstance, Pixels, SceneInfo, Slump, Window
+from rtsmap.fields import SceneAttributes, Slump
+from rtsmap.geometry import GEOD, geodesic_area_m2, geodesic_area_perimeter, geodesic_distance_m, polygon_parts
+from rtsmap.records import BoolArray, Grid, MergedInstance, Pixels, SceneInfo, Window
 
-#: Width of the ring around a slump that its NDVI is compared with.
+#: Width of the ring around a slump with whose NDVI its own is compared.
 RING_M = 50.0
 
-_GEOD = Geod(ellps="WGS84")
-_NAMESPACE = uuid.UUID("f1b5c6a2-6c1e-5d0b-9a53-2f0d4a6f7e11")  # of slump_id; another one would rename every slump
-_TOUCH_PX = 1  # an outline runs this near to a border that cuts it
+_NAMESPACE = uuid.UUID("f1b5c6a2-6c1e-5d0b-9a53-2f0d4a6f7e11")  # of slump_id; another would change them all
+_TOUCH_PX = 1  # an outline that a border cuts comes this close to it
 _Shape = TypeVar("_Shape", bound=BaseGeometry)
 
 
-class Describer:
-    """Turns the merged instances of one scene into slumps.
+class _Measures(TypedDict):
+    """The attributes of `Slump` that follow from the outline alone."""
+
+    area_m2: float
+    perimeter_m: float
+    length_m: float
+    width_m: float
+    orientation_deg: float
+    compactness: float
+    centroid_lon: float
+    centroid_lat: float
+
+
+class _Spectra(TypedDict):
+    """The attributes of `Slump` that follow from the pixels inside and around the outline."""
+
+    ndvi_mean: float | None
+    ndvi_contrast: float | None
+    nir_mean: float | None
+    clear_fraction: float
+    touches_edge: bool
+    touches_mask: bool
+
+
+class AttributeComputer:
+    """Computes the attributes of the merged instances of one scene.
 
     Args:
-        grid: the lattice that the instances' pixel coordinates refer to.
+        grid: the grid to whose pixels the coordinates of the instances refer.
         info: the scene.
         model: the model's name.
         model_sha256: hexadecimal checksum of its weights.
@@ -47,23 +71,23 @@ class Describer:
 
     def __init__(self, grid: Grid, info: SceneInfo, *, model: str, model_sha256: str) -> None:
         self._grid = grid
-        self._info = info
+        self._scene = SceneAttributes.of(info)
         self._model = model
         self._sha256 = model_sha256
         self._to_wgs84 = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
 
     def area_m2(self, merged: MergedInstance) -> float:
-        """Geodesic area in m2, holes left out."""
-        return _area_perimeter([self._on_earth(part) for part in _polygons(merged.geometry)])[0]
+        """The geodesic area of an instance in m2, without its holes."""
+        return geodesic_area_m2(self._on_earth(merged.geometry))
 
     def at_least(self, merged: Iterable[MergedInstance], min_area_m2: float) -> Iterator[MergedInstance]:
-        """The instances of at least `min_area_m2`, in their order; cheaper than describing the small ones too."""
+        """The instances of at least `min_area_m2`, in order; cheaper than computing all attributes of small ones."""
         return (one for one in merged if self.area_m2(one) >= min_area_m2)
 
-    def surroundings(self, merged: MergedInstance) -> Window:
-        """The pixels that `describe` needs: the instance and the ring around it.
+    def buffer_window(self, merged: MergedInstance) -> Window:
+        """The window of pixels that `compute` needs: the instance and the ring around it.
 
-        The window may reach beyond the grid, where pixels are not valid: so a slump at the edge is recognised.
+        The window may extend beyond the grid, where pixels are not valid, so that slumps at the edge are recognised.
         """
         step_x, step_y = self._pixel_m(merged.geometry)
         margin_x = math.ceil(RING_M / step_x) + _TOUCH_PX + 1
@@ -72,59 +96,58 @@ class Describer:
         column, row = math.floor(left) - margin_x, math.floor(top) - margin_y
         return Window(row, column, math.ceil(bottom) + margin_y - row, math.ceil(right) + margin_x - column)
 
-    def describe(self, merged: MergedInstance, window: Window, pixels: Pixels) -> Slump:
+    def compute(self, merged: MergedInstance, window: Window, pixels: Pixels) -> Slump:
         """All attributes of one slump.
 
         Args:
             merged: an instance with at least one polygon of positive area.
-            window: from `surroundings`, or larger.
-            pixels: of that window.
+            window: the `buffer_window` of the instance, or a larger one.
+            pixels: the pixels of that window.
 
         Returns:
-            The slump as a MultiPolygon in the grid's CRS, with the fields of docs/layer.md in their order. Spectral
-            fields are None where no pixel is clear.
+            The slump as a MultiPolygon in the grid's CRS. Its spectral attributes are None if no pixel is clear.
         """
-        world = MultiPolygon([orient(self._to_world(part)) for part in _polygons(merged.geometry)])
-        attributes = {
-            "slump_id": self._identity(merged.geometry),
-            "score": round(float(merged.score), 4),
+        world = MultiPolygon([orient(self._to_world(part)) for part in polygon_parts(merged.geometry)])
+        return Slump(
+            geometry=world,
+            slump_id=self._identity(merged.geometry),
+            score=round(float(merged.score), 4),
             **self._measures(merged.geometry),
-            **self._quality(merged.geometry, window, pixels),
-            "n_chips": int(merged.n_chips),
-            **_of_scene(self._info),
-            "model": self._model,
-            "model_sha256": self._sha256,
-            "rtsmap_version": __version__,
-        }
-        return Slump(world, attributes)
+            **self._spectra(merged.geometry, window, pixels),
+            n_chips=int(merged.n_chips),
+            scene=self._scene,
+            model=self._model,
+            model_sha256=self._sha256,
+            rtsmap_version=__version__,
+        )
 
     def _identity(self, geometry: BaseGeometry) -> str:
-        """A UUID that is the same for the same scene, model and place.
+        """A UUID that is the same for the same scene, model and location.
 
-        The place is the outline's representative point (it lies inside, so two slumps never share it) in degrees,
-        rounded to 1e-6 (0.1 m). It does not depend on the grid's origin, nor on the number of chips or workers.
+        The location is the representative point of the outline (a point inside it, so that two slumps never share it)
+        in degrees, rounded to 1e-6 (0.1 m). It depends neither on the origin of the grid nor on the number of chips.
         """
         longitude, latitude = self._lon_lat(geometry.representative_point())
-        place = f"{longitude:.6f},{latitude:.6f}"
-        return str(uuid.uuid5(_NAMESPACE, f"{self._info.scene_id}\n{self._sha256}\n{place}"))
+        location = f"{longitude:.6f},{latitude:.6f}"
+        return str(uuid.uuid5(_NAMESPACE, f"{self._scene.scene_id}\n{self._sha256}\n{location}"))
 
-    def _measures(self, geometry: BaseGeometry) -> dict[str, object]:
-        parts = [self._on_earth(part) for part in _polygons(geometry)]
-        area, perimeter = _area_perimeter(parts)
+    def _measures(self, geometry: BaseGeometry) -> _Measures:
+        on_earth = self._on_earth(geometry)
+        area, perimeter = geodesic_area_perimeter(on_earth)
         longitude, latitude = self._lon_lat(geometry.centroid)
-        length, width, azimuth = _extent(parts, longitude, latitude)
-        return {
-            "area_m2": round(area, 1),
-            "perimeter_m": round(perimeter, 1),
-            "length_m": round(length, 1),
-            "width_m": round(width, 1),
-            "orientation_deg": round(azimuth, 1) % 180.0,
-            "compactness": round(4 * math.pi * area / perimeter**2, 3),
-            "centroid_lon": round(longitude, 6),
-            "centroid_lat": round(latitude, 6),
-        }
+        length, width, azimuth = _extent(polygon_parts(on_earth), longitude, latitude)
+        return _Measures(
+            area_m2=round(area, 1),
+            perimeter_m=round(perimeter, 1),
+            length_m=round(length, 1),
+            width_m=round(width, 1),
+            orientation_deg=round(azimuth, 1) % 180.0,
+            compactness=round(4 * math.pi * area / perimeter**2, 3),
+            centroid_lon=round(longitude, 6),
+            centroid_lat=round(latitude, 6),
+        )
 
-    def _quality(self, geometry: BaseGeometry, window: Window, pixels: Pixels) -> dict[str, object]:
+    def _spectra(self, geometry: BaseGeometry, window: Window, pixels: Pixels) -> _Spectra:
         touched = _burn([geometry], window, all_touched=True) > 0
         zones = _burn([self._widened(geometry), geometry], window)
         inside, ring = zones == 2, (zones == 1) & ~touched
@@ -135,14 +158,14 @@ class Describer:
         ndvi_mean, ndvi_around = _mean(index, inside & clear), _mean(index, ring & clear)
         contrast = None if ndvi_mean is None or ndvi_around is None else ndvi_mean - ndvi_around
         reached = binary_dilation(touched, np.ones((3, 3), dtype=bool), iterations=_TOUCH_PX)
-        return {
-            "ndvi_mean": _rounded(ndvi_mean),
-            "ndvi_contrast": _rounded(contrast),
-            "nir_mean": _rounded(_mean(nir, inside & clear)),
-            "clear_fraction": round(int((inside & clear).sum()) / int(inside.sum()), 4),
-            "touches_edge": bool((reached & ~pixels.valid).any()),
-            "touches_mask": bool((reached & pixels.valid & ~pixels.clear).any()),
-        }
+        return _Spectra(
+            ndvi_mean=_rounded(ndvi_mean),
+            ndvi_contrast=_rounded(contrast),
+            nir_mean=_rounded(_mean(nir, inside & clear)),
+            clear_fraction=round(int((inside & clear).sum()) / int(inside.sum()), 4),
+            touches_edge=bool((reached & ~pixels.valid).any()),
+            touches_mask=bool((reached & pixels.valid & ~pixels.clear).any()),
+        )
 
     def _to_world(self, geometry: _Shape) -> _Shape:
         return affine_transform(geometry, self._grid.transform.to_shapely())
@@ -156,52 +179,35 @@ class Describer:
         return shapely.transform(self._to_world(geometry), to_degrees)
 
     def _lon_lat(self, point: BaseGeometry) -> tuple[float, float]:
-        """Longitude from -180 to 180, also where a grid in degrees goes on beyond them, and latitude."""
+        """Longitude from -180 to 180, even if a grid in degrees extends beyond these, and latitude."""
         longitude, latitude = shapely.get_coordinates(self._on_earth(point))[0]
         inside = -180 <= longitude <= 180
         return float(longitude if inside else (longitude + 180) % 360 - 180), float(latitude)
 
     def _pixel_m(self, geometry: BaseGeometry) -> tuple[float, float]:
-        """Geodesic width and height of a pixel at the geometry's centre, in m."""
+        """The geodesic width and height of a pixel at the centre of a geometry, in m."""
         x, y = shapely.get_coordinates(geometry.centroid)[0]
         corners = [self._lon_lat(shapely.Point(x + dx, y + dy)) for dx, dy in ((0, 0), (1, 0), (0, 1))]
         origin = corners[0]
-        step_x, step_y = (_GEOD.inv(*origin, *corner)[2] for corner in corners[1:])
+        step_x, step_y = (geodesic_distance_m(origin, corner) for corner in corners[1:])
         return step_x, step_y
 
     def _widened(self, geometry: BaseGeometry) -> BaseGeometry:
-        """The geometry with everything within the ring's width, in pixel coordinates; pixels need not be square."""
+        """The geometry buffered by the width of the ring, in pixel coordinates; pixels need not be square."""
         step_x, step_y = self._pixel_m(geometry)
         metres = affine_transform(geometry, [step_x, 0, 0, step_y, 0, 0])
         return affine_transform(metres.buffer(RING_M), [1 / step_x, 0, 0, 1 / step_y, 0, 0])
 
 
-def _polygons(geometry: BaseGeometry) -> list[Polygon]:
-    """The polygons of a geometry, without the points and lines that a union may leave."""
-    flat = shapely.get_parts(shapely.get_parts([geometry]))  # collections of multipolygons need two steps
-    return [part for part in flat if isinstance(part, Polygon) and not part.is_empty]
-
-
-def _area_perimeter(parts: Iterable[Polygon]) -> tuple[float, float]:
-    """Geodesic area (holes left out) and perimeter (holes included) of polygons in degrees, in m2 and m."""
-    area = perimeter = 0.0
-    for part in parts:
-        for number, ring in enumerate((part.exterior, *part.interiors)):
-            ring_area, ring_length = _GEOD.polygon_area_perimeter(*ring.coords.xy)
-            area += abs(ring_area) if number == 0 else -abs(ring_area)  # whatever the ring's direction
-            perimeter += ring_length
-    return area, perimeter
-
-
 def _extent(parts: Iterable[BaseGeometry], longitude: float, latitude: float) -> tuple[float, float, float]:
     """Length and width (m) of the smallest rotated rectangle, and its long side's azimuth from true north (0..180).
 
-    Vertices go to distance and azimuth from the centre, an azimuthal equidistant plane with true north up: over the
-    few kilometres of a slump its lengths are the geodesic ones to a few parts in a million.
+    Vertices are projected to an azimuthal equidistant plane around the centre, with true north up. Over the few
+    kilometres of a slump, its lengths differ from geodesic ones by a few parts in a million.
     """
     points = np.concatenate([shapely.get_coordinates(part) for part in parts])
     start = np.full(len(points), longitude), np.full(len(points), latitude)
-    azimuth, _, distance = _GEOD.inv(*start, points[:, 0], points[:, 1])
+    azimuth, _, distance = GEOD.inv(*start, points[:, 0], points[:, 1])
     angle = np.radians(azimuth)
     plane = shapely.multipoints(np.column_stack((distance * np.sin(angle), distance * np.cos(angle))))
     corners = shapely.get_coordinates(shapely.oriented_envelope(plane))
@@ -212,7 +218,7 @@ def _extent(parts: Iterable[BaseGeometry], longitude: float, latitude: float) ->
 
 
 def _burn(geometries: Sequence[BaseGeometry], window: Window, *, all_touched: bool = False) -> NDArray[np.uint8]:
-    """For each pixel of the window, which geometry its centre lies in, or that touches it: 1, 2, ..., the last one."""
+    """The number (1, 2, ...) of the last geometry that contains the centre of each pixel or, if asked, touches it."""
     shape = window.height, window.width
     origin = Affine.translation(window.column, window.row)
     numbered = zip(geometries, count(1), strict=False)
@@ -227,23 +233,3 @@ def _mean(values: NDArray[np.float32], where: BoolArray) -> float | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def _of_scene(info: SceneInfo) -> dict[str, object]:
-    return {
-        "scene_id": info.scene_id,
-        "acquired": _utc(info.acquired),
-        "satellite_id": info.satellite_id,
-        "instrument": info.instrument,
-        "gsd_m": info.gsd_m,
-        "view_angle_deg": info.view_angle_deg,
-        "sun_azimuth_deg": info.sun_azimuth_deg,
-        "sun_elevation_deg": info.sun_elevation_deg,
-    }
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """In UTC; a moment without a time zone is UTC already."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

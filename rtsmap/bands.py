@@ -101,7 +101,7 @@ def network_input(
     valid: BoolArray,
     modalities: Sequence[str],
     mean: Mapping[str, float],
-    deviation: Mapping[str, float],
+    std: Mapping[str, float],
     terrain: FloatArray | None = None,
     *,
     out: FloatArray | None = None,
@@ -113,7 +113,7 @@ def network_input(
         valid: `(rows, columns)`.
         modalities: names out of `MODALITY_CHANNELS`.
         mean: of every channel over the training data, by the channel's name (never of this chip).
-        deviation: likewise the standard deviation.
+        std: likewise the standard deviation.
         terrain: `(2, rows, columns)` in the order of `TERRAIN`; needed for the modality dem alone.
         out: where to write it; a new array without it.
 
@@ -128,7 +128,7 @@ def network_input(
     for index, name in enumerate(names):
         band = channel(name, reflectance, terrain)
         np.subtract(band, np.float32(mean[name]), out=stacked[index])
-        stacked[index] /= np.float32(deviation[name])
+        stacked[index] /= np.float32(std[name])
     if not valid.all():
         stacked *= valid
     return stacked

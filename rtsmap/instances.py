@@ -1,7 +1,7 @@
-"""Network output to outlines: one polygon per mask, at sub-pixel positions, in pixel coordinates of the scene.
+"""From masks to outlines: one polygon per mask, at sub-pixel positions, in pixel coordinates of the scene.
 
 The iso-line is drawn on the mask head's own probability grid and then stretched over the box, so the cost does not
-depend on how large the slump is, and no pixel is lost along the outline as it is when a pasted mask is traced.
+depend on the size of the slump, and no pixels are lost along the outline, as they are when a pasted mask is traced.
 """
 
 from typing import cast
@@ -11,12 +11,12 @@ import shapely
 from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from shapely import Polygon
-from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import largest_polygon
 from rtsmap.records import PRECISION_PX, ChipWindow, Detections, FloatArray, Instance
 
-#: Of two outlines of one chip that share more than this of the smaller one, only the surer one is kept: the network's
-#: own suppression compares boxes by IoU, which lets an outline within an outline pass.
+#: Of two outlines of one chip that share more than this of the smaller one, only the higher-scoring one is kept. The
+#: network's non-maximum suppression compares boxes by IoU, and lets an outline within another one pass.
 MAX_SHARED = 0.5
 
 _ABOVE_ALL = 2.0  # above every probability: the upper end of the filled contour
@@ -27,20 +27,20 @@ def outlines(
 ) -> list[Instance]:
     """Turn the detections of one chip into polygons.
 
-    A mask that comes in several islands gives its largest one, for an instance is one slump; holes are kept. Outlines
-    are cut to the chip's window, and may leave the scene where the window does. An outline that shares more than
-    `MAX_SHARED` of its own or the other's area with a surer one is dropped; neighbours that touch stay.
+    If a mask has several islands, only the largest is used, because an instance is one slump; holes are kept. Outlines
+    are cut to the window of the chip, and may extend beyond the scene where the window does. An outline that shares
+    more than `MAX_SHARED` of the smaller area with a higher-scoring one is dropped; neighbours that touch are kept.
 
     Args:
-        detections: of the chip.
-        window: where the chip lies.
+        detections: the detections of the chip.
+        window: the window of the chip.
         score: detections below it are dropped, 0..1.
         level: the mask probability along the outline, 0..1.
-        min_area_px: smaller outlines are dropped, in square pixels of the scene. Nothing below the default, two by two
-            pixels, has a shape.
+        min_area_px: smaller outlines are dropped, in square pixels of the scene. Below the default, two by two
+            pixels, an outline has no meaningful shape.
 
     Returns:
-        Valid polygons, surest first, vertices on a lattice of `PRECISION_PX`.
+        Valid polygons, highest score first, with vertices on multiples of `PRECISION_PX`.
     """
     chosen = np.argsort(-detections.scores, kind="stable")
     chosen = chosen[detections.scores[chosen] >= score]
@@ -101,7 +101,7 @@ def _largest(owners: NDArray[np.intp], parts: NDArray[np.object_]) -> tuple[NDAr
 
 
 def _stretch(parts: NDArray[np.object_], boxes: NDArray[np.float64]) -> NDArray[np.object_]:
-    """From the unit square into a box `x0, y0, x1, y1` each, rounded to the lattice."""
+    """From the unit square into a box `x0, y0, x1, y1` each, rounded to multiples of `PRECISION_PX`."""
     points, owner = shapely.get_coordinates(parts, return_index=True)
     corner, extent = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     points = corner[owner] + points * extent[owner]
@@ -109,14 +109,14 @@ def _stretch(parts: NDArray[np.object_], boxes: NDArray[np.float64]) -> NDArray[
 
 
 def _snap(polygons: NDArray[np.object_], window: ChipWindow) -> NDArray[np.object_]:
-    """Make valid and cut to the window what needs it; vertices stay on the lattice."""
+    """Make polygons valid and cut them to the window where necessary, without moving other vertices."""
     left, top, right, bottom = window.extent.bounds
     bounds = shapely.bounds(polygons)
     outside = (bounds[:, :2] < [left, top]).any(axis=1) | (bounds[:, 2:] > [right, bottom]).any(axis=1)
     mend = outside | ~shapely.is_valid(polygons)
     limits = shapely.box(left, top, right, bottom)
     whole = shapely.make_valid(polygons[mend], method="structure", keep_collapsed=False)  # polygons only
-    polygons[mend] = [_one_polygon(piece) for piece in shapely.intersection(whole, limits, grid_size=PRECISION_PX)]
+    polygons[mend] = [largest_polygon(piece) for piece in shapely.intersection(whole, limits, grid_size=PRECISION_PX)]
     return polygons
 
 
@@ -132,10 +132,3 @@ def _distinct(polygons: NDArray[np.object_]) -> NDArray[np.bool_]:
     for one, other in sorted(zip(later[same].tolist(), earlier[same].tolist(), strict=True)):
         kept[one] &= not kept[other]
     return kept
-
-
-def _one_polygon(geometry: BaseGeometry) -> Polygon:
-    """The largest polygon in whatever making valid and cutting left; empty when there is none."""
-    pieces = shapely.get_parts(shapely.get_parts(geometry))  # twice: a collection may hold a MultiPolygon
-    polygons = [piece for piece in pieces if isinstance(piece, Polygon)]
-    return max(polygons, key=lambda polygon: polygon.area, default=Polygon())

@@ -48,6 +48,15 @@ def say_interrupted() -> None:
             os.write(2, f"{MESSAGE}\n".encode())
 
 
+def open_missing_streams() -> None:
+    """Give closed descriptors to nothing: else the next file to be opened would get them, and all that is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
 @contextmanager
 def handling_signals() -> Iterator[None]:
     """Handle signals in the block: raise KeyboardInterrupt, and soon afterwards end the process with exit code 75.
@@ -72,6 +81,7 @@ class _Watcher:
     said: ClassVar[bool] = False
 
     def __init__(self) -> None:
+        open_missing_streams()  # what is printed would come out of the sockets
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         self._signalled = False

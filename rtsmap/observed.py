@@ -1,4 +1,4 @@
-"""What of a scene was really looked at, so that "no slump" and "not observed" differ."""
+"""The area of a scene that was observed, so that "no slump" and "not observed" can be told apart."""
 
 import math
 
@@ -6,26 +6,26 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
+from pyproj import Transformer
 from rasterio.features import rasterize, shapes
 from shapely import MultiPolygon, Polygon
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import geodesic_area_m2, polygon_parts
 from rtsmap.records import BoolArray, Grid, Window
 
 #: Side of the cells in which the observed area is drawn; sums are exact to the pixel all the same.
 CELL_M = 30.0
 
 _BLOCK_CELLS = 32  # of about 1 km, within which a pixel's geodesic area is one number to 1e-6
-_GEOD = Geod(ellps="WGS84")
 
 
 class ObservedArea:
-    """Adds up valid and clear pixels, window by window, in the memory of a coarse mask.
+    """Counts valid and clear pixels, window by window, in a coarse mask.
 
     Args:
-        grid: the scene's lattice.
+        grid: the grid of the scene.
         aoi: area of interest in the grid's CRS; pixels whose centres lie outside it do not count.
         cell_m: side of a cell of the drawn outline, in m on the ground; at least one pixel.
     """
@@ -44,9 +44,9 @@ class ObservedArea:
         """Count the pixels of a window; every pixel of the grid must come exactly once, in any order.
 
         Args:
-            core: a window; what of it lies beyond the grid is left out.
+            core: a window; pixels beyond the grid are ignored.
             valid: `(height, width)` of the core.
-            clear: likewise; only where valid.
+            clear: `(height, width)` of the core; true only where `valid` is.
         """
         inside = core.intersection(self._grid.window)
         if not inside.height or not inside.width:
@@ -95,8 +95,7 @@ class ObservedArea:
         last = self._grid.width, self._grid.height
         outline = shapely.transform(cells, lambda points: np.minimum(points, last))  # the last cells stick out
         if self._aoi is not None:
-            polygons = shapely.get_parts(outline.intersection(self._aoi))
-            outline = MultiPolygon([part for part in polygons if isinstance(part, Polygon)])
+            outline = MultiPolygon(polygon_parts(outline.intersection(self._aoi)))
         return affine_transform(outline, self._grid.transform.to_shapely())
 
     def _of_interest(self, window: Window) -> BoolArray:
@@ -128,8 +127,8 @@ class ObservedArea:
     def _area_m2(self, window: Window) -> float:
         """Geodesic area of a window."""
         corners = affine_transform(shapely.box(*window.bounds), self._grid.transform.to_shapely()).exterior.coords.xy
-        area, _ = _GEOD.polygon_area_perimeter(*self._to_wgs84.transform(*corners))
-        return abs(float(area))
+        longitudes, latitudes = self._to_wgs84.transform(*corners)
+        return geodesic_area_m2(Polygon(np.column_stack([longitudes, latitudes])))
 
 
 def _cell_starts(start: int, length: int, step: int) -> tuple[int, NDArray[np.int64]]:

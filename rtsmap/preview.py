@@ -5,16 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from shapely import Polygon
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap import bands
 from rtsmap.files.writing import replacing
+from rtsmap.geometry import polygon_rings
 from rtsmap.records import BoolArray, Pixels, SceneInfo
 
 #: Shorter and longer side limits of the picture, in px: small scenes are magnified, large ones reduced.
@@ -112,9 +111,8 @@ def _rings(
     a, b, c, d, e, f = tuple(to_pixels)[:6]
     x, y = scale
     for outline in outlines:
-        for part in shapely.get_parts(affine_transform(outline, [a * x, b * x, d * y, e * y, c * x, f * y])):
-            if isinstance(part, Polygon):
-                yield from (list(ring.coords) for ring in (part.exterior, *part.interiors))
+        scaled = affine_transform(outline, [a * x, b * x, d * y, e * y, c * x, f * y])
+        yield from ([(x, y) for x, y in ring.coords] for ring in polygon_rings(scaled))
 
 
 def _draw_outlines(picture: Image.Image, rings: Sequence[Sequence[tuple[float, float]]]) -> None:

@@ -4,8 +4,7 @@ Arrays are `(bands, rows, columns)`. Pixel coordinates are `(column, row)` with 
 the upper-left pixel of a `Grid`; world coordinates are in the grid's CRS.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -163,16 +162,14 @@ class Instance:
 
 @dataclass(frozen=True)
 class MergedInstance:
-    """One slump in pixel coordinates of the scene's grid, merged from detections in `n_chips` chips."""
+    """One slump in pixel coordinates of the scene's grid.
+
+    Attributes:
+        geometry: a Polygon or MultiPolygon.
+        score: 0..1.
+        n_chips: number of chips in which it was detected.
+    """
 
     geometry: BaseGeometry
     score: float
     n_chips: int
-
-
-@dataclass(frozen=True)
-class Slump:
-    """One slump in world coordinates, with the attributes of the layer (see docs/layer.md)."""
-
-    geometry: BaseGeometry
-    attributes: Mapping[str, object] = field(default_factory=dict)

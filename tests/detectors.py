@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from rtsmap.records import Detections
 from rtsmap.settings.card import InputConfig, ModelCard
-from tests.networks import DEVIATION, MEAN, TINY
+from tests.networks import MEAN, STD, TINY
 
 MASK = 28
 NDVI = 3  # index of the channel in the network's input
@@ -23,7 +23,7 @@ class BareGround:
 
     def _detect(self, chip: np.ndarray) -> Detections:
         valid = (chip != 0).any(axis=0)
-        bare = (chip[NDVI] * DEVIATION["ndvi"] + MEAN["ndvi"] < 0.3) & valid
+        bare = (chip[NDVI] * STD["ndvi"] + MEAN["ndvi"] < 0.3) & valid
         labels, _ = ndimage.label(bare)
         boxes, masks = [], []
         for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
@@ -55,7 +55,7 @@ def card(*, gsd_m: float = 3.0, chip_size: int = 128, overlap: int = 32) -> Mode
             chip_size=chip_size,
             overlap=overlap,
             mean=MEAN,
-            deviation=DEVIATION,
+            std=STD,
         ),
         network=TINY,
     )

@@ -39,7 +39,7 @@ TINY_TRAINING = TrainConfig(
 )
 
 MEAN = {"red": 0.06, "green": 0.06, "blue": 0.04, "ndvi": 0.5, "nir": 0.25}
-DEVIATION = {"red": 0.04, "green": 0.03, "blue": 0.03, "ndvi": 0.3, "nir": 0.1}
+STD = {"red": 0.04, "green": 0.03, "blue": 0.03, "ndvi": 0.3, "nir": 0.1}
 
 
 def write_model(folder: Path, *, score: float = 0.0, gsd_m: float = 3.0, network: NetworkConfig = TINY) -> Path:
@@ -66,7 +66,7 @@ def write_model(folder: Path, *, score: float = 0.0, gsd_m: float = 3.0, network
             chip_size=64,
             overlap=16,
             mean=MEAN,
-            deviation=DEVIATION,
+            std=STD,
         ),
         network=network,
     )

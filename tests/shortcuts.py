@@ -9,10 +9,10 @@ import numpy as np
 import rasterio
 import rasterio.features
 import shapely
-from rtsmap.evaluation.maps import score_map
 from scipy import ndimage, optimize
 
 from rtsmap import bands
+from rtsmap.evaluation.map_scores import score_map
 from rtsmap.predict.options import MIN_AREA_M2, Options
 from rtsmap.scene import open_scene
 from rtsmap.simulate.product.writing import write_product

@@ -8,7 +8,8 @@ from pyproj import CRS, Transformer
 from shapely import MultiPolygon, Polygon, box
 
 from rtsmap.errors import InputError
-from rtsmap.polygons import geodesic_m2, project_frame, read_area, read_polygons, utm_of
+from rtsmap.geometry import geodesic_areas_m2
+from rtsmap.polygons import project_frame, read_area, read_polygons, utm_of
 
 SIDE = 121  # points a side at which an area is compared with its definition
 
@@ -130,7 +131,7 @@ def test_what_does_not_lie_around_the_scene_is_left_out_and_the_rest_is_not_cut(
     frame = project_frame(read_polygons(write(tmp_path / "labels.gpkg", slump, far, wrapped)), UTM_41, near)
     assert frame.index.tolist() == [0, 2]
     straight = geopandas.GeoSeries([slump], crs=4326).to_crs(UTM_41)
-    assert geodesic_m2(frame.geometry)[0] == pytest.approx(geodesic_m2(straight)[0], rel=1e-5)
+    assert geodesic_areas_m2(frame.geometry)[0] == pytest.approx(geodesic_areas_m2(straight)[0], rel=1e-5)
 
 
 def test_polygons_are_found_in_collections_and_areas_are_right_across_the_antimeridian(tmp_path):
@@ -140,7 +141,7 @@ def test_polygons_are_found_in_collections_and_areas_are_right_across_the_antime
     assert found.area == pytest.approx(0.2 * 0.2 - 0.02 * 0.01)
     there = geopandas.GeoSeries([found], crs=4326).to_crs(UTM_01)  # whose longitudes jump on the way back
     elsewhere = geopandas.GeoSeries([shapely.affinity.translate(found, -20)], crs=4326)
-    assert geodesic_m2(there)[0] == pytest.approx(geodesic_m2(elsewhere)[0], rel=1e-4)
+    assert geodesic_areas_m2(there)[0] == pytest.approx(geodesic_areas_m2(elsewhere)[0], rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def test_all_changes_are_drawn_and_slumps_stay_barer_than_tundra():
 def test_the_settings_choose_the_changes(tmp_path, augmentation, same):
     dataset = write_dataset(tmp_path / "dataset", ("here",), per_site=1, size=96)
     config = TINY_TRAINING.updated(augmentation=augmentation)
-    lit = [Sampler(dataset, config).views(number)[1].reflectance for number in range(4)]
-    calm = [Sampler(dataset, config.updated(jitter=0)).views(number)[1].reflectance for number in range(4)]
-    assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(lit, calm, strict=True)) == same
+    strong = [Sampler(dataset, config).weak_and_strong(number)[1].reflectance for number in range(4)]
+    calm = [Sampler(dataset, config.updated(jitter=0)).weak_and_strong(number)[1].reflectance for number in range(4)]
+    assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(strong, calm, strict=True)) == same
 
 
 def square(side, at=20, size=64):

@@ -99,9 +99,9 @@ def test_the_shell_completes_commands_and_options(typed, completed):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_readme_s_line_for_each_shell_is_right(shell):
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    (line,) = (line for line in readme.splitlines() if f"_RTSMAP_COMPLETE={shell}_source" in line)
+def test_the_guide_s_line_for_each_shell_is_right(shell):
+    guide = (Path(__file__).parents[1] / "docs" / "guide" / "install.md").read_text()
+    (line,) = (line for line in guide.splitlines() if f"_RTSMAP_COMPLETE={shell}_source" in line)
     environment = {**os.environ, "_RTSMAP_COMPLETE": f"{shell}_source"}
     code = "from rtsmap.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

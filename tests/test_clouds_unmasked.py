@@ -90,7 +90,7 @@ def test_slumps_of_bands_in_files_of_their_own(tmp_path, monkeypatch):
     wide = card().model_copy(update={"input": card().input.model_copy(update={"gsd_m": 10.0, "gsd_range_m": (8, 12)})})
     ours, theirs = (predict_scene(str(path), ReadyDetector.of(wide, BareGround())) for path in (safe, single))
     assert len(ours.slumps) == len(theirs.slumps) == 1
-    assert ours.slumps[0].attributes["area_m2"] == pytest.approx(theirs.slumps[0].attributes["area_m2"], rel=0.05)
+    assert ours.slumps[0].area_m2 == pytest.approx(theirs.slumps[0].area_m2, rel=0.05)
     assert (ours.cloud_fraction, ours.info.scene_id) == (0.25, products.SAFE)
 
 

@@ -30,10 +30,10 @@ def joined(*datasets: Dataset) -> Dataset:
 def test_means_and_deviations_are_those_of_the_pixels(tmp_path):
     dataset = write_dataset(tmp_path / "set", ["here"])
     values = np.concatenate([pixels_of(dataset.folder, image).reflectance for image in dataset.images], axis=1)
-    mean, deviation = channel_statistics(dataset, ("rgb", "ndvi", "nir"))
-    assert list(mean) == list(deviation) == ["red", "green", "blue", "ndvi", "nir"]
+    mean, std = channel_statistics(dataset, ("rgb", "ndvi", "nir"))
+    assert list(mean) == list(std) == ["red", "green", "blue", "ndvi", "nir"]
     assert mean["red"] == pytest.approx(values[2].mean(), abs=1e-4)
-    assert deviation["nir"] == pytest.approx(values[3].std(), abs=1e-4)
+    assert std["nir"] == pytest.approx(values[3].std(), abs=1e-4)
     assert mean["ndvi"] == pytest.approx(bands.ndvi(values).mean(), abs=1e-4)
 
 
@@ -53,11 +53,11 @@ def test_nodata_does_not_count_and_tiles_change_nothing(tmp_path, monkeypatch):
     with writing_dataset(tmp_path / "set", "a test") as writer:
         writer.add(image, Pixels(pixels.reflectance, valid, valid))
     dataset = read_dataset(tmp_path / "set")
-    mean, deviation = channel_statistics(dataset, ("rgb",))
+    mean, std = channel_statistics(dataset, ("rgb",))
     assert mean["red"] == pytest.approx(pixels.reflectance[2, 36:].mean(), abs=1e-4)
     (site,) = site_statistics(dataset)
     monkeypatch.setattr("rtsmap.dataset.tiles.TILE_PX", 20)
-    assert channel_statistics(dataset, ("rgb",)) == (mean, deviation)
+    assert channel_statistics(dataset, ("rgb",)) == (mean, std)
     (again,) = site_statistics(dataset)
     np.testing.assert_array_equal(again.histograms.slump["nir"], site.histograms.slump["nir"])
     assert again.valid_km2 == site.valid_km2 == pytest.approx(28 * 64 * 100 / 1e6)
@@ -96,8 +96,8 @@ def test_the_command_prints_a_table_and_what_a_model_card_needs(tmp_path, rtsmap
     assert table.endswith("2021-07-14")
     section = tomllib.loads(toml)["input"]
     expected = channel_statistics(read_dataset(folder), ("rgb", "ndvi", "nir"))
-    assert (section["mean"], section["deviation"]) == expected
-    assert {"mean", "deviation"} <= set(ModelCard.model_fields["input"].annotation.model_fields)
+    assert (section["mean"], section["std"]) == expected
+    assert {"mean", "std"} <= set(ModelCard.model_fields["input"].annotation.model_fields)
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.size[0] > 1000
         assert len(picture.convert("L").getcolors()) > 20

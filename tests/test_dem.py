@@ -31,7 +31,7 @@ from rtsmap.training.samples import Sampler
 from tests.datasets import labelled_image, pixels_with, write_dataset
 from tests.detectors import tundra
 from tests.labels import write_polygons, write_scene
-from tests.networks import DEVIATION, MEAN, TINY_TRAINING, write_model
+from tests.networks import MEAN, STD, TINY_TRAINING, write_model
 from tests.scenes import TRANSFORM, UTM_7N, truncate, write_raster
 
 LEFT, TOP = TRANSFORM.c, TRANSFORM.f  # of all scenes here
@@ -240,11 +240,11 @@ def test_the_channels_of_dem_are_elevation_and_slope():
     assert bands.channels(("rgb", "dem"))[3:] == ("elevation", "slope")
     reflectance, terrain = np.zeros((4, 1, 1), np.float32), np.array([3.0, 20.0], np.float32).reshape(2, 1, 1)
     valid = np.ones((1, 1), dtype=bool)
-    mean, deviation = {"elevation": 1.0, "slope": 5.0}, {"elevation": 2.0, "slope": 10.0}
-    stacked = bands.network_input(reflectance, valid, ("dem",), mean, deviation, terrain)
+    mean, std = {"elevation": 1.0, "slope": 5.0}, {"elevation": 2.0, "slope": 10.0}
+    stacked = bands.network_input(reflectance, valid, ("dem",), mean, std, terrain)
     np.testing.assert_allclose(stacked[:, 0, 0], [1.0, 1.5])
     with pytest.raises(InputError, match="the modality dem needs elevation"):
-        bands.network_input(reflectance, valid, ("dem",), mean, deviation)
+        bands.network_input(reflectance, valid, ("dem",), mean, std)
 
 
 def with_terrain(image, seed=0) -> Pixels:
@@ -285,10 +285,10 @@ def test_an_image_without_terrain_takes_dem_from_the_whole_data_set(dataset):
 
 
 def test_statistics_of_elevation_and_slope(dataset):
-    mean, deviation = channel_statistics(dataset, ("dem",))
+    mean, std = channel_statistics(dataset, ("dem",))
     truth = with_terrain(dataset.images[0]).terrain
     assert mean == pytest.approx({"elevation": truth[0].mean(), "slope": truth[1].mean()}, abs=1e-3)
-    assert deviation == pytest.approx({"elevation": truth[0].std(), "slope": truth[1].std()}, abs=1e-3)
+    assert std == pytest.approx({"elevation": truth[0].std(), "slope": truth[1].std()}, abs=1e-3)
     counts = site_statistics(dataset)[0].histograms
     assert counts.slump["elevation"].sum() == counts.background["slope"].sum() + counts.slump["slope"].sum() - 96**2 + (
         counts.slump["red"].sum()
@@ -430,4 +430,4 @@ def test_what_lacks_an_elevation_model_is_said_in_one_line(rtsmap, tmp_path):
 def test_a_card_needs_the_statistics_of_both_channels():
     limits = {"gsd_m": 3.0, "gsd_range_m": (2.5, 4.0), "chip_size": 64, "overlap": 16}
     with pytest.raises(ValueError, match="elevation, slope"):
-        InputConfig(modalities=("dem",), mean=MEAN, deviation=DEVIATION, **limits)
+        InputConfig(modalities=("dem",), mean=MEAN, std=STD, **limits)

@@ -9,7 +9,7 @@ from rtsmap.models import find_model
 from rtsmap.records import Detections
 from rtsmap.settings.card import Calibration
 from tests.detectors import BareGround
-from tests.networks import DEVIATION, MEAN, write_model
+from tests.networks import MEAN, STD, write_model
 
 BOX = [10.0, 20.0, 40.0, 30.0]
 
@@ -20,7 +20,7 @@ def chip_with(*patches, height=64, width=96):
     for row, column, tall, wide in patches:
         ndvi[row : row + tall, column : column + wide] = 0.1
     chip = np.ones((5, height, width), dtype=np.float32)
-    chip[3] = (ndvi - MEAN["ndvi"]) / DEVIATION["ndvi"]
+    chip[3] = (ndvi - MEAN["ndvi"]) / STD["ndvi"]
     return chip
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network, seeded_network
 from rtsmap.network.efficientnet import BATCH_NORM_EPSILON, EfficientNetLite, convolve
-from rtsmap.network.importing import import_checkpoint
+from rtsmap.network.pretrained import import_checkpoint
 from rtsmap.settings.network import PRESETS, NetworkConfig
 from rtsmap.settings.training import TrainConfig
 from tests import golden_efficientnet as golden

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rtsmap.dataset.images import SPLIT, read_dataset
-from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.network.cost import meta_network, training_memory
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.network import PRESETS, NetworkConfig
 from rtsmap.training import paper
@@ -187,7 +187,10 @@ def test_rows_without_bands_are_left_out(rtsmap, prepared, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--row", "best of all"), "best of all: is no row of table4; it has: RGB alone; residual convolution"),
+        (
+            ("--row", "best of all"),
+            "best of all: is not a row of table4; the rows are: RGB alone; residual convolution",
+        ),
         (("--test", "elsewhere"), "has no site or fold elsewhere; it has fold-0, fold-1, taimyr, yamal"),
         (("--test", "fold-0", "--test", "taimyr"), "fold-0, taimyr share images"),
     ],

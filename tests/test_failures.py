@@ -146,17 +146,43 @@ def test_the_traceback_is_shown_where_the_environment_asks_for_it(rtsmap, quick,
         (("n" * 300 + ".tif", "good.tif"), 3, "File name too long"),
         (("empty", "good.tif"), 3, "empty: holds no PlanetScope image"),
         ((b"\xff\xfe.tif", "good.tif"), 3, r"udcff\\udcfe\.tif: its name is not UTF-8"),
+        (("pipe.tif", "good.tif"), 3, r"pipe\.tif: is a pipe, which cannot be read from any place in it"),
+        (("two\nlines.tif", "good.tif"), 3, r"two\\nlines\.tif: no such file"),
+        (("bell\a.tif", "good.tif"), 3, r"bell\\x07\.tif: no such file"),
     ],
-    ids=["none", "too long", "empty folder", "no UTF-8"],
+    ids=["none", "too long", "empty folder", "no UTF-8", "a pipe", "a line break", "a control character"],
 )
 def test_names_that_lead_nowhere(rtsmap, quick, tmp_path, names, code, message):
     good = write_raster(tmp_path / "good.tif", GROUND)
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.tif")
     shutil.copy(good, os.path.join(os.fsencode(tmp_path), b"\xff\xfe.tif"))  # noqa: PTH118  (bytes)
     scenes = [tmp_path / os.fsdecode(name) for name in names]
     done = rtsmap("predict", *scenes, "-o", tmp_path / "slumps.gpkg", "--model", quick)
     assert done[0] == code
     assert re.search(message, done[2])
+
+
+def test_an_empty_name_is_not_the_working_folder(rtsmap, quick, tmp_path, monkeypatch):
+    write_planetscope(tmp_path, GROUND)
+    monkeypatch.chdir(tmp_path)
+    for name in ("", " "):
+        code, _, err = rtsmap("predict", name, "-o", "slumps.gpkg", "--model", quick)
+        assert (code, "the name of a scene is empty" in err) == (2, True)
+
+
+@pytest.mark.parametrize("words", [("-o", "slumps.gpkg"), ("--dry-run",)])
+def test_an_area_that_cannot_be_used_is_said_once_and_before_any_work(rtsmap, quick, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    scenes = [write_raster(tmp_path / f"{name}.tif", GROUND) for name in "ab"]
+    os.mkfifo("pipe.geojson")
+    Path("text.geojson").write_text("none", encoding="utf-8")
+    Path("point.geojson").write_text('{"type": "Point", "coordinates": [0, 0]}', encoding="utf-8")
+    for name, message in (("none", "cannot be read"), ("pipe", "is a pipe"), ("text", "cannot be read"),
+                          ("point", "holds no polygon; give a layer of polygons")):  # fmt: skip
+        code, _, err = rtsmap("predict", *scenes, *words, "--aoi", f"{name}.geojson", "--model", quick)
+        assert code == 2
+        assert re.fullmatch(rf"rtsmap: {name}\.geojson: {message}.*\n", err)
 
 
 def test_a_dry_run_with_a_bad_scene_plans_the_others(rtsmap, quick, tmp_path, monkeypatch):
@@ -333,8 +359,8 @@ CARDS = [
     ("chip_size = 128", "chip_size = 1048576", "input.chip_size: Input should be less than or equal to 16384"),
     ("chip_size = 128", "chip_size = 0", "input.chip_size: Input should be greater than or equal to 32"),
     ("overlap = 32", "overlap = 128", "overlap must be smaller than chip_size"),
-    ("red = 0.04", "red = 0.0", "input.deviation.red: Input should be greater than or equal to"),
-    ("red = 0.04", "red = nan", "input.deviation.red: Input should be a finite number"),
+    ("red = 0.04", "red = 0.0", "input.std.red: Input should be greater than or equal to"),
+    ("red = 0.04", "red = nan", "input.std.red: Input should be a finite number"),
     ("red = 0.06", "red = -inf", "input.mean.red: Input should be a finite number"),
     ("score_threshold = 0.5", "score_threshold = nan", "score_threshold: Input should be a finite number"),
     ("score_threshold = 0.5", "score_threshold = 0.5\nmin_area_m2 = inf", "min_area_m2: Input should be a finite"),

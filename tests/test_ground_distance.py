@@ -173,7 +173,7 @@ def test_the_same_slumps_and_areas_in_any_projection(tmp_path: Path, crs: str, w
     for outline in truth:
         overlap = max(outline.intersection(one).area / outline.union(one).area for one in found)
         assert overlap > 0.85
-    areas = sorted(float(slump.attributes["area_m2"]) for slump in result.slumps)  # type: ignore[arg-type]
+    areas = sorted(slump.area_m2 for slump in result.slumps)
     np.testing.assert_allclose(areas, sorted(truth.area), rtol=0.1)
     assert result.observed_km2 == pytest.approx(SIZE_M**2 / 1e6, rel=0.03)
     assert result.info.gsd_m == pytest.approx(math.sqrt(math.prod(ground_pixel(crs, width, height))), rel=0.01)

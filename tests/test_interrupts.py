@@ -156,7 +156,11 @@ def test_a_child_that_is_ended_does_not_end_its_parent(tmp_path):
 )
 def test_a_standard_output_that_takes_nothing_gives_no_traceback(tmp_path, stdout, code, message):
     words = f"{sys.executable} -m rtsmap models list"
-    ways = {"/dev/full": f"{words} > /dev/full", "closed": f"{words} >&-", "no reader": f"{words} | true"}
+    ways = {
+        "/dev/full": f"{words} > /dev/full",
+        "closed": f"{words} >&-",
+        "no reader": f"{words} | true",
+    }
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", ways[stdout]], check=False, capture_output=True, text=True, timeout=120
     )
@@ -164,3 +168,11 @@ def test_a_standard_output_that_takes_nothing_gives_no_traceback(tmp_path, stdou
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_libraries_may_write_to_streams_that_were_closed_when_python_started(tmp_path):
+    script = "import sys\nfrom rtsmap.cli.streams import StandardStreams\n"
+    script += "with StandardStreams():\n sys.stdout.write('out'), sys.stderr.write('error')\n"
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    done = subprocess.run(["bash", "-c", f"{sys.executable} {tmp_path}/script.py >&- 2>&-"], check=False, timeout=60)
+    assert done.returncode == 0

@@ -22,8 +22,9 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
-from rtsmap.attributes import Describer
+from rtsmap.attributes import AttributeComputer
 from rtsmap.errors import InputError, OutputError
+from rtsmap.fields import layer_row
 from rtsmap.layer import OBSERVED_FIELDS, SLUMP_FIELDS, SceneResult, output_files, write_layer
 from rtsmap.records import Grid, MergedInstance, Pixels, SceneInfo
 
@@ -35,15 +36,15 @@ def scene(n_slumps: int = 2, *, epsg: int = 32608, scene_id: str = "20200701_200
     """A scene of 1.2 x 1.2 km with small rectangles for slumps."""
     grid = Grid(CRS.from_epsg(epsg), Affine(3.0, 0.0, 500_000.0, 0.0, -3.0, 8_000_000.0), height=400, width=400)
     info = SceneInfo(scene_id, "scene.tif", "planetscope", 3.0, acquired=ACQUIRED, satellite_id="1001")
-    describer = Describer(grid, info, model="arctic", model_sha256="ab12")
+    attributes = AttributeComputer(grid, info, model="arctic", model_sha256="ab12")
     slumps = []
     for number in range(n_slumps):
         left, top = 30 + 35 * (number % 10), 30 + 8 * (number // 10 % 40)
         merged = MergedInstance(shapely.box(left, top, left + 20, top + 6), 0.9 - number / 10_000, 2)
-        window = describer.surroundings(merged)
+        window = attributes.buffer_window(merged)
         valid = np.ones((window.height, window.width), bool)
         reflectance = np.full((4, *valid.shape), 0.1, dtype=np.float32)
-        slumps.append(describer.describe(merged, window, Pixels(reflectance, valid, valid)))
+        slumps.append(attributes.compute(merged, window, Pixels(reflectance, valid, valid)))
     observed = shapely.box(500_000, 7_998_800, 501_200, 8_000_000)
     return SceneResult(info, grid.crs, slumps, observed, observed_km2=1.44115, cloud_fraction=0.125, model="arctic")
 
@@ -64,12 +65,12 @@ def test_slumps_read_back_with_their_attributes(written):
     slumps = gpd.read_file(written, layer="thaw_slumps")
     expected = scene().slumps
     assert list(slumps.columns) == [*SLUMP_FIELDS, "geometry"]
-    assert list(slumps.columns[:-1]) == list(expected[0].attributes)  # what attributes.py gives, in its order
+    assert list(slumps.columns[:-1]) == list(layer_row(expected[0]))
     assert slumps.crs == CRS.from_epsg(32608)
     assert list(slumps.geom_type) == ["MultiPolygon"] * 2
     assert list(slumps.geometry) == [one.geometry for one in expected]
-    assert slumps.loc[1, "slump_id"] == expected[1].attributes["slump_id"]
-    assert slumps.loc[0, "area_m2"] == expected[0].attributes["area_m2"]
+    assert slumps.loc[1, "slump_id"] == expected[1].slump_id
+    assert slumps.loc[0, "area_m2"] == expected[0].area_m2
     assert slumps.loc[0, "acquired"] == pd.Timestamp(ACQUIRED)
     assert slumps.loc[0, "instrument"] is None or pd.isna(slumps.loc[0, "instrument"])
     assert slumps["view_angle_deg"].isna().all()
@@ -140,11 +141,38 @@ def test_qgis_finds_a_default_style_for_each_layer(written):
 
 
 @pytest.mark.parametrize(("layer", "fields"), [("thaw_slumps", SLUMP_FIELDS), ("observed_area", OBSERVED_FIELDS)])
-def test_styles_explain_every_field(layer, fields):
-    style = ET.fromstring(resources.files("rtsmap").joinpath("styles", f"{layer}.qml").read_text(encoding="utf-8"))
+def test_styles_explain_every_field(written, layer, fields):
+    ((text,),) = query(written, f"SELECT styleQML FROM layer_styles WHERE f_table_name = '{layer}'")
+    style = ET.fromstring(text)
     aliases = {alias.get("field"): alias.get("name") for alias in style.find("aliases")}
     assert list(aliases) == ["fid", *fields]
     assert all(aliases[field] for field in fields)
+
+
+@pytest.mark.parametrize(
+    ("layer", "column", "title", "description"),
+    [
+        ("thaw_slumps", "area_m2", "Area (geodesic, m2)", "geodesic area without the holes [m2]"),
+        ("thaw_slumps", "touches_edge", "Touches the edge of valid pixels", None),
+        ("observed_area", "scene_id", "Scene", "identifier of the scene"),
+    ],
+)
+def test_columns_have_titles_and_descriptions_outside_qgis_too(written, layer, column, title, description):
+    where = f"WHERE table_name = '{layer}' AND column_name = '{column}'"
+    (found,) = query(written, f"SELECT name, title, description FROM gpkg_data_columns {where}")
+    assert found[:2] == (title, title)
+    assert description is None or found[2] == description
+
+
+def test_every_column_is_described_by_the_schema_extension(written):
+    for layer, fields in (("thaw_slumps", SLUMP_FIELDS), ("observed_area", OBSERVED_FIELDS)):
+        rows = query(
+            written,
+            f"SELECT column_name, description FROM gpkg_data_columns WHERE table_name = '{layer}' ORDER BY rowid",
+        )
+        assert [name for name, text in rows if text and "`" not in text] == list(fields)
+    tables = query(written, "SELECT table_name FROM gpkg_extensions WHERE extension_name = 'gpkg_schema' ORDER BY 1")
+    assert tables == [("gpkg_data_column_constraints",), ("gpkg_data_columns",)]
 
 
 def test_the_style_has_a_class_for_every_score():

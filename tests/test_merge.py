@@ -141,7 +141,7 @@ def test_a_neighbour_that_sees_two_slumps_as_one_cannot_glue_them():
     views = [seen(upper, 1, 1, 0.9), seen(lower, 1, 1, 0.8)]
     slumps = merge([*views, seen(both, 1, 2, 0.7)])
     assert [slump.geometry.equals(shape) for slump, shape in zip(slumps, (upper, lower), strict=True)] == [True, True]
-    # the surer view wins, and is not written beside the other
+    # the higher-scoring instance is kept, and is not written beside the others
     assert only(merge([*views, seen(both, 1, 2, 0.95)])).geometry.equals(both)
 
 

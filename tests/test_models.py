@@ -1,10 +1,10 @@
 import pytest
 
 from rtsmap.errors import InputError, ModelError
-from rtsmap.models import DEFAULT_MODEL, find_model, list_models, verify
+from rtsmap.models import CARD, DEFAULT_MODEL, find_model, list_models, verify
 from rtsmap.settings.card import InputConfig, ModelCard
 from rtsmap.settings.training import TrainConfig
-from tests.networks import DEVIATION, MEAN, write_model
+from tests.networks import MEAN, STD, write_model
 
 
 def test_the_models_that_come_with_rtsmap_are_whole():
@@ -50,7 +50,7 @@ def test_missing_weights_are_named(tmp_path):
     [
         ({"chip_size": 100}, "multiple of 32"),
         ({"overlap": 64, "chip_size": 64}, "overlap must be smaller"),
-        ({"mean": {"red": 0.1}}, "mean and deviation are needed for"),
+        ({"mean": {"red": 0.1}}, "mean and std are needed for"),
     ],
 )
 def test_inputs_that_make_no_sense_are_refused(changed, message):
@@ -60,11 +60,23 @@ def test_inputs_that_make_no_sense_are_refused(changed, message):
         "chip_size": 256,
         "overlap": 64,
         "mean": MEAN,
-        "deviation": DEVIATION,
+        "std": STD,
     }
     InputConfig(**sound)
     with pytest.raises(ValueError, match=message):
         InputConfig(**{**sound, **changed})
+
+
+def test_a_card_with_the_earlier_name_of_std_is_read_and_written_anew(tmp_path):
+    path = write_model(tmp_path / "model") / CARD
+    card, text = ModelCard.from_toml(path), path.read_text()
+    path.write_text(text.replace("[input.std]", "[input.deviation]"))
+    assert ModelCard.from_toml(path) == card
+    ModelCard.from_toml(path).to_toml(path)
+    assert path.read_text() == text
+    path.write_text(text + "\n[input.deviation]\nred = 1.0\n")  # both names
+    with pytest.raises(InputError, match=r"model.toml: input\.deviation: is not a setting"):
+        ModelCard.from_toml(path)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_the_shipped_model_finds_the_same_slumps_on_a_real_scene():
 
     inputs = card.input
     chips = bands.network_input(
-        chip.pixels.reflectance, chip.pixels.valid, inputs.modalities, inputs.mean, inputs.deviation, None
+        chip.pixels.reflectance, chip.pixels.valid, inputs.modalities, inputs.mean, inputs.std, None
     )[np.newaxis]
     (found,), (expected,) = (
         build_detector(folder, card, "cpu", 0.05, runtime=runtime, chip_size=size).detect(chips)

@@ -107,14 +107,14 @@ def test_a_scene_that_cannot_be_read_is_named(rtsmap, tmp_path):
 
 def test_attention_is_not_offered_in_8_bits(tmp_path):
     folder, card = find_model(str(model(tmp_path, TINY)))
-    with pytest.raises(ModelError, match="int8 is for backbones of EfficientNet-Lite, not mvitv2"):
+    with pytest.raises(ModelError, match="int8 is only for EfficientNet-Lite backbones, not mvitv2"):
         export_int8(folder, card, noise(1))
 
 
 def test_chips_in_which_nothing_is_found_tell_nothing(tmp_path):
     unsure = CONVOLUTIONS.model_copy(update={"stage_score": 0.999})
     folder, card = find_model(str(model(tmp_path, unsure)))
-    with pytest.raises(ModelError, match="finds nothing in the 2 chips to calibrate on"):
+    with pytest.raises(ModelError, match="detects nothing in the 2 calibration chips"):
         export_int8(folder, card, noise(2))
 
 

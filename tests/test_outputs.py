@@ -373,6 +373,7 @@ def labels(scene):
         ("predict {order} -o x.gpkg --profile {order}/20210714_221320_10_2413_metadata.json", "may be part of the"),
         ("predict {scene} -o {labels} --aoi {labels}", "labels.gpkg: is an input"),
         ("predict {scene} GPKG:{labels}:labels -o {labels}", "labels.gpkg: is an input"),
+        ("predict {scene} -o x.gpkg --preview {labels} --dem {labels}", "labels.gpkg: is an input"),
         ("predict {scene} -o x.gpkg --preview {model}/model.toml", "model.toml: is an input"),
         ("predict {scene} -o " + "n" * 251 + ".gpkg", "the name is too long"),
         ("predict {scene} -o " + "n" * 244 + ".parquet", "the name is too long"),  # its second file's
@@ -408,7 +409,7 @@ def test_training_writes_over_nothing(rtsmap, tmp_path):
         folder.mkdir()
         (folder / name).write_text(text)
         code, _, err = rtsmap("train", "unimodal", data, "-o", folder, "--modality", "rgb", "--set", "iterations=1")
-        assert (code, f"{name}: was not written by a training that goes on here" in err) == (2, True), err
+        assert (code, f"{name}: was not written by a training that continues here" in err) == (2, True), err
         assert (folder / name).read_text() == text
 
 

@@ -41,14 +41,14 @@ def boxes(result):
 def test_every_slump_is_found_once_wherever_the_chips_are_cut(scene):
     result = predict_scene(scene, ReadyDetector.of(card(), BareGround()))
     assert boxes(result) == sorted(SLUMPS[:4])
-    chips = {round(s.attributes["area_m2"], -2): s.attributes["n_chips"] for s in result.slumps}
+    chips = {round(s.area_m2, -2): s.n_chips for s in result.slumps}
     assert chips[min(chips)] == 1
     assert chips[max(chips)] > 2
 
 
 def test_areas_are_those_of_the_ground(scene):
     result = predict_scene(scene, ReadyDetector.of(card(), BareGround()))
-    areas = sorted(slump.attributes["area_m2"] for slump in result.slumps)
+    areas = sorted(slump.area_m2 for slump in result.slumps)
     truth = sorted(tall * wide * 9.0 for _, _, tall, wide in SLUMPS[:4])
     np.testing.assert_allclose(areas, truth, rtol=0.02)  # corners are rounded by the mask's grid
 
@@ -272,4 +272,4 @@ def test_outlines_do_not_leave_the_scene(tmp_path):
     left, top = TRANSFORM @ (0, 0)
     scene_box = shapely.box(left, top - 600, left + 600, top).buffer(1e-6)
     assert len(result.slumps) == 2
-    assert all(slump.geometry.within(scene_box) and slump.attributes["touches_edge"] for slump in result.slumps)
+    assert all(slump.geometry.within(scene_box) and slump.touches_edge for slump in result.slumps)

@@ -9,9 +9,9 @@ from rtsmap.dataset import Dataset, Label
 from rtsmap.errors import DatasetError
 from rtsmap.records import Pixels
 from rtsmap.training.augmentation import jitter
-from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut
 from rtsmap.training.paste import Piece, paste
+from rtsmap.training.resolution_augmentation import draw_gsd, reduce_resolution
 from rtsmap.training.samples import Sampler, rasterised
 from rtsmap.training.store import PixelStore
 from tests.datasets import SLUMPS, labelled_image, pixels_with, write_dataset
@@ -96,8 +96,8 @@ def test_a_slump_of_which_a_chip_shows_little_is_blank_there(tmp_path):
 def test_hard_negatives_are_drawn(tmp_path):
     dataset = one_image(tmp_path / "dataset", slumps=(Label(SLUMPS[0]),), hard_negatives=((80.0, 80.0),))
     sampler = Sampler(dataset, TINY_TRAINING.updated(slump_share=0.0))
-    places = [sampler._place(np.random.default_rng(number))[1].tolist() for number in range(40)]
-    assert 10 < places.count([80.0, 80.0]) < 30
+    points = [sampler._draw_point(np.random.default_rng(number))[1].tolist() for number in range(40)]
+    assert 10 < points.count([80.0, 80.0]) < 30
 
 
 def test_without_slumps_there_is_nothing_to_learn(tmp_path):
@@ -129,11 +129,11 @@ def roughness(reflectance, valid=np.True_):
     return np.abs(np.diff(reflectance))[both[..., 1:] & both[..., :-1]].mean()
 
 
-def test_a_coarsened_chip_keeps_its_means_and_loses_what_is_fine():
+def test_a_chip_of_reduced_resolution_keeps_its_means_and_loses_what_is_fine():
     fine = np.random.default_rng(0).uniform(0.1, 0.3, (4, 96, 96)).astype(np.float32)
     fine[:, 48:] += 0.4
     whole = np.ones((96, 96), dtype=bool)
-    coarse = coarsened(fine, whole, 10 / 3, np.random.default_rng(1))
+    coarse = reduce_resolution(fine, whole, 10 / 3, np.random.default_rng(1))
     np.testing.assert_allclose(coarse.mean(axis=(1, 2)), fine.mean(axis=(1, 2)), rtol=0.01)
     assert coarse[:, 54:].mean() - coarse[:, :42].mean() == pytest.approx(0.4, abs=0.01)  # large things stay
     assert roughness(coarse) < 0.15 * roughness(fine)
@@ -144,12 +144,12 @@ def test_a_coarsened_chip_keeps_its_means_and_loses_what_is_fine():
 
 
 @pytest.mark.parametrize("factor", [1.2, 3.0, 7.7, 200.0])
-def test_coarsening_leaves_even_ground_even_up_to_nodata(factor):
+def test_a_lower_resolution_leaves_even_ground_even_up_to_nodata(factor):
     valid = np.random.default_rng(0).random((64, 64)) > 0.3
     valid[:20, :30] = False
     even = np.where(valid, np.float32(0.25), 0) * np.ones((4, 1, 1), np.float32)
     for seed in range(5):
-        coarse = coarsened(even, valid, factor, np.random.default_rng(seed))
+        coarse = reduce_resolution(even, valid, factor, np.random.default_rng(seed))
         np.testing.assert_allclose(coarse[:, valid], 0.25, rtol=1e-5)
         assert not coarse[:, ~valid].any()
         assert coarse.dtype == np.float32
@@ -161,13 +161,13 @@ def test_a_coarse_pixel_is_the_mean_of_its_ground():
             return low
 
     fine = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
-    coarse = coarsened(fine, np.ones((4, 4), bool), 2, Unshifted())
+    coarse = reduce_resolution(fine, np.ones((4, 4), bool), 2, Unshifted())
     corners = [[2.5, 4.5], [10.5, 12.5]]  # means of two by two
     np.testing.assert_allclose(coarse[0][[0, 3]][:, [0, 3]], corners)
     assert coarse[0, 1, 0] == pytest.approx(0.75 * 2.5 + 0.25 * 10.5)
 
 
-def test_half_of_the_chips_are_coarsened_to_distances_up_to_the_coarsest():
+def test_half_of_the_chips_get_a_lower_resolution_down_to_the_coarsest():
     rng = np.random.default_rng(0)
     drawn = [draw_gsd(3.0, 10.0, rng) for _ in range(400)]
     coarser = [value for value in drawn if value is not None]
@@ -177,7 +177,7 @@ def test_half_of_the_chips_are_coarsened_to_distances_up_to_the_coarsest():
     assert [draw_gsd(10.0, 10.0, rng), draw_gsd(3.0, None, rng)] == [None, None]
 
 
-def test_samples_of_finer_images_are_coarsened(tmp_path):
+def test_samples_of_finer_images_get_a_lower_resolution(tmp_path):
     dataset = one_image(tmp_path / "dataset")  # of 10 m
     config = TINY_TRAINING.updated(scale_range=(1.0, 1.0), pasted_slumps=0, jitter=0)
     plain, none, coarse = (Sampler(dataset, config.updated(coarsest_m=value)) for value in (None, 9.0, 50.0))

@@ -262,6 +262,17 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.mark.parametrize(
+    "properties", [{"s2:processing_baseline": "05.11"}, {"s2:product_uri": "S2B_MSIL2A_20220716T201849_N0400_R071"}]
+)
+def test_an_item_is_known_as_sentinel_2_without_its_satellite(tmp_path: Path, properties: dict[str, Any]) -> None:
+    item = products.write_item(
+        tmp_path / "item.json", KEYS, properties={"platform": None, **properties}, scene_id="a", classes=some_classes()
+    )
+    with open_scene(str(item)) as scene:
+        assert set(scene.calibration.offset) == {-0.1}
+
+
 def test_an_item_by_its_address(tmp_path: Path) -> None:
     items = tmp_path / "items"
     products.write_item(

@@ -97,10 +97,10 @@ def test_zero_in_all_bands_is_nodata_where_the_file_does_not_say(tmp_path: Path)
 def test_declared_nodata(tmp_path: Path) -> None:
     numbers = scenes.ramp()
     numbers[:, 0, :] = 65535
-    numbers[:, 1, :] = 0
+    numbers[:, 1, :] = 0  # nor is this ground, though the file says nothing of it
     numbers[3, 2, :] = 65535  # no spectral measure can be made of it
     pixels = read_all(scenes.write_raster(tmp_path / "plain.tif", numbers, nodata=65535))
-    assert pixels.valid.any(axis=1).tolist() == [False, True, False] + [True] * 37
+    assert pixels.valid.any(axis=1).tolist() == [False, False, False] + [True] * 37
     assert not pixels.reflectance[:, 0].any()
 
 
@@ -113,6 +113,37 @@ def test_nan_and_nodata_of_floating_point_numbers(tmp_path: Path, nodata: float 
     assert not pixels.valid[:2].any()
     assert pixels.valid[2:].all()
     assert np.isfinite(pixels.reflectance).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "nodata", "fill", "ground"),
+    [
+        # what files hold where they saw nothing, without saying so, or beside the number that they declare
+        ("float32", 1, None, -9999, False),
+        ("float32", 1, np.nan, -32768, False),
+        ("float64", 1, -9999, 0, False),
+        ("float32", 1, None, -3.4028235e38, False),
+        ("float32", 1, None, 1e38, False),
+        ("int16", 1e-4, None, -9999, False),
+        ("int16", 1e-4, -9999, -32768, False),
+        ("int32", 1e-4, None, -99999, False),
+        ("uint16", 1e-4, 0, 65535, False),
+        ("uint16", 2.75e-5, 0, 65535, True),  # a cloud as bright as these numbers go
+        ("uint8", 1 / 255, 0, 255, True),  # likewise
+        ("int16", 1e-4, None, -1000, True),  # far too dark, yet somebody's idea of water
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("bands", [4, 3])
+def test_fill_that_nobody_declares_is_no_ground_where_all_bands_hold_it(
+    tmp_path: Path, dtype: str, scale: float, nodata: float | None, fill: float, ground: bool, bands: int
+) -> None:
+    numbers = np.full((4, 40, 60), 0.2 / scale).astype(dtype)
+    numbers[:, ::2] = (numbers[:, ::2] * 1.1).astype(dtype)
+    numbers[:bands, :8] = fill
+    path = scenes.write_raster(tmp_path / "plain.tif", numbers, nodata=nodata)
+    valid = read_all(path, scale=scale, offset=0.0).valid
+    assert valid[8:].all()
+    assert valid[:8].all() == (ground or bands < 4)
 
 
 def test_mask_band(tmp_path: Path) -> None:
@@ -327,6 +358,7 @@ def test_bands_that_do_not_fit(tmp_path: Path) -> None:
     fails(path, "has 4 bands, no band 0 for blue; mend --bands", bands={**NUMBERS, "blue": 0})
     fails(path, "the bands blue, green, red, nir are needed; say which", bands={"blue": 1})
     fails(path, "the bands blue, green, red, nir are needed", bands={**NUMBERS, "swir": 4})
+    fails(path, "blue, green, red and nir must be four different bands; mend --bands", bands={**NUMBERS, "red": 4})
 
 
 def test_eight_bit_numbers_need_a_scale(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from rtsmap.errors import InputError, ModelError
 from rtsmap.network.cascade import seeded_network
-from rtsmap.network.importing import BOTTOM_UP
+from rtsmap.network.pretrained import BOTTOM_UP
 from rtsmap.runtime import machine
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.network import PRESETS, NetworkConfig
@@ -73,7 +73,7 @@ def test_a_second_stage_without_another_s_decoder_or_start(stage):
 def test_a_decoder_of_other_sizes_is_refused(stage, tmp_path):
     dataset, backbones = stage
     settings = fusion_settings(None, backbones).changed(["network.fc_dim=24"])
-    with pytest.raises(ModelError, match=r"rgb: its decoder is of another network \(tensor roi_heads\.box_"):
+    with pytest.raises(ModelError, match=r"rgb: its decoder belongs to another network \(tensor roi_heads\.box_"):
         train(dataset, settings, tmp_path / "fused")
 
 
@@ -196,7 +196,7 @@ def test_a_run_does_not_go_on_in_another_precision(stage, tmp_path, monkeypatch)
     with pytest.raises(StopError):
         train(dataset, settings, tmp_path / "fused", progress=stop_after_three)
     (tmp_path / "cpuinfo").write_text("flags : avx2 amx_bf16\n")
-    with pytest.raises(InputError, match="is of other settings"):
+    with pytest.raises(InputError, match="was made with other settings"):
         train(dataset, settings, tmp_path / "fused")
     (tmp_path / "cpuinfo").write_text("flags : avx2\n")
     card = train(dataset, settings, tmp_path / "fused")

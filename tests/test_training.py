@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -16,10 +17,11 @@ from rtsmap.files.writing import sha256
 from rtsmap.network.cascade import seeded_network
 from rtsmap.records import Detections
 from rtsmap.settings.card import ModelCard
+from rtsmap.settings.network import NetworkConfig
 from rtsmap.settings.template import commented
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training import teacher as teaching
-from rtsmap.training.batches import Examples, Views, batches
+from rtsmap.training.batches import Examples, UnlabelledExamples, batches
 from rtsmap.training.distributed import Processes
 from rtsmap.training.loop import input_config, steps_per_epoch, train
 from rtsmap.training.optimiser import learning_rate, parameter_groups
@@ -128,10 +130,10 @@ def test_a_checkpoint_of_other_settings_or_images_is_refused(dataset, tmp_path):
     config = TINY_TRAINING.updated(iterations=6, checkpoint_every=1)
     with pytest.raises(StopError):
         train(dataset, config, tmp_path / "model", progress=stop_at(2))
-    with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: was made with other settings, images"):
         train(dataset, config.updated(seed=1), tmp_path / "model")
     other = one_image(tmp_path / "other", "there")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: is of other settings, images"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: was made with other settings, images"):
         train(other, config, tmp_path / "model")
 
 
@@ -235,20 +237,20 @@ def test_what_the_teacher_is_sure_of_is_a_label_and_what_it_doubts_is_blank():
     assert not nowhere.any()
 
 
-def test_the_network_learns_in_another_light_what_the_teacher_finds(tmp_path, dataset, monkeypatch):
+def test_the_network_learns_from_strong_augmentation_what_the_teacher_finds_with_weak(tmp_path, dataset, monkeypatch):
     other = one_image(tmp_path / "other", "there", slumps=())
     inputs = input_config(dataset, TAUGHT)
-    views = Views(Sampler(other, TAUGHT, labelled=False), inputs)
+    others = UnlabelledExamples(Sampler(other, TAUGHT, labelled=False), inputs)
     examples = Examples(Sampler(dataset, TAUGHT), inputs)
-    labelled, unlabelled = batches(examples, 1, 2, Processes(0, 1, CPU), views)
+    labelled, unlabelled = batches(examples, 1, 2, Processes(0, 1, CPU), others)
     assert [len(chip["instances"].gt_masks) > 0 for chip in labelled] == [True, True]
-    assert [sorted(chip) for chip in unlabelled] == [["image", "plain"]] * 2
-    assert all(not torch.equal(chip["image"], chip["plain"]) for chip in unlabelled)
+    assert [sorted(chip) for chip in unlabelled] == [["image", "weak"]] * 2
+    assert all(not torch.equal(chip["image"], chip["weak"]) for chip in unlabelled)
     detector = Finds((0.9, 10, 10, 20, 30), (0.25, 40, 40, 50, 50))
     monkeypatch.setattr(teaching, "TorchDetector", detector)
     learned = Teacher(None, None, TAUGHT, CPU).label(unlabelled)
     for chip, view, seen in zip(learned, unlabelled, detector.seen[0], strict=True):
-        np.testing.assert_array_equal(seen, view["plain"])
+        np.testing.assert_array_equal(seen, view["weak"])
         assert chip["instances"].gt_boxes.tensor.tolist() == [[10, 10, 20, 30]]
         assert not chip["image"][:, 40:50, 40:50].any()
         assert torch.equal(chip["image"][:, :40], view["image"][:, :40])
@@ -281,7 +283,7 @@ def test_a_taught_run_that_is_stopped_goes_on_to_the_same_weights_whatever_the_w
     train(dataset, TAUGHT, tmp_path / "whole", unlabelled=other)
     with pytest.raises(StopError):
         train(dataset, TAUGHT, tmp_path / "stopped", unlabelled=other, progress=stop_at(3))
-    with pytest.raises(InputError, match="is of other settings, images"):
+    with pytest.raises(InputError, match="was made with other settings, images"):
         train(dataset, TAUGHT, tmp_path / "stopped")
     card = train(dataset, TAUGHT.updated(workers=1), tmp_path / "stopped", unlabelled=other)
     assert weights_of(tmp_path / "whole") == card.sha256
@@ -297,17 +299,18 @@ def test_of_the_same_data_set_what_is_left_out_is_learned_without_labels(rtsmap,
     words = ("train", "end-to-end", dataset.folder, "--config", tmp_path / "train.toml", "--unlabelled", dataset.folder)
     code, _, err = rtsmap(*words, "-o", tmp_path / "model", "--without", "there")
     assert code == 0, err
-    assert "without labels: 1 images, 0 slumps, sites: there" in err
+    assert "unlabelled: 1 images, 0 slumps, sites: there" in err
     code, _, err = rtsmap(*words, "-o", tmp_path / "other")
     assert code == 2
-    assert "the labels of all its images are learned; leave some out with --without" in err
+    assert "labels of all its images are used; leave some out with --without" in err
 
 
-def test_labels_of_other_images_are_not_looked_at(tmp_path, dataset):
-    told, untold = one_image(tmp_path / "told", "there"), one_image(tmp_path / "untold", "there", slumps=())
+def test_labels_of_unlabelled_images_are_not_used(tmp_path, dataset):
+    labelled, bare = one_image(tmp_path / "labelled", "there"), one_image(tmp_path / "bare", "there", slumps=())
     config = TAUGHT.updated(pasted_slumps=0)
     one, other = (
-        Sampler(unlabelled_part(images, dataset), config, labelled=False).views(5) for images in (told, untold)
+        Sampler(unlabelled_part(images, dataset), config, labelled=False).weak_and_strong(5)
+        for images in (labelled, bare)
     )
     assert [len(view.masks) for view in (*one, *other)] == [0] * 4
     assert all(view.valid.all() for view in one)
@@ -383,7 +386,7 @@ def test_two_stages(rtsmap, dataset, tmp_path):
 
 def test_a_model_of_several_modalities_is_no_backbone(dataset, tmp_path):
     train(dataset, TINY_TRAINING, tmp_path / "fused")
-    with pytest.raises(ModelError, match=r"sees rgb\+ndvi\+nir; give models of one modality each"):
+    with pytest.raises(ModelError, match=r"takes rgb\+ndvi\+nir; give models with one modality each"):
         fusion_settings(None, [tmp_path / "fused"])
 
 
@@ -436,7 +439,8 @@ def test_a_folder_that_is_no_data_set_is_refused(rtsmap, tmp_path):
 def test_the_template_is_commented_and_can_be_read_back(rtsmap, tmp_path):
     code, out, _ = rtsmap("train", "template", "--network", "mvitv2-t", "--set", "epochs=12")
     assert code == 0
-    assert "# Chips that go through the network together, in each process.\nbatch_size = 4\n" in out
+    assert "# Number of chips that go through the network together, in each process.\nbatch_size = 4\n" in out
+    assert "\n[network]\n# Architecture of the backbones: " in out
     (tmp_path / "train.toml").write_text(out)
     settings = TrainConfig.from_toml(tmp_path / "train.toml")
     assert (settings.epochs, settings.network.depth) == (12, 10)
@@ -445,5 +449,9 @@ def test_the_template_is_commented_and_can_be_read_back(rtsmap, tmp_path):
     )
 
 
-def test_every_setting_of_training_is_in_the_template():
-    assert [name for name in TrainConfig.model_fields if f"{name} =" not in commented(TrainConfig())] == ["network"]
+def test_every_setting_stands_in_the_template_under_a_comment():
+    lines = commented(TrainConfig()).splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r"(# )?[a-z_0-9]+ =", line)]
+    names = {re.sub(r"^# | =.*", "", lines[number]) for number in keys}
+    assert names == {*TrainConfig.model_fields, *NetworkConfig.model_fields} - {"network"}
+    assert [lines[key] for key in keys if key - 1 in keys or not lines[key - 1].startswith("# ")] == []

@@ -57,9 +57,9 @@ def read(path: Path, layer: str) -> geopandas.GeoDataFrame:
 
 def area_m2(shapes: geopandas.GeoSeries) -> np.ndarray:
     """Geodesic areas."""
-    from rtsmap.polygons import geodesic_m2
+    from rtsmap.geometry import geodesic_areas_m2
 
-    return geodesic_m2(shapes)
+    return geodesic_areas_m2(shapes)
 
 
 def wobbly(x: float, y: float, radius: float, rng: np.random.Generator, sigma: float) -> Polygon:

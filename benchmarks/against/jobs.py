@@ -57,7 +57,7 @@ class Predictor:
         valid = (numbers != 0).any(axis=0)
         reflectance = bands.to_reflectance(numbers, 1 / FULL, valid)
         inputs = self.card.input
-        channels = bands.network_input(reflectance, valid, inputs.modalities, inputs.mean, inputs.deviation)
+        channels = bands.network_input(reflectance, valid, inputs.modalities, inputs.mean, inputs.std)
         height, width = valid.shape
         with torch.inference_mode():
             found = self._network([{"image": torch.from_numpy(channels), "height": height, "width": width}])

@@ -11,6 +11,7 @@ from shapely import Polygon, affinity
 
 from benchmarks.time_series.scores import tracked
 from benchmarks.time_series.simulated import YEARS, Seen, write_layer
+from rtsmap.geometry import largest_polygon
 from rtsmap.simulate.product.labelling import drawn
 from rtsmap.simulate.series.growth import resized
 from rtsmap.simulate.slumps.library import load_library
@@ -55,8 +56,7 @@ def jittered(rng: np.random.Generator, outline: Polygon) -> Polygon:
     area = np.sum(ring[:, 0] * np.roll(ring[:, 1], -1) - ring[:, 1] * np.roll(ring[:, 0], -1))
     outward = np.column_stack([ahead[:, 1], -ahead[:, 0]]) * np.sign(area)
     moved = ring + push[:, None] * outward / np.maximum(np.hypot(*outward.T), 1e-9)[:, None]
-    parts = shapely.get_parts(shapely.make_valid(Polygon(moved)))
-    return max((part for part in parts if isinstance(part, Polygon)), key=lambda part: part.area)
+    return largest_polygon(shapely.make_valid(Polygon(moved)))
 
 
 def even_growth(folder: Path, draw: Draw, slumps: int, seed: int, years: Sequence[int] = YEARS) -> list[Path]:

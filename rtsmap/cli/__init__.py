@@ -13,7 +13,7 @@ from rtsmap.cli.commands import Commands
 from rtsmap.cli.streams import StandardStreams
 from rtsmap.errors import InterruptedRunError, OutputError
 from rtsmap.interrupts import handling_signals, say_interrupted
-from rtsmap.runtime.failures import explained, story
+from rtsmap.runtime.failures import explained, in_one_line, story
 
 #: Command to module; the order is that of `rtsmap --help`.
 COMMANDS = ("demo", "predict", "track", "models", "export", "simulate", "doctor", "dataset", "train", "evaluate")
@@ -61,6 +61,6 @@ def _run() -> int:
         return InterruptedRunError.exit_code
     except Exception as error:  # the last resort, for errors that no other code handles
         failure = explained(error)
-        click.echo(f"{story(error)}rtsmap: {failure}", err=True)
+        click.echo(f"{story(error)}rtsmap: {in_one_line(str(failure))}", err=True)
         return failure.exit_code
     return code if isinstance(code, int) else 0

@@ -63,6 +63,6 @@ def demo(output: Path, model: str, device: str, runtime: "Runtime", overwrite: b
         f"  look at {preview}\n"
         f"  open {layer} in QGIS (layer thaw_slumps, which has its own style)\n"
         "  map your own scene: rtsmap predict SCENE -o slumps.gpkg\n"
-        "  read about the fields: docs/layer.md",
+        "  read about the fields: docs/guide/layer.md",
         err=True,
     )

@@ -110,7 +110,7 @@ def _count(name: str, chip_size: int | None) -> None:
     from rtsmap.errors import INSTALL_TORCH, ModelError
 
     try:
-        import rtsmap.network.counting  # noqa: F401 - here, for a clear message
+        import rtsmap.network.cost  # noqa: F401 - here, for a clear message
     except ImportError as error:
         raise ModelError(f"counting needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
     if chip_size and chip_size % 32:
@@ -122,7 +122,7 @@ def _count(name: str, chip_size: int | None) -> None:
 
 
 def _print_parts(settings: "TrainConfig", chip_size: int) -> None:
-    from rtsmap.network.counting import DETECTIONS, flop_by_part, meta_network, parameters_by_part
+    from rtsmap.network.cost import DETECTIONS, flop_by_part, meta_network, parameters_by_part
 
     # as many for a unit of area whatever the chips, as the detector does it
     proposals = round(settings.network.proposals * (chip_size / settings.chip_size) ** 2)
@@ -140,7 +140,7 @@ def _print_parts(settings: "TrainConfig", chip_size: int) -> None:
 def _print_memory(settings: "TrainConfig", chip_size: int) -> None:
     from functools import partial
 
-    from rtsmap.network.counting import meta_network, training_memory
+    from rtsmap.network.cost import meta_network, training_memory
 
     build = partial(meta_network, settings.network, settings.modalities)
     trained = build()
@@ -190,7 +190,7 @@ def import_(
     settings = _import_settings(network, config, modalities)
     try:
         from rtsmap.network.checkpoint import save_weights
-        from rtsmap.network.importing import WEIGHTS, import_checkpoint
+        from rtsmap.network.pretrained import WEIGHTS, import_checkpoint
     except ImportError as error:
         raise ModelError(f"importing needs torch and detectron2 ({error}); {INSTALL_TORCH}") from error
     check_outputs(output / WEIGHTS, output / SETTINGS, overwrite=overwrite, inputs=[file, config])

@@ -136,6 +136,7 @@ def predict(
     from rtsmap.files.outputs import check_outputs
     from rtsmap.layer import output_files
     from rtsmap.models import find_model, model_files, verify
+    from rtsmap.polygons import check_area
     from rtsmap.predict.detector import assemble
     from rtsmap.predict.options import Options, check_dem
     from rtsmap.runtime.batching import check_memory, fitting
@@ -159,6 +160,8 @@ def predict(
         aoi_layer=aoi_layer,
         dem=dem,
     )
+    if aoi:
+        check_area(aoi, aoi_layer)
     folder, card = find_model(model)
     verify(folder, card)
     resolved = chosen.for_model(card)
@@ -175,7 +178,7 @@ def predict(
         return
     check_outputs(
         *output_files(output), profile, preview,
-        overwrite=overwrite, inputs=[*scenes, aoi, resolved.dem, *model_files(folder, card)],
+        overwrite=overwrite, inputs=[*scenes, aoi, dem, *model_files(folder, card)],  # also an unnecessary dem
     )  # fmt: skip
     detector = assemble(folder, card, resolved, execution, device=device, runtime=runtime, tta=tta)
     command = _command(scenes, model, chosen, resolved, tta, runtime)

@@ -1,10 +1,11 @@
 """Standard output and error that may be closed, full, or piped to a program that has ended; work goes on."""
 
 import io
-import os
 import sys
 from contextlib import suppress
 from typing import TextIO
+
+from rtsmap.interrupts import open_missing_streams
 
 
 class StandardStreams:
@@ -17,7 +18,7 @@ class StandardStreams:
         self._raw: list[_Forgiving] = []
 
     def __enter__(self) -> "StandardStreams":
-        _open_missing()
+        open_missing_streams()
         self._before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = (self._forgiving(stream, number) for number, stream in enumerate(self._before, 1))
         return self
@@ -36,7 +37,9 @@ class StandardStreams:
         errors = [raw.error for raw in self._raw if raw.fileno() == 1 and not isinstance(raw.error, BrokenPipeError)]
         return errors[0] if errors else None
 
-    def _forgiving(self, stream: TextIO, number: int) -> TextIO:
+    def _forgiving(self, stream: TextIO | None, number: int) -> TextIO:
+        if stream is None:  # was closed when Python started; libraries write to it without asking
+            return open(number, "w", encoding="utf-8", closefd=False)
         if not _is_file(stream, number):  # closed, or a test's
             return stream
         raw = _Forgiving(number, "w", closefd=False)
@@ -60,15 +63,6 @@ class _Forgiving(io.FileIO):
             except OSError as error:
                 self.error = error
         return memoryview(data).nbytes
-
-
-def _open_missing() -> None:
-    """Give closed descriptors to nothing: else the next file to be opened would get them, and all that is printed."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _is_file(stream: TextIO | None, number: int) -> bool:

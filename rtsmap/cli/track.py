@@ -8,7 +8,7 @@ import click
 
 from rtsmap.cli import options
 from rtsmap.cli.progress import progress_bar
-from rtsmap.cli.simulate.options import Place
+from rtsmap.cli.simulate.options import LonLat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     metavar="GIF|WEBP",
     help="Picture of a site through the years, of --scenes.",
 )
-@click.option("--site", type=Place(), help="Middle of the animation.  [default: the slump that grows fastest]")
+@click.option("--site", type=LonLat(), help="Middle of the animation.  [default: the slump that grows fastest]")
 @click.option("--site-km", type=options.positive, default=1.0, show_default=True, metavar="KM", help="Its width.")
 @options.overwrite
 def track(

@@ -9,11 +9,12 @@ import numpy as np
 import rasterio.features
 import shapely
 from numpy.typing import NDArray
-from shapely import MultiPolygon, Polygon, STRtree
+from shapely import MultiPolygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Label
 from rtsmap.dataset.visibility import is_visible
+from rtsmap.geometry import polygonal
 from rtsmap.records import BoolArray, Window
 
 #: A label that covers more than this share of a chip probably outlines a region rather than a slump.
@@ -80,7 +81,7 @@ def chip_labels(labels: SceneLabels, window: Window, clear: BoolArray, min_visib
     ignored: list[BaseGeometry] = []
     for row in labels.tree.query(box, predicate="intersects"):
         whole = labels.outlines[row]
-        part = polygons_of(shapely.intersection(whole, box))
+        part = polygonal(shapely.intersection(whole, box))
         if part.is_empty:
             continue
         outline = _moved(part, window)
@@ -103,11 +104,11 @@ def _not_annotated(labels: SceneLabels, window: Window, clear: BoolArray) -> tup
     box = shapely.box(*window.bounds)
     if labels.annotated_area is None or shapely.contains_properly(labels.annotated_area, box):
         return MultiPolygon(), float(clear.mean())
-    unseen = _moved(polygons_of(shapely.difference(box, labels.annotated_area)), window)
+    unseen = _moved(polygonal(shapely.difference(box, labels.annotated_area)), window)
     observed = clear if unseen.is_empty else clear & ~_drawn(unseen, clear.shape)
     slumps = labels.outlines[labels.tree.query(box, predicate="intersects")]
     # the ground of a slump that was drawn has been searched, even outside the footprint
-    without = polygons_of(shapely.difference(unseen, _moved(shapely.union_all(slumps), window)))
+    without = polygonal(shapely.difference(unseen, _moved(shapely.union_all(slumps), window)))
     return without, float(observed.mean())
 
 
@@ -116,13 +117,6 @@ def _points_in(points: NDArray[np.float64], window: Window, clear: BoolArray) ->
     moved = points - (window.column, window.row)
     inside = ((moved >= 0) & (moved < (window.width, window.height))).all(axis=1)
     return tuple((round(float(x), 3), round(float(y), 3)) for x, y in moved[inside] if clear[int(y), int(x)])
-
-
-def polygons_of(geometry: BaseGeometry) -> BaseGeometry:
-    """Return all polygons of a geometry as one polygon or multipolygon; lines and points are dropped."""
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    polygons = [part for part in parts if isinstance(part, Polygon) and not part.is_empty]
-    return polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)
 
 
 def _moved(geometry: BaseGeometry, window: Window) -> BaseGeometry:

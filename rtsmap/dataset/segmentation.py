@@ -12,6 +12,7 @@ from rasterio.transform import IDENTITY
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import polygon_parts
 from rtsmap.records import BoolArray
 
 
@@ -28,8 +29,7 @@ def segmentation_of(outline: BaseGeometry) -> list[list[float]]:
 
     COCO's rings have no holes, so a polygon with holes is cut through each hole into pieces without any.
     """
-    polygons = shapely.get_parts(shapely.get_parts(outline))  # twice, because a collection may hold a MultiPolygon
-    pieces = (piece for polygon in polygons for piece in _without_holes(polygon))
+    pieces = (piece for polygon in polygon_parts(outline) for piece in _without_holes(polygon))
     return [[round(float(value), 3) for value in shapely.get_coordinates(p.exterior)[:-1].ravel()] for p in pieces]
 
 
@@ -57,12 +57,10 @@ def outlines_of(mask: BoolArray) -> list[BaseGeometry]:
 
 
 def _without_holes(polygon: Polygon) -> list[Polygon]:
-    if not isinstance(polygon, Polygon) or polygon.is_empty:
-        return []
     if not polygon.interiors:
         return [polygon]
     left, bottom, right, top = polygon.bounds
     cut = polygon.interiors[0].centroid.x
     sides = (shapely.box(left - 1, bottom - 1, cut, top + 1), shapely.box(cut, bottom - 1, right + 1, top + 1))
-    parts = (part for side in sides for part in shapely.get_parts(polygon.intersection(side)))
+    parts = (part for side in sides for part in polygon_parts(polygon.intersection(side)))
     return [piece for part in parts for piece in _without_holes(part)]

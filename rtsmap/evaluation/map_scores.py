@@ -16,7 +16,8 @@ from rtsmap.errors import InputError
 from rtsmap.evaluation.matching import Comparison, Indices, compare
 from rtsmap.evaluation.precision import RESAMPLES, Score, score_of
 from rtsmap.evaluation.report import Group, Report, by_size, report_of
-from rtsmap.polygons import MAP_LAYER, geodesic_m2, project_frame, read_polygons, utm_of
+from rtsmap.geometry import geodesic_areas_m2
+from rtsmap.polygons import MAP_LAYER, project_frame, read_polygons, utm_of
 from rtsmap.records import Grid
 from rtsmap.scene.ground_distance import pixel_size_m
 
@@ -143,8 +144,8 @@ def compare_layers(
     units = np.unique(blocks, axis=0, return_inverse=True)[1].ravel().astype(np.intp)
     return replace(
         planar,
-        prediction_m2=geodesic_m2(predictions.geometry),
-        label_m2=geodesic_m2(labels.geometry),
+        prediction_m2=geodesic_areas_m2(predictions.geometry),
+        label_m2=geodesic_areas_m2(labels.geometry),
         prediction_unit=units[: len(predictions)],
         label_unit=units[len(predictions) :],
     )

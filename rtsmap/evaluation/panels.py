@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rtsmap.dataset.images import Dataset, LabelledImage
@@ -17,6 +16,7 @@ from rtsmap.dataset.pixels import pixels_of
 from rtsmap.errors import DatasetError
 from rtsmap.evaluation.predictions import Prediction
 from rtsmap.figures import drawing
+from rtsmap.geometry import polygon_rings
 from rtsmap.preview import natural_colours
 
 if TYPE_CHECKING:
@@ -118,16 +118,9 @@ def _draw_panel(
     height, width = picture.shape[:2]
     axes.imshow(picture, extent=(0, width, height, 0), interpolation="nearest")
     for outlines, colour in ((labels, _LABEL), (predictions, _PREDICTION)):
-        for ring in _rings(outlines):
-            axes.plot(*ring.T, color=colour, linewidth=1.1)
+        for ring in (ring for outline in outlines for ring in polygon_rings(outline)):
+            axes.plot(*shapely.get_coordinates(ring).T, color=colour, linewidth=1.1)
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-
-
-def _rings(outlines: Iterable[BaseGeometry]) -> Iterable[NDArray[np.float64]]:
-    for outline in outlines:
-        for part in shapely.get_parts(outline):
-            if isinstance(part, Polygon):
-                yield from (shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors))
 
 
 def _shortened(name: str, length: int = 32) -> str:

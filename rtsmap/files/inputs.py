@@ -58,6 +58,11 @@ def _spoken_of(name: str) -> Iterator[Path]:
                 yield path
 
 
+def is_pipe(path: Path) -> bool:
+    """Whether a path is a named pipe, such as a shell makes of `<(command)`: whoever opens it may wait for ever."""
+    return stat.S_ISFIFO(_mode(path))
+
+
 def _mode(path: Path) -> int:
     """Of a file or folder; 0 where there is none, or where the name can be no path."""
     try:

@@ -1,14 +1,16 @@
-"""GeoPackage: feature layers through GDAL, then what GDAL does not write (QGIS styles, provenance) through SQLite."""
+"""GeoPackage: feature layers through GDAL, then QGIS styles, provenance and column descriptions through SQLite."""
 
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
 import geopandas as gpd
 import pyogrio
+
+from rtsmap.layer.columns import add_columns
+from rtsmap.layer.styles import style_of
 
 SQLiteError = sqlite3.Error
 
@@ -87,6 +89,7 @@ def write(path: Path, slumps: gpd.GeoDataFrame, observed: gpd.GeoDataFrame, prov
         now = _now()
         _add_styles(database, now, {name: identifier for name, (identifier, _) in _DESCRIPTIONS.items()})
         _add_provenance(database, provenance, now)
+        add_columns(database)
 
 
 def check_rows(path: Path, expected: Mapping[str, int]) -> None:
@@ -142,12 +145,11 @@ def _add_styles(database: sqlite3.Connection, now: str, layers: Mapping[str, str
         (now,),
     )
     for table, identifier in layers.items():
-        style = resources.files("rtsmap").joinpath("styles", f"{table}.qml").read_text(encoding="utf-8")
         database.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
             " styleQML, styleSLD, useAsDefault, description, owner, ui, update_time)"
             " VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '', NULL, ?)",
-            (table, _GEOMETRY, identifier, style, _DESCRIPTIONS.get(table, ("", identifier))[1], now),
+            (table, _GEOMETRY, identifier, style_of(table), _DESCRIPTIONS.get(table, ("", identifier))[1], now),
         )
 
 

@@ -13,7 +13,7 @@ from rtsmap.layer.tables import OBSERVED_FIELDS, SLUMP_FIELDS
 
 
 class Layer(NamedTuple):
-    """The tables of a layer; docs/layer.md describes the fields.
+    """The tables of a layer; docs/guide/layer.md describes the fields.
 
     Attributes:
         slumps: one row per slump, a GeoDataFrame with the fields of `SLUMP_FIELDS`.

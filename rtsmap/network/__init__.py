@@ -1,3 +1,3 @@
-"""The network, and the only place that knows the insides of torch and detectron2."""
+"""The network; the only package that depends on the internals of torch and detectron2."""
 
-from rtsmap.network import compat as compat  # before anything of detectron2
+from rtsmap.network import compat as compat  # must come before any import of detectron2

@@ -1,6 +1,6 @@
-"""Assembly of the detector on detectron2: fused backbones, feature pyramid, proposals, box heads, mask head.
+"""Assembly of the detector from parts of detectron2: fused backbones, feature pyramid, proposals, box and mask heads.
 
-Names of modules are detectron2's throughout, so that its published weights fit tensor by tensor.
+All modules have the names of detectron2, so that its published weights fit tensor by tensor.
 """
 
 import math
@@ -26,16 +26,16 @@ from detectron2.structures import Instances
 from torch import nn
 
 from rtsmap.bands import MODALITY_CHANNELS
+from rtsmap.network.early_rejection import EarlyRejectionHeads
 from rtsmap.network.efficientnet import EfficientNetLite
 from rtsmap.network.fusion import FusedBackbone, Fusion
 from rtsmap.network.masks import MaskHead
 from rtsmap.network.mvitv2 import MViT
 from rtsmap.network.norms import NORMS
-from rtsmap.network.refining import SureCascadeHeads
 from rtsmap.settings.network import NetworkConfig
 
-#: IoU with a label that makes a box positive in each stage of the cascade, and the deviations of its box deltas
-#: (Cai and Vasconcelos 2018, "Cascade R-CNN", section 4).
+#: IoU with a label from which a box is positive in each stage of the cascade, and the weights of its box deltas (Cai
+#: and Vasconcelos 2018, "Cascade R-CNN", section 4).
 CASCADE_IOUS = (0.5, 0.6, 0.7)
 CASCADE_BOX_WEIGHTS = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))
 
@@ -49,19 +49,19 @@ def build_network(
     frozen: Sequence[str] = (),
     recompute: bool = False,
 ) -> GeneralizedRCNN:
-    """The network with random weights.
+    """Build the network with random weights.
 
     Args:
-        config: its sizes.
-        modalities: in the order of the input's channels; the first is the query of the fusion.
-        frozen: modalities whose backbone does not learn.
+        config: sizes of the network.
+        modalities: modalities in the order of the channels of the input; the first is the query of the fusion.
+        frozen: modalities whose backbones are not trained.
         recompute: see `MViT`; ResNet50 has no such option and ignores it.
 
     Returns:
         A network that takes a list of `{"image": (channels, h, w)}` with normalised values.
 
     Raises:
-        ValueError: a frozen modality has no backbone of its own.
+        ValueError: a frozen modality has no separate backbone.
     """
     channels = {name: len(MODALITY_CHANNELS[name]) for name in modalities}
     bottom_up = _bottom_up(config, channels, frozen, recompute=recompute)
@@ -87,7 +87,7 @@ def _bottom_up(
 ) -> FusedBackbone:
     if config.fusion == "channels" and len(channels) > 1:
         total = sum(channels.values())
-        # one backbone for all
+        # one backbone for all modalities
         channels, inputs = {"+".join(channels): total}, total
     else:
         inputs = 3
@@ -128,9 +128,9 @@ def _mvitv2(config: NetworkConfig, channels: int, recompute: bool) -> Backbone:
 
 
 def _resnet50(_config: NetworkConfig, channels: int, _recompute: bool) -> Backbone:
-    """As torchvision's: strides in the 3 x 3 convolutions, input of unit deviation.
+    """Build a ResNet50 as in torchvision: strides in the 3 x 3 convolutions, input with a standard deviation of 1.
 
-    Statistics of the batches are fixed, as is usual where weights come from ImageNet and batches are small.
+    The statistics of batch normalisation are fixed, as is usual where weights come from ImageNet and batches are small.
     """
     stem = BasicStem(in_channels=channels, out_channels=64, norm="FrozenBN")
     stages = ResNet.make_default_stages(depth=50, norm="FrozenBN", stride_in_1x1=False)
@@ -141,7 +141,7 @@ def _efficientnet_lite(config: NetworkConfig, channels: int, recompute: bool) ->
     return EfficientNetLite(channels, variant=config.variant, drop_path=config.drop_path, recompute=recompute)
 
 
-#: By the name in the configuration.
+#: Functions that build a backbone, by its name in the settings.
 BUILDERS: dict[str, Callable[[NetworkConfig, int, bool], Backbone]] = {
     "mvitv2": _mvitv2,
     "resnet50": _resnet50,
@@ -149,15 +149,15 @@ BUILDERS: dict[str, Callable[[NetworkConfig, int, bool], Backbone]] = {
 }
 
 
-class SureRPN(RPN):  # type: ignore[misc]
-    """Proposals above a score, at test time.
+class ThresholdRPN(RPN):  # type: ignore[misc]
+    """A proposal network that keeps only proposals above a score at prediction.
 
-    A number of proposals per chip, as detectron2 keeps them, lets a slump's fate depend on what else its chip holds,
-    and costs as much in chips without anything.
+    detectron2 keeps a fixed number of proposals per chip. Whether a slump is detected then depends on the other objects
+    in its chip, and empty chips cost as much as others.
 
     Args:
-        min_score: objectness below which a proposal is not kept, 0..1.
-        **arguments: of detectron2's `RPN`.
+        min_score: objectness, 0..1, below which proposals are dropped.
+        **arguments: arguments of detectron2's `RPN`.
     """
 
     def __init__(self, *, min_score: float, **arguments: Any) -> None:
@@ -165,7 +165,7 @@ class SureRPN(RPN):  # type: ignore[misc]
         self.min_logit = math.log(min_score / (1 - min_score)) if min_score else -math.inf
 
     def predict_proposals(self, *arguments: Any) -> list[Instances]:
-        """One set of proposals per image, surest first."""
+        """Return the proposals of each image, highest objectness first."""
         proposals: list[Instances] = super().predict_proposals(*arguments)
         return proposals if self.training else [one[one.objectness_logits >= self.min_logit] for one in proposals]
 
@@ -176,7 +176,7 @@ def _proposal_generator(config: NetworkConfig) -> RPN:
         aspect_ratios=[list(config.anchor_ratios)],
         strides=[4, 8, 16, 32, 64],
     )
-    return SureRPN(
+    return ThresholdRPN(
         min_score=config.proposal_score,
         in_features=list(LEVELS),
         head=StandardRPNHead(
@@ -189,7 +189,7 @@ def _proposal_generator(config: NetworkConfig) -> RPN:
         box2box_transform=Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0)),
         batch_size_per_image=128,
         positive_fraction=0.5,
-        pre_nms_topk=(500, 2 * config.proposals),  # per level, in training and at test time
+        pre_nms_topk=(500, 2 * config.proposals),  # per level, in training and at prediction
         post_nms_topk=(300, config.proposals),
     )
 
@@ -205,7 +205,7 @@ def _heads(config: NetworkConfig) -> StandardROIHeads:
     }
     if config.decoder == "cascade":
         heads = [_box_head(config) for _ in CASCADE_IOUS]
-        return SureCascadeHeads(
+        return EarlyRejectionHeads(
             min_score=config.stage_score,
             box_heads=heads,
             box_predictors=[
@@ -261,7 +261,7 @@ def _mask_parts(config: NetworkConfig) -> dict[str, Any]:
 
 
 def _pooler(size: int) -> ROIPooler:
-    # canonical_box_size 56 px on p4: slumps are an eighth as wide as the objects of COCO, on the same levels
+    # canonical_box_size is 56 px on p4, because slumps are an eighth as wide as the objects of COCO on the same levels
     return ROIPooler(
         output_size=size,
         scales=[1 / 4, 1 / 8, 1 / 16, 1 / 32],
@@ -273,18 +273,18 @@ def _pooler(size: int) -> ROIPooler:
 
 
 def box_predictors(network: GeneralizedRCNN) -> list[FastRCNNOutputLayers]:
-    """Those of all stages; detections come from the last."""
+    """Return the box predictors of all stages; detections come from the last."""
     predictor = network.roi_heads.box_predictor
     return list(predictor) if isinstance(predictor, nn.ModuleList) else [predictor]
 
 
 def count_parameters(network: nn.Module, *, trainable: bool = False) -> int:
-    """Number of weights: all, or those that learn."""
+    """Return the number of all weights, or of those that are trained."""
     return sum(one.numel() for one in network.parameters() if one.requires_grad or not trainable)
 
 
 def seeded_network(config: NetworkConfig, modalities: Sequence[str], seed: int, **how: Any) -> GeneralizedRCNN:
-    """`build_network` with weights that depend on nothing but the seed."""
+    """Build the network, see `build_network`, with weights that depend only on the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_network(config, modalities, **how)

@@ -1,7 +1,8 @@
-"""Lets detectron2 v0.6 (November 2021) run beside current numpy, Pillow and torch.
+"""Patches that let detectron2 v0.6 (November 2021) run with current numpy, Pillow and torch.
 
-Every patch of detectron2 lives here, with its reason and what makes it unnecessary. The package `rtsmap.network`
-imports this module before anything of detectron2. The patches fit detectron2's main branch (02b5c4e) too.
+All patches of detectron2 are in this module, with their reasons and what will make them unnecessary. The package
+`rtsmap.network` imports this module before any part of detectron2. The patches also fit detectron2's main branch
+(02b5c4e).
 """
 
 import importlib.util
@@ -13,17 +14,18 @@ import torch
 from PIL import Image
 
 if not hasattr(Image, "LINEAR"):
-    # detectron2.data.transforms reads the name at import; Pillow 10 removed it. Unnecessary: detectron2 main.
+    # detectron2.data.transforms uses this name at import; Pillow 10 removed it. Unnecessary with detectron2 main.
     Image.LINEAR = Image.Resampling.BILINEAR  # type: ignore[attr-defined]
 
 if importlib.util.find_spec("detectron2._C") is None:
-    # detectron2.layers imports its C++ extension at once, for rotated boxes and deformable convolutions. None of them
-    # is used here (RoIAlign and NMS are torchvision's). Unnecessary: a detectron2 that is built with its extension.
+    # detectron2.layers imports its C++ extension at once, for rotated boxes and deformable convolutions. Neither
+    # is used here (RoIAlign and NMS come from torchvision). Unnecessary with a detectron2 that is built with its
+    # extension.
     sys.modules["detectron2._C"] = types.ModuleType("detectron2._C")
 
 with warnings.catch_warnings():
-    # Importing it compiles functions with torch.jit.script, deprecated since torch 2.9. Unnecessary: when fvcore and
-    # detectron2 no longer do.
+    # The import compiles functions with torch.jit.script, which is deprecated since torch 2.9. Unnecessary when fvcore
+    # and detectron2 no longer use it.
     warnings.simplefilter("ignore", FutureWarning)
     from detectron2.modeling import anchor_generator
 
@@ -40,6 +42,6 @@ def _grid_offsets(
     return column.reshape(-1), row.reshape(-1)
 
 
-# Its own version calls torch.meshgrid without `indexing`, a warning on every chip; so does main's, which gets a tensor
-# where this one gets a device. Unnecessary: when detectron2 names the indexing.
+# detectron2's version calls torch.meshgrid without `indexing`, which warns for every chip. That of its main branch does
+# too, and is given a tensor instead of a device. Unnecessary when detectron2 passes `indexing`.
 anchor_generator._create_grid_offsets = _grid_offsets

@@ -1,4 +1,4 @@
-"""Where a network runs, and in which precision it trains there."""
+"""The device of a network, and the precision of its training."""
 
 from typing import Literal
 
@@ -7,25 +7,25 @@ import torch
 from rtsmap.errors import InputError
 from rtsmap.runtime.machine import cpu_flags
 
-#: Flags of processors that multiply matrices of 16 bits: Intel's and AMD's, ARM's.
+#: Flags of processors (Intel, AMD, ARM) that multiply 16-bit matrices natively.
 NATIVE = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of `--device auto|cpu|cuda`.
+    """Return the device of `--device auto|cpu|cuda`.
 
     Raises:
-        InputError: CUDA is asked for and torch sees no GPU.
+        InputError: CUDA was requested and torch finds no GPU.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no GPU; use --device cpu, or see rtsmap doctor")
+        raise InputError("--device cuda: torch finds no GPU; use --device cpu, or see rtsmap doctor")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def resolve_precision(name: Literal["auto", "float32", "bf16"], device: torch.device) -> Literal["float32", "bf16"]:
-    """The precision of matrix products in training; auto is bf16 where the device computes in it natively.
+    """Return the precision of matrix products in training; auto is bf16 where the device computes in it natively.
 
-    Where it does not, bf16 is emulated, which takes longer than single precision.
+    Elsewhere bf16 is emulated, which takes longer than single precision.
     """
     if name != "auto":
         return name

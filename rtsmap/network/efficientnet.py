@@ -1,7 +1,7 @@
 """EfficientNet-Lite, the small convolutional network of Tan and Le 2019 ("EfficientNet: Rethinking Model Scaling").
 
-The Lite variants, published by Google in 2020, leave out squeeze-and-excitation, have ReLU6 for swish, and keep the
-width of the stem and the depth of the first and last stage whatever the size. Parameter names are those of
+The Lite variants, published by Google in 2020, have no squeeze-and-excitation, ReLU6 instead of swish, and the same
+width of the stem and depth of the first and last stage for all sizes. Parameter names are those of
 `efficientnet_lite_pytorch`, so that its published checkpoints fit; the classifier on top is left out.
 """
 
@@ -16,17 +16,17 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
 
-#: Of TensorFlow's batch normalisation, with which the published weights were trained; torch's default is 1e-5.
+#: Epsilon of TensorFlow's batch normalisation, with which the published weights were trained; torch's default is 1e-5.
 BATCH_NORM_EPSILON = 1e-3
 
 STEM_CHANNELS = 32
 
-#: Width and depth relative to lite0, of Google's `efficientnet_lite_builder`.
+#: Width and depth relative to lite0, from Google's `efficientnet_lite_builder`.
 VARIANTS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
 
 
 class Stage(NamedTuple):
-    """A row of table 1 of Tan and Le 2019; the first of its blocks has the stride."""
+    """A row of table 1 of Tan and Le 2019; its first block has the stride."""
 
     blocks: int
     kernel: int
@@ -47,7 +47,7 @@ STAGES = (
 
 
 def scaled_stages(width: float, depth: float) -> list[Stage]:
-    """`STAGES` of another size: channels to the next multiple of 8, blocks rounded up, but at both ends."""
+    """Scale `STAGES`: channels to the nearest multiple of 8, and numbers of blocks, except at both ends, rounded up."""
     last = len(STAGES) - 1
     return [
         stage._replace(
@@ -60,20 +60,21 @@ def scaled_stages(width: float, depth: float) -> list[Stage]:
 
 def _round_to_8(channels: float) -> int:
     rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8  # a tenth is lost at most
+    return rounded if rounded >= 0.9 * channels else rounded + 8  # at most a tenth of the channels is lost
 
 
 def convolve(features: Tensor, convolution: nn.Conv2d, norm: FrozenBatchNorm2d) -> Tensor:
-    """A convolution and its norm in one, padded as TensorFlow's `SAME` where the stride divides the map.
+    """Apply a convolution and its normalisation in one step, padded as with `SAME` in TensorFlow.
 
-    The norm is fixed, so it scales the kernel instead of the map: nothing is kept of it for the backward pass.
+    The padding is the same where the stride divides the size of the map. The normalisation is fixed, so it is applied
+    to the kernel instead of the map, and keeps nothing for the backward pass.
     """
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     kernel = convolution.weight * scale[:, None, None, None]
     bias = norm.bias - norm.running_mean * scale
     (size, _), (stride, _) = convolution.kernel_size, convolution.stride
     near, far = (size - stride) // 2, (size - stride + 1) // 2
-    if near != far:  # at a stride of 2 there is one more at the far edges
+    if near != far:  # with a stride of 2 the padding is larger by 1 at the bottom and right edges
         features, near = functional.pad(features, (near, far, near, far)), 0
     return functional.conv2d(features, kernel, bias, convolution.stride, near, groups=convolution.groups)
 
@@ -91,7 +92,7 @@ def _norm(channels: int) -> FrozenBatchNorm2d:
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: 1 x 1 to more channels, depthwise convolution, 1 x 1 to few; residual where shapes allow."""
+    """Inverted bottleneck: 1 x 1 to more channels, depthwise convolution, 1 x 1 to fewer; residual if shapes allow."""
 
     def __init__(self, channels: int, stage: Stage, stride: int, drop: float) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class Block(nn.Module):
         self.drop_path = StochasticDepth(drop, mode="row")
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(n, channels, h, w)` to `(n, channels of the stage, h / stride, w / stride)`."""
+        """Map `(n, channels, h, w)` to `(n, channels of the stage, h / stride, w / stride)`."""
         hidden = features
         if hasattr(self, "_expand_conv"):
             hidden = _rectify(convolve(hidden, self._expand_conv, self._bn0))
@@ -116,7 +117,7 @@ class Block(nn.Module):
         return features + self.drop_path(out) if self.residual else out
 
     def initialise(self, residual_gain: float) -> None:
-        """Random weights that keep the mean square of the features; see `EfficientNetLite`."""
+        """Set random weights that preserve the mean square of the features; see `EfficientNetLite`."""
         if hasattr(self, "_expand_conv"):
             nn.init.kaiming_normal_(self._expand_conv.weight, nonlinearity="linear")  # its input is not rectified
         nn.init.kaiming_normal_(self._depthwise_conv.weight, nonlinearity="relu")
@@ -127,15 +128,16 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(Backbone):  # type: ignore[misc]
-    """The backbone: feature maps `scale2` to `scale5`, of the last blocks at strides 4, 8, 16 and 32.
+    """The backbone, with feature maps `scale2` to `scale5` of the last blocks at strides 4, 8, 16 and 32.
 
-    Statistics and scales of the norms are fixed, as is usual where weights come from ImageNet and batches are small.
-    Without such weights they do nothing, so the random ones are scaled for a network without norms.
+    Statistics and scales of the normalisations are fixed, as is usual where weights come from ImageNet and batches are
+    small. Without weights from ImageNet they have no effect, so random weights are scaled as for a network without
+    normalisation.
 
     Args:
-        channels: of the input image.
+        channels: number of channels of the image.
         variant: one of `VARIANTS`.
-        drop_path: rate of stochastic depth, which grows linearly from 0 towards it.
+        drop_path: rate of stochastic depth, which grows linearly from 0 towards this value.
         recompute: see `MViT`.
     """
 
@@ -149,7 +151,7 @@ class EfficientNetLite(Backbone):  # type: ignore[misc]
         self._conv_stem = _convolution(channels, STEM_CHANNELS, kernel=3, stride=2)
         self._bn0 = _norm(STEM_CHANNELS)
         self._blocks = nn.ModuleList()
-        self.last_blocks: dict[int, str] = {}  # of each scale, with its name
+        self.last_blocks: dict[int, str] = {}  # index of the last block of each scale -> name of the scale
         self._out_feature_strides: dict[str, int] = {}
         self._out_feature_channels: dict[str, int] = {}
         channels, total = STEM_CHANNELS, 2
@@ -168,14 +170,14 @@ class EfficientNetLite(Backbone):  # type: ignore[misc]
 
     def _initialise(self) -> None:
         nn.init.kaiming_normal_(self._conv_stem.weight, nonlinearity="linear")
-        # n residual blocks that add a share of 1 / n each make the mean square (1 + 1 / n)^n < e times as large
+        # n residual blocks that each add a share of 1 / n enlarge the mean square by a factor (1 + 1 / n)^n < e
         blocks = [block for block in self._blocks if isinstance(block, Block)]
         residual = sum(block.residual for block in blocks)
         for block in blocks:
             block.initialise(residual**-0.5)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Feature maps `(n, c, h / stride, w / stride)` by name.
+        """Return the feature maps `(n, c, h / stride, w / stride)` by name.
 
         Args:
             image: `(n, channels, h, w)`; h and w are multiples of 32.

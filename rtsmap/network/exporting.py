@@ -1,7 +1,7 @@
-"""A model as one ONNX file: the whole detector, from normalised pixels to boxes, scores and masks.
+"""Export of a model to one ONNX file: the whole detector, from normalised pixels to boxes, scores and masks.
 
-By PyTorch's TorchScript exporter. Its successor (`dynamo=True`) needs a further package, onnxscript, and stops at
-layers of detectron2 whose input may be empty (docs/network.md).
+It uses PyTorch's TorchScript exporter. The successor of that exporter (`dynamo=True`) needs a further package,
+onnxscript, and fails at layers of detectron2 whose input may be empty (docs/network.md).
 """
 
 import json
@@ -32,10 +32,10 @@ Precision = Literal["fp16", "fp32"]
 INPUTS = ("chips", "min_score")
 OUTPUTS = ("boxes", "scores", "masks", "chip_indices")
 
-#: The oldest with LayerNormalization as one operation; RoIAlign as detectron2 aligns it came with 16.
+#: Oldest opset with LayerNormalization as one operation; RoIAlign with the alignment of detectron2 came with opset 16.
 OPSET = 17
 
-#: Any will do for the trace; where the graph takes chips of all sizes a small one is faster.
+#: Size of the traced chip where the graph takes chips of any size; a small one is faster.
 _TRACED_SIZE = 256
 
 
@@ -43,14 +43,14 @@ def export_onnx(folder: Path, card: ModelCard, *, precision: Precision = "fp16",
     """Export a model.
 
     Args:
-        folder: where its weights lie.
-        card: its card.
-        precision: how the weights are stored, `fp16` in half the space. They are computed with in single precision
-            either way; those of a safetensors file of rtsmap lose nothing, for there they are halved already.
-        opset: of ONNX, from `OPSET` on.
+        folder: folder of the model, with its weights.
+        card: card of the model.
+        precision: how the weights are stored; `fp16` needs half the space. Both compute in single precision, and `fp16`
+            is exact for weights saved by rtsmap, which are rounded to half precision already.
+        opset: version of the ONNX operators, `OPSET` or later.
 
     Returns:
-        The content of the file, with the card and the checksum of the weights among its metadata.
+        The content of the file; its metadata contain the card and the checksum of the weights.
 
     Raises:
         ModelError: the weights do not fit the card, or the network has a part that cannot be exported.
@@ -62,17 +62,20 @@ def export_onnx(folder: Path, card: ModelCard, *, precision: Precision = "fp16",
 
 
 def exported(folder: Path, card: ModelCard, opset: int, *, fold: bool = False) -> onnx.ModelProto:
-    """What `export_onnx` writes, in single precision and without its metadata.
+    """Export a model in single precision and without metadata.
 
     Args:
-        folder: where its weights lie.
-        card: its card.
-        opset: of ONNX.
-        fold: compute what can be computed beforehand, such as kernels times the scales of their norms. ONNX Runtime
-            does the same when it loads the file; as they are, weights can be stored in half precision without loss.
+        folder: folder of the model, with its weights.
+        card: card of the model.
+        opset: version of the ONNX operators.
+        fold: fold constants, such as kernels times the scales of their normalisations. ONNX Runtime does this when it
+            loads the file; without it, weights can be stored in half precision without loss.
+
+    Returns:
+        The model.
 
     Raises:
-        ModelError: as `export_onnx`.
+        ModelError: see `export_onnx`.
     """
     network = build_network(card.network, card.input.modalities)
     load_weights(network, folder / card.weights)
@@ -90,19 +93,19 @@ def exported(folder: Path, card: ModelCard, opset: int, *, fold: bool = False) -
 
 
 def file_of(model: onnx.ModelProto, card: ModelCard) -> bytes:
-    """The content of a file, with the card and the checksum of the weights among its metadata."""
-    plain = card.model_copy(update={"onnx": None})
-    texts = {"rtsmap_version": __version__, "weights_sha256": card.sha256, "card": json.dumps(plain.describe())}
+    """Return the content of the ONNX file, with the card and the checksum of the weights in its metadata."""
+    exported_card = card.model_copy(update={"onnx": None})
+    texts = {"rtsmap_version": __version__, "weights_sha256": card.sha256, "card": json.dumps(exported_card.describe())}
     helper.set_model_props(model, texts)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
 def fixed_size(card: ModelCard) -> int | None:
-    """The size of chips that an exported graph is for, px; None: any.
+    """Return the chip size, px, that an exported graph is limited to; None if it takes any size.
 
-    Convolutions take any size. Attention cuts its tokens into windows and averages keys and values within them, which
-    a trace can only follow for sizes that it knows.
+    Convolutions take any size. Attention splits its tokens into windows and averages keys and values within them, which
+    can only be traced for a known size.
     """
     attends = card.network.backbone == "mvitv2" or card.network.fusion.endswith(("stacked", "cross"))
     return card.input.chip_size if attends else None
@@ -116,7 +119,7 @@ def _traced(detector: WholeDetector, chips: Tensor, opset: int, *, any_size: boo
     sizes = nullcontext() if any_size else _FixedSizes()
     with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.inference_mode(), sizes:
         file = Path(folder) / "model.onnx"
-        warnings.simplefilter("ignore")  # that sizes become constants is meant; that the exporter is old is known
+        warnings.simplefilter("ignore")  # constant sizes are intended, and the exporter is known to be deprecated
         torch.onnx.export(
             detector,
             (chips, torch.tensor(0.5)),
@@ -132,10 +135,10 @@ def _traced(detector: WholeDetector, chips: Tensor, opset: int, *, any_size: boo
 
 
 class _FixedSizes(TorchFunctionMode):
-    """While it lasts, sizes of tensors are plain numbers but that of the first axis: a trace holds them as constants.
+    """Makes the sizes of tensors, except that of the first axis, plain numbers, which a trace stores as constants.
 
-    ONNX averages over cells of a constant size alone. And a trace otherwise computes each size, even those that are
-    always the same, from the sizes before: of rts-mini's nodes that are three in five.
+    ONNX averages only over cells of constant size. A trace would otherwise compute each size from earlier ones, even if
+    it is always the same: three of five nodes of rts-mini would do so.
     """
 
     def __torch_function__(
@@ -155,13 +158,13 @@ def _flatten(tensor: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def _unflatten(tensor: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
-    """Any axis but the first."""
+    """Replace `Tensor.unflatten` for any axis but the first."""
     before = [int(size) for size in tensor.shape]
-    place, parts = dim % len(before), [int(size) for size in sizes]
+    axis, parts = dim % len(before), [int(size) for size in sizes]
     if -1 in parts:
-        parts[parts.index(-1)] = before[place] // -math.prod(parts)
-    return tensor.reshape(-1, *before[1:place], *parts, *before[place + 1 :])
+        parts[parts.index(-1)] = before[axis] // -math.prod(parts)
+    return tensor.reshape(-1, *before[1:axis], *parts, *before[axis + 1 :])
 
 
-#: Written with sizes that are known: theirs are computed inside torch, where no mode reaches.
+#: Replacements that use known sizes; the originals compute sizes inside torch, where no function mode applies.
 REPLACED = {Tensor.flatten: _flatten, Tensor.unflatten: _unflatten}

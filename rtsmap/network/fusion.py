@@ -1,6 +1,7 @@
 """Fusion of modalities on the four backbone scales, before the feature pyramid (Li et al. 2025, equations 1 to 3).
 
-With one map F_i per modality at a scale, F_1 (RGB) the query, each fusion is a *mix* of the maps, and may be residual:
+F_i is the map of modality i at one scale, and F_1 (RGB) is the query. Each fusion is a *mix* of the maps, and may be
+residual:
 
     convolution        mix = Conv(F_1 | ... | F_n)                                       | joins channels
     stacked            mix = Attention(q = k = v = Linear(F_1 | ... | F_n))
@@ -9,11 +10,11 @@ With one map F_i per modality at a scale, F_1 (RGB) the query, each fusion is a 
     not residual       F = mix                for convolution, Conv(mix) for the attentions
     residual           F = Conv(F_1 + ... + F_n + mix)
 
-Channel expansion, the fusion of the data, is a single backbone that takes all channels; it needs nothing here but
-`FusedBackbone` with one backbone. Where backbones give maps of any size (EfficientNet's have a root mean square of 5 to
-7, beside which what an attention adds is nothing), each F_i has a norm of its own before all of this. Attentions have a
-feed-forward layer, convolutions are 3 x 3: of the readings of the paper these give its parameter counts
-(docs/network.md).
+Channel expansion, the fusion of the data, is a single backbone that takes all channels; it needs only a
+`FusedBackbone` with one backbone. Where the values of the maps are large (EfficientNet's maps have a root mean square
+of 5 to 7, compared with which the output of an attention is negligible), each F_i is first normalised separately.
+Attentions have a feed-forward layer, and convolutions are 3 x 3: of all readings of the paper, this one gives its
+parameter counts (docs/network.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,12 +33,12 @@ class Attention(nn.Module):
     """Attention from the tokens of one map to those of another, and a feed-forward layer.
 
     Args:
-        dim: channels.
-        heads: attention heads.
-        kv_grid: keys and values are averaged to at most this many tokens a side, so that the cost grows linearly with
+        dim: number of channels.
+        heads: number of attention heads.
+        kv_grid: keys and values are averaged to at most this many tokens per side, so that the cost grows linearly with
             the area; 0 for full attention.
-        mlp_ratio: width of the feed-forward layer over `dim`.
-        window: tokens a side of the windows within which the maps attend to each other; 0 for the whole map.
+        mlp_ratio: width of the feed-forward layer relative to `dim`.
+        window: side in tokens of the windows within which the maps attend to each other; 0 for the whole map.
     """
 
     def __init__(self, dim: int, heads: int, *, kv_grid: int, mlp_ratio: float, window: int = 0) -> None:
@@ -50,7 +51,7 @@ class Attention(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
     def forward(self, query: Tensor, other: Tensor) -> Tensor:
-        """What `other` holds for `query`; `(n, dim, h, w)` each."""
+        """Attend from `query` to `other`; both maps and the result are `(n, dim, h, w)`."""
         if not self.window:
             return self._attend(query, other)
         (queries, padded), (others, _) = (partition(part.permute(0, 2, 3, 1), self.window) for part in (query, other))
@@ -73,12 +74,13 @@ class Attention(nn.Module):
 
 
 def averaged(maps: Tensor, rows: int, columns: int) -> Tensor:
-    """Maps `(n, c, h, w)` averaged to `(n, c, rows, columns)`.
+    """Average maps `(n, c, h, w)` to `(n, c, rows, columns)`.
 
-    ONNX has means over cells of one size alone: exported graphs are for maps that rows and columns divide.
+    ONNX averages only over cells of equal size, so exported graphs need maps whose sides are multiples of rows and
+    columns.
 
     Raises:
-        ValueError: the network is exported, and they do not.
+        ValueError: the network is being exported, and the sides are not such multiples.
     """
     if not torch.jit.is_tracing():  # type: ignore[attr-defined]
         return functional.adaptive_avg_pool2d(maps, (rows, columns))
@@ -89,20 +91,20 @@ def averaged(maps: Tensor, rows: int, columns: int) -> Tensor:
 
 
 class ConvolutionMix(nn.Module):
-    """A convolution over the joined channels of all modalities."""
+    """A convolution over the concatenated channels of all modalities."""
 
     def __init__(self, modalities: int, dim: int) -> None:
         super().__init__()
         self.join = nn.Conv2d(modalities * dim, dim, kernel_size=3, padding=1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """`(n, dim, h, w)` from as many of the same shape as there are modalities."""
+        """Mix the maps of all modalities, `(n, dim, h, w)` each, into one of the same shape."""
         mixed: Tensor = self.join(torch.cat(list(features), dim=1))
         return mixed
 
 
 class StackedMix(nn.Module):
-    """Attention of the stacked modalities to themselves."""
+    """Self-attention of the stacked modalities."""
 
     def __init__(self, modalities: int, dim: int, attention: Attention) -> None:
         super().__init__()
@@ -117,7 +119,7 @@ class StackedMix(nn.Module):
 
 
 class CrossMix(nn.Module):
-    """The first modality asks each of the others."""
+    """Cross-attention from the first modality, the query, to each of the others."""
 
     def __init__(self, attentions: Sequence[Attention]) -> None:
         super().__init__()
@@ -126,18 +128,19 @@ class CrossMix(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """See `ConvolutionMix.forward`."""
         query, *others = features
-        return torch.stack([ask(query, other) for ask, other in zip(self.attention, others, strict=True)]).sum(dim=0)
+        mixes = [attend(query, other) for attend, other in zip(self.attention, others, strict=True)]
+        return torch.stack(mixes).sum(dim=0)
 
 
 class Fusion(nn.Module):
     """Fuses the feature maps of all modalities at one scale.
 
     Args:
-        name: of the fusion, any but `channels`.
-        modalities: how many.
-        dim: channels of each map.
-        heads: see `Attention`, as `kv_grid`, `mlp_ratio` and `window`.
-        normalise: each modality's map by a norm over its channels first.
+        name: name of the fusion, any but `channels`.
+        modalities: number of modalities.
+        dim: number of channels of each map.
+        heads: see `Attention`, also for `kv_grid`, `mlp_ratio` and `window`.
+        normalise: whether the map of each modality is first normalised over its channels.
     """
 
     def __init__(
@@ -170,7 +173,7 @@ class Fusion(nn.Module):
         self.conv = nn.Identity() if name == "convolution" else nn.Conv2d(dim, dim, kernel_size=3, padding=1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """`(n, dim, h, w)` from as many of the same shape as there are modalities, the query first."""
+        """Fuse the maps of all modalities, `(n, dim, h, w)` each with the query first, into one of the same shape."""
         if len(self.norms):
             features = [norm(one) for norm, one in zip(self.norms, features, strict=True)]
         mixed = self.mix(features)
@@ -179,16 +182,17 @@ class Fusion(nn.Module):
 
 
 class FusedBackbone(Backbone):  # type: ignore[misc]
-    """A backbone per modality and a fusion per scale, to be set under a feature pyramid as one bottom-up network.
+    """A backbone per modality and a fusion per scale, which serve a feature pyramid as one bottom-up network.
 
-    All modalities must be there: the fusion has weights for each. To do without one, train a network without it.
+    All modalities are required, because the fusion has weights for each. To omit one, train a network without it.
 
     Args:
-        backbones: by modality, the query of the fusion first; all of one architecture. One alone is not fused.
-        channels: of each backbone's part of the stacked input, in the same order.
-        fusion: by the name of the scale; empty for one backbone.
-        frozen: modalities whose backbone does not learn: no gradients, no dropped paths, no activations kept.
-        inputs: channels that each backbone takes.
+        backbones: backbones by modality, the query of the fusion first; all have the same architecture. A single
+            backbone is not fused.
+        channels: number of channels of each modality in the stacked input, in the same order.
+        fusion: fusions by the name of the scale; empty for a single backbone.
+        frozen: modalities whose backbones are not trained: no gradients, no dropped paths, no activations kept.
+        inputs: number of channels that each backbone takes.
 
     Raises:
         ValueError: a frozen modality has no backbone.
@@ -219,21 +223,21 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
         self._out_feature_channels = {name: shape.channels for name, shape in shapes.items()}
 
     def train(self, mode: bool = True) -> "FusedBackbone":
-        """Frozen backbones stay as they are for prediction."""
+        """Set the mode of all parts but the frozen backbones, which stay in prediction mode."""
         super().train(mode)
         for name in self.frozen:
             self.backbones[name].eval()
         return self
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Fused feature maps by scale.
+        """Return the fused feature maps by scale.
 
         Args:
-            image: `(n, channels of all modalities, h, w)`; modalities of one or two channels are repeated to
-                `inputs`, so that weights made for RGB fit every backbone.
+            image: `(n, channels of all modalities, h, w)`; modalities with one or two channels are repeated to
+                `inputs` channels, so that weights made for RGB fit every backbone.
 
         Raises:
-            ValueError: the image has other channels than the modalities of the network.
+            ValueError: the image does not have the channels of the modalities of the network.
         """
         if image.shape[1] != sum(self.channels):
             raise ValueError(
@@ -254,8 +258,8 @@ class FusedBackbone(Backbone):  # type: ignore[misc]
 
 
 def repeated(part: Tensor, inputs: int) -> Tensor:
-    """`(n, inputs, h, w)` of `(n, c, h, w)`: one channel everywhere, of two the first again in third place."""
+    """Repeat the channels of `(n, c, h, w)` in turn to `(n, inputs, h, w)`."""
     given = part.shape[1]
     if given == inputs:
         return part
-    return part.expand(-1, inputs, -1, -1) if given == 1 else part[:, [place % given for place in range(inputs)]]
+    return part.expand(-1, inputs, -1, -1) if given == 1 else part[:, [index % given for index in range(inputs)]]

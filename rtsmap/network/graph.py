@@ -1,8 +1,8 @@
-"""The whole detector as one module of tensors in and tensors out, for export.
+"""The whole detector as one module that takes and returns tensors, for export.
 
-detectron2's own path from pixels to detections goes through lists of objects, one per image, which an exported graph
-cannot hold: a trace of it is good for one number of chips. Here all boxes of all chips lie in one tensor, beside the
-chip that each belongs to. The layers are those of the network itself; what is kept, and in which order, is the same.
+detectron2 computes detections through lists of objects, one per image, which an exported graph cannot contain: a trace
+is valid for one number of chips only. Here the boxes of all chips are in one tensor, with the index of the chip of each
+box. The layers are shared with the network; the selection of the detections and their order are the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,16 @@ from rtsmap.network.cascade import box_predictors
 
 Features = Mapping[str, Tensor]
 
-_ALL = 2**62  # more than there can be
+_ALL = 2**62  # more boxes than there can be
 
 
 class WholeDetector(nn.Module):
-    """Chips in, detections out.
+    """Computes the detections in chips.
 
     Args:
-        network: as `build_network` makes it; shared, not copied.
-        proposals: kept at most in a chip of `chip_size`; in others as many for a unit of area.
-        chip_size: px.
+        network: a network made by `build_network`; it is shared, not copied.
+        proposals: largest number of proposals in a chip of `chip_size`; other chips keep as many per area.
+        chip_size: side of a chip, px.
     """
 
     def __init__(self, network: GeneralizedRCNN, *, proposals: int, chip_size: int) -> None:
@@ -41,18 +41,18 @@ class WholeDetector(nn.Module):
 
         Args:
             chips: `(n, channels, h, w)`, normalised.
-            min_score: scalar; only detections above are returned.
+            min_score: scalar; only detections with a higher score are returned.
 
         Returns:
-            Boxes `(d, 4)` as `x0, y0, x1, y1` in px of the chip, scores `(d,)`, masks `(d, m, m)` as probabilities
-            over each box, and the index of each detection's chip `(d,)`, the best score first.
+            Boxes `(d, 4)` as `x0, y0, x1, y1` in pixels of the chip, scores `(d,)`, masks `(d, m, m)` as probabilities
+            within each box, and the index of the chip of each detection `(d,)`, highest score first.
         """
         count, _, height, width = chips.shape
         divisor = self.network.backbone.size_divisibility
         features = self.network.backbone(functional.pad(chips, (0, -width % divisor, 0, -height % divisor)))
         size = torch._shape_as_tensor(chips)[2:].flip(0)  # width and height, traced
         limit = ((size[0] / self.chip_size) ** 2 * self.proposals).round().long()
-        # of one chip the first are all that is kept; of several, all of one may come after all of another
+        # for one chip the first boxes are all that is kept; for several, all boxes of one may follow those of another
         enough = torch.where(torch._shape_as_tensor(chips)[0] == 1, limit, torch.full_like(limit, _ALL))
         boxes, owners = self._propose(features, size, limit, enough, count)
         boxes, scores, owners = self._refine(features, boxes, owners, size)
@@ -68,7 +68,7 @@ class WholeDetector(nn.Module):
     def _propose(
         self, features: Features, size: Tensor, limit: Tensor, enough: Tensor, count: int
     ) -> tuple[Tensor, Tensor]:
-        """Proposals of all chips, at most `limit` of each, and the chip of each."""
+        """Return the proposals of all chips, at most `limit` for each, and the index of the chip of each."""
         rpn = self.network.proposal_generator
         levels = zip(*rpn.rpn_head([features[name] for name in rpn.in_features]), strict=True)
         found = [
@@ -76,21 +76,22 @@ class WholeDetector(nn.Module):
         ]
         boxes, logits, owners, level_of = (torch.cat(parts) for parts in zip(*found, strict=True))
         boxes = _clipped(boxes, size)
-        # Before the suppression, not after it as detectron2 does: what scores less suppresses nothing that scores more.
-        sure = (logits >= rpn.min_logit) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-        boxes, logits, owners, level_of = boxes[sure], logits[sure], owners[sure], level_of[sure]
+        # detectron2 does this after the suppression; the result is the same, as boxes suppress only those that score
+        # less.
+        confident = (logits >= rpn.min_logit) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        boxes, logits, owners, level_of = boxes[confident], logits[confident], owners[confident], level_of[confident]
         kept = _suppress(boxes, logits, level_of, owners, size, rpn.nms_thresh, enough)
         kept = kept[_rank(owners[kept], count) < limit]
         return boxes[kept], owners[kept]
 
     def _propose_on_level(self, level: int, logits: Tensor, deltas: Tensor, most: Tensor) -> tuple[Tensor, ...]:
-        """The surest boxes of a level: boxes, logits, chips and levels.
+        """Return the boxes of a level with the highest objectness: boxes, logits, chips and levels.
 
         Args:
-            level: its index.
+            level: index of the level.
             logits: `(n, anchors, h, w)`.
             deltas: `(n, anchors * 4, h, w)`.
-            most: for each chip.
+            most: largest number of boxes for each chip.
         """
         rpn = self.network.proposal_generator
         generator = rpn.anchor_generator
@@ -99,8 +100,8 @@ class WholeDetector(nn.Module):
         deltas = deltas.unflatten(1, (anchors, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
         number = torch.minimum(most, torch._shape_as_tensor(logits)[1])
         best, index = logits.topk(number, dim=1)  # type: ignore[arg-type]  # a tensor, so that a trace can follow it
-        place = index.div(anchors, rounding_mode="floor")  # the anchors of a place lie side by side
-        centre = torch.stack((place % width, place.div(width, rounding_mode="floor")), dim=2) + generator.offset
+        cell = index.div(anchors, rounding_mode="floor")  # the anchors of one cell of the map are neighbours
+        centre = torch.stack((cell % width, cell.div(width, rounding_mode="floor")), dim=2) + generator.offset
         shape = list(generator.cell_anchors)[level][index % anchors]
         anchor = shape + (centre * generator.strides[level]).repeat(1, 1, 2)
         delta = deltas.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
@@ -109,7 +110,7 @@ class WholeDetector(nn.Module):
         return boxes, best.flatten(), owners, torch.full_like(owners, level)
 
     def _refine(self, features: Features, boxes: Tensor, owners: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes of the last stage `(r, classes or 1, 4)`, mean scores of all `(r, classes)`, and chips `(r,)`."""
+        """Return boxes of the last stage `(r, classes or 1, 4)`, mean scores `(r, classes)`, and chips `(r,)`."""
         heads = self.network.roi_heads
         layers = heads.box_head if isinstance(heads.box_head, nn.ModuleList) else [heads.box_head]
         scores: list[Tensor] = []
@@ -120,10 +121,10 @@ class WholeDetector(nn.Module):
             logits, deltas = predictor(head(pooled))
             scores.append(logits.softmax(dim=1)[:, :-1])
             boxes = predictor.box2box_transform.apply_deltas(deltas, boxes)
-            if len(scores) == 1 < len(layers) and heads.min_score:  # see SureCascadeHeads
-                sure = scores[0].amax(dim=1) >= heads.min_score
-                scores, boxes, owners = [scores[0][sure]], boxes[sure], owners[sure]
-        # the number of classes said outright: where there is no box ONNX cannot tell it
+            if len(scores) == 1 < len(layers) and heads.min_score:  # see EarlyRejectionHeads
+                kept = scores[0].amax(dim=1) >= heads.min_score
+                scores, boxes, owners = [scores[0][kept]], boxes[kept], owners[kept]
+        # the number of classes is explicit, because ONNX cannot infer it where there is no box
         boxes = _clipped(boxes.unflatten(1, (int(boxes.shape[1]) // 4, 4)), size)
         return boxes, sum(scores[1:], scores[0]) * (1 / len(scores)), owners
 
@@ -134,23 +135,23 @@ class WholeDetector(nn.Module):
         pooled = _pool(heads.mask_pooler, [features[name] for name in heads.mask_in_features], boxes, owners)
         logits = heads.mask_head.layers(pooled)
         if logits.shape[1] > 1:
-            place = label[:, None, None, None].expand(-1, -1, logits.shape[2], logits.shape[3])
-            logits = logits.gather(1, place)
+            chosen = label[:, None, None, None].expand(-1, -1, logits.shape[2], logits.shape[3])
+            logits = logits.gather(1, chosen)
         masks: Tensor = logits[:, 0].sigmoid()
         return masks
 
 
 def _clipped(boxes: Tensor, size: Tensor) -> Tensor:
-    """Boxes `(..., 4)` cut to the chip of width and height `size`."""
+    """Clip boxes `(..., 4)` to the chip of width and height `size`."""
     return torch.minimum(boxes.clamp(min=0), size.repeat(2).to(boxes.dtype))
 
 
 def _suppress(
     boxes: Tensor, scores: Tensor, group: Tensor, owners: Tensor, size: Tensor, threshold: float, most: Tensor
 ) -> Tensor:
-    """Indices of the boxes that no better one of the same group and chip overlaps, the best `most` in their order.
+    """Return the indices of the best `most` boxes that no better box of the same group and chip overlaps, in order.
 
-    Groups are moved apart along x and chips along y: coordinates stay small, so that precise.
+    Groups are shifted apart along x and chips along y, so that coordinates remain small and therefore precise.
     """
     step = size.to(boxes.dtype) + 1
     shift = torch.stack((group, owners), dim=1) * step
@@ -159,16 +160,16 @@ def _suppress(
 
 
 class _Suppression(torch.autograd.Function):
-    """`torchvision.ops.nms` that stops when there are enough: for that ONNX has a number, torchvision has none."""
+    """`torchvision.ops.nms` with a largest number of boxes, which ONNX takes as an input and torchvision does not."""
 
     @staticmethod
     def forward(_context: Any, boxes: Tensor, scores: Tensor, threshold: float, most: Tensor) -> Tensor:
-        """Indices `(k,)` of the best, `k` at most `most`."""
+        """Return the indices `(k,)` of the best boxes; `k` is at most `most`."""
         return nms(boxes, scores, threshold)[: int(most)]
 
     @staticmethod
     def symbolic(graph: Any, boxes: Any, scores: Any, threshold: float, most: Any) -> Any:
-        """The same as operations of ONNX."""
+        """Return the same as operations of ONNX."""
 
         def constant(*values: float) -> Any:
             return graph.op("Constant", value_t=torch.tensor(values))
@@ -178,26 +179,26 @@ class _Suppression(torch.autograd.Function):
         most = graph.op("Reshape", most, constant(1))
         found = graph.op("NonMaxSuppression", first, second, most, constant(threshold))
         index = graph.op("Gather", found, graph.op("Constant", value_t=torch.tensor(2)), axis_i=1)
-        index.setType(scores.type().with_dtype(torch.int64).with_sizes([None]))  # not as many as in the trace
+        index.setType(scores.type().with_dtype(torch.int64).with_sizes([None]))  # unlike in the trace, any number
         return index
 
 
 def _rank(owners: Tensor, count: int) -> Tensor:
-    """How many of the same one of `count` chips come before each: `(r,)` from `(r,)`."""
+    """Return for each of `(r,)` boxes how many boxes of the same of `count` chips come before it."""
     same = (owners.unsqueeze(1) == torch.arange(count, device=owners.device)).long()
     return (same.cumsum(dim=0) * same).sum(dim=1) - 1
 
 
 def _pool(pooler: ROIPooler, features: Sequence[Tensor], boxes: Tensor, owners: Tensor) -> Tensor:
-    """What `ROIPooler` does, `(r, c, s, s)`, for boxes that lie in one tensor."""
+    """Pool features as `ROIPooler` does, for boxes in one tensor: `(r, c, s, s)`."""
     side = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
     level = torch.floor(pooler.canonical_level + torch.log2(side / pooler.canonical_box_size + 1e-8))
     level = level.clamp(pooler.min_level, pooler.max_level) - pooler.min_level
     regions = torch.cat((owners.unsqueeze(1).to(boxes.dtype), boxes), dim=1)
-    places, parts = [], []
+    indices, parts = [], []
     for index, (feature, one) in enumerate(zip(features, pooler.level_poolers, strict=True)):
         inside = torch.nonzero(level == index).flatten()
-        places.append(inside)
+        indices.append(inside)
         scale, ratio, aligned = one.spatial_scale, one.sampling_ratio, one.aligned
         parts.append(roi_align(feature, regions[inside], one.output_size, scale, ratio, aligned))
-    return torch.cat(parts)[torch.cat(places).argsort()]
+    return torch.cat(parts)[torch.cat(indices).argsort()]

@@ -1,7 +1,7 @@
 """The mask head, with a loss that leaves out the boundary of each slump.
 
-Where an outline lies within a pixel or two, those who draw it do not agree (two drawings of one slump have a median
-overlap of 0.6 to 0.74). A boundary that is not learned cannot be learned wrong.
+Experts disagree about the position of outlines by a pixel or two (two drawings of one slump have a median overlap of
+0.6 to 0.74). A boundary that is left out of the loss cannot be learned wrongly.
 """
 
 import torch
@@ -10,26 +10,27 @@ from detectron2.structures import Instances
 from torch import Tensor
 from torch.nn import functional
 
-#: Of a slump's pixels this share is learned however small it is: its boundary is taken the thinner.
+#: Smallest share of the pixels of a slump that the loss includes; small slumps get a thinner boundary.
 LEAST_LEARNED = 0.5
 
 
 def boundaries(masks: Tensor, width: int) -> Tensor:
-    """The pixels on both sides of each outline that are not learned.
+    """Return the pixels on both sides of each outline that the loss leaves out.
 
     Args:
-        masks: `(n, h, w)`, bool. The edge of the chip is no outline.
-        width: on each side, px, along rows and columns; less where at least half of a slump would not be left.
+        masks: `(n, h, w)`, boolean. The edge of the chip does not count as outline.
+        width: width on each side, px, along rows and columns; it is smaller where less than half of a slump would
+            remain.
 
     Returns:
-        `(n, h, w)`, bool.
+        `(n, h, w)`, boolean.
     """
     found = torch.zeros_like(masks)
     if not len(masks):
         return found
     inside = masks[:, None].float()
     area = inside.sum(dim=(1, 2, 3))
-    for one in range(1, width + 1):  # from thin to wide, so that each slump keeps the widest that it may have
+    for one in range(1, width + 1):  # from thin to wide, so that each slump keeps the widest boundary that it may have
         reach = functional.max_pool2d(inside, 2 * one + 1, stride=1, padding=one)
         core = 1 - functional.max_pool2d(1 - inside, 2 * one + 1, stride=1, padding=one)
         enough = core.sum(dim=(1, 2, 3)) >= LEAST_LEARNED * area
@@ -38,10 +39,10 @@ def boundaries(masks: Tensor, width: int) -> Tensor:
 
 
 class MaskHead(MaskRCNNConvUpsampleHead):  # type: ignore[misc]
-    """detectron2's, which learns nothing where `gt_boundaries` of the labels says so."""
+    """The mask head of detectron2, with a loss that leaves out the pixels of `gt_boundaries` of the labels."""
 
     def forward(self, features: Tensor, instances: list[Instances]) -> dict[str, Tensor] | list[Instances]:
-        """The loss in training, else the instances with their masks; see detectron2."""
+        """Return the loss in training, and otherwise the instances with their masks; see detectron2."""
         if not self.training or not all(one.has("gt_boundaries") for one in instances):
             found: dict[str, Tensor] | list[Instances] = super().forward(features, instances)
             return found
@@ -49,11 +50,11 @@ class MaskHead(MaskRCNNConvUpsampleHead):  # type: ignore[misc]
 
 
 def boundless_loss(logits: Tensor, instances: list[Instances]) -> Tensor:
-    """Mean cross-entropy of the masks, of what is no boundary; 0 where nothing else is left.
+    """Return the mean cross-entropy of the masks outside the boundaries; 0 if no pixel lies outside.
 
     Args:
         logits: `(n, classes or 1, m, m)`.
-        instances: with `proposal_boxes`, `gt_masks`, `gt_boundaries` and `gt_classes`, n in all.
+        instances: n instances in all, with `proposal_boxes`, `gt_masks`, `gt_boundaries` and `gt_classes`.
     """
     some = [one for one in instances if len(one)]
     if not some:

@@ -1,9 +1,9 @@
 """MViTv2, the multiscale vision transformer of Li et al. 2022 ("MViTv2: Improved Multiscale Vision Transformers").
 
-Pooling attention with residual pooling and decomposed relative positions, hybrid window attention (windows in all
-blocks but the last of the later stages) or windows in all of them. Parameter names are those of detectron2's `MViT`, so
-that its published checkpoints fit. Tokens stay channels last throughout. Where the CPU and other devices want different
-operations, the choice follows `python -m benchmarks.mvitv2 --speed`.
+It has pooling attention with residual pooling and decomposed relative positions, and either hybrid window attention
+(windows in all blocks but the last of each later stage) or windows in all blocks. Parameter names are those of
+detectron2's `MViT`, so that its published checkpoints fit. Tokens are channels last throughout. Where different
+operations are faster on the CPU and on other devices, the choice follows `python -m benchmarks.mvitv2 --speed`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from torchvision.ops import StochasticDepth
 
 LAYER_NORM_EPSILON = 1e-6
 
-#: Rows of tokens from which torch hands a 1 x 1 convolution to oneDNN however many threads it has.
+#: Number of rows of tokens from which torch uses oneDNN for a 1 x 1 convolution with any number of threads.
 ONEDNN_ROWS = 16
 
 
@@ -26,11 +26,11 @@ def _norm(channels: int) -> nn.LayerNorm:
 
 
 def project(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`torch.nn.functional.linear` of tokens `(n, h, w, c)` or `(n, tokens, c)`.
+    """Compute `torch.nn.functional.linear` of tokens `(n, h, w, c)` or `(n, tokens, c)`.
 
-    On the CPU as a 1 x 1 convolution of rows of tokens: that is oneDNN's, twice as fast as MKL's product on AMD's
-    processors. Few rows are left to MKL, lest the last bits of the result depend on the number of threads. An exported
-    graph has the product: its runtime chooses by itself.
+    On the CPU it is computed as a 1 x 1 convolution of rows of tokens with oneDNN, which is twice as fast as the matrix
+    product of MKL on AMD processors. Few rows are computed with MKL, so that the last bits of the result do not depend
+    on the number of threads. An exported graph contains the matrix product, and its runtime chooses the implementation.
     """
     traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined]
     if traced or tokens.device.type != "cpu" or not torch.backends.mkldnn.is_available():
@@ -43,28 +43,28 @@ def project(tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear` through `project`."""
+    """`torch.nn.Linear` computed by `project`."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`(n, ..., c)` to `(n, ..., out_features)`."""
+        """Map `(n, ..., c)` to `(n, ..., out_features)`."""
         return project(tokens, self.weight, self.bias)
 
 
 class PatchEmbed(nn.Module):
-    """Cuts an image into overlapping patches of 7 px every 4 px: `(n, c, h, w)` to `(n, h / 4, w / 4, dim)`."""
+    """Embeds overlapping patches of 7 px at every 4 px of an image: `(n, c, h, w)` to `(n, h / 4, w / 4, dim)`."""
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(channels, dim, kernel_size=7, stride=4, padding=3)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Tokens, channels last in memory too."""
+        """Return the tokens, with channels last in memory too."""
         tokens: Tensor = self.proj(image)
         return tokens.permute(0, 2, 3, 1).contiguous()
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between."""
+    """Two linear layers with a GELU between them."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -72,15 +72,15 @@ class Mlp(nn.Module):
         self.fc2 = Linear(hidden, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The same shape as `tokens`."""
+        """Return tokens of the same shape."""
         out: Tensor = self.fc2(functional.gelu(self.fc1(tokens)))
         return out
 
 
 def partition(tokens: Tensor, window: int, heads: int = 1) -> tuple[Tensor, tuple[int, int]]:
-    """Cut `(n, h, w, c)` into windows `(n * windows * heads, window, window, c / heads)`, each head's channels apart.
+    """Split `(n, h, w, c)` into windows `(n * windows * heads, window, window, c / heads)`, separately for each head.
 
-    Padded with zeros at the far edges; a window of 0 is the whole map.
+    The map is padded with zeros at the bottom and right; a window of 0 is the whole map.
 
     Returns:
         The windows, and height and width after padding.
@@ -96,7 +96,7 @@ def partition(tokens: Tensor, window: int, heads: int = 1) -> tuple[Tensor, tupl
 
 
 def unpartition(windows: Tensor, padded: tuple[int, int], height: int, width: int, heads: int = 1) -> Tensor:
-    """Put windows together again, the inverse of `partition`."""
+    """Join windows to a map, the inverse of `partition`."""
     _, rows, columns, channels = windows.shape
     windows = windows.view(-1, padded[0] // rows, padded[1] // columns, heads, rows, columns, channels)
     tokens = windows.permute(0, 1, 4, 2, 5, 3, 6).reshape(-1, *padded, heads * channels)
@@ -104,7 +104,7 @@ def unpartition(windows: Tensor, padded: tuple[int, int], height: int, width: in
 
 
 def relative_positions(queries: int, keys: int, table: Tensor) -> Tensor:
-    """Embedding of every query-key distance along one axis, `(queries, keys, c)`.
+    """Return the embedding of each distance from query to key along one axis, `(queries, keys, c)`.
 
     The table, `(2 * size - 1, c)`, is interpolated when it was made for another size; where queries and keys have
     different strides, distances are counted in steps of the finer one.
@@ -119,9 +119,10 @@ def relative_positions(queries: int, keys: int, table: Tensor) -> Tensor:
 
 
 def attend_with_matrix(query: Tensor, key: Tensor, value: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-    """Attention of queries `(n, q_height * q_width, c)` to keys, with a matrix of their biases to start from.
+    """Compute attention of queries `(n, q_height * q_width, c)` to keys, with an explicit matrix of the biases.
 
-    Those are of each query and row of keys, `(n, q_height, q_width, k_height)`, and each query and column of keys.
+    `bias_h` is the bias of each query and row of keys, `(n, q_height, q_width, k_height)`, and `bias_w` that of each
+    query and column of keys, `(n, q_height, q_width, k_width)`.
     """
     logits = (bias_h[..., None] + bias_w[..., None, :]).reshape(-1, query.shape[1], key.shape[1])
     logits.baddbmm_(query, key.transpose(1, 2), alpha=query.shape[-1] ** -0.5)
@@ -129,13 +130,14 @@ def attend_with_matrix(query: Tensor, key: Tensor, value: Tensor, bias_h: Tensor
 
 
 def attend_without_matrix(query: Tensor, key: Tensor, value: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-    """The same through `scaled_dot_product_attention`, which keeps no matrix of queries and keys on GPUs.
+    """Compute the same with `scaled_dot_product_attention`, which keeps no matrix of queries and keys on GPUs.
 
-    Biases are further channels of the queries, against a one-hot code of each key's row and column.
+    The biases are additional channels of the queries, which are multiplied by a one-hot code of the row and column of
+    each key.
     """
     row, column = (torch.eye(bias.shape[-1], dtype=key.dtype, device=key.device) for bias in (bias_h, bias_w))
-    place = torch.cat((row.repeat_interleave(len(column), dim=0), column.repeat(len(row), 1)), dim=1)
-    key = torch.cat((key, place.expand(len(key), -1, -1)), dim=-1)
+    code = torch.cat((row.repeat_interleave(len(column), dim=0), column.repeat(len(row), 1)), dim=1)
+    key = torch.cat((key, code.expand(len(key), -1, -1)), dim=-1)
     bias = torch.cat((bias_h, bias_w), dim=-1).flatten(1, 2)
     query = torch.cat((query * query.shape[-1] ** -0.5, bias), dim=-1)
     return functional.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
@@ -145,13 +147,13 @@ class MultiScaleAttention(nn.Module):
     """Attention between pooled queries and pooled keys and values.
 
     Args:
-        dim: channels of the tokens that come in.
-        dim_out: channels of those that go out.
-        heads: attention heads.
-        size: tokens along one side of the largest input, for the relative position tables.
-        stride_q: pooling of the queries (2 between stages).
-        stride_kv: pooling of keys and values.
-        window: tokens along one side of a window before pooling; 0 for attention over all tokens.
+        dim: number of channels of the input tokens.
+        dim_out: number of channels of the output tokens.
+        heads: number of attention heads.
+        size: side of the largest input in tokens, for the tables of relative positions.
+        stride_q: pooling stride of the queries (2 between stages).
+        stride_kv: pooling stride of keys and values.
+        window: side of a window in tokens before pooling; 0 for attention over all tokens.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class MultiScaleAttention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(distances, head_dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`(n, h, w, dim)` to `(n, h / stride_q, w / stride_q, dim_out)`."""
+        """Map `(n, h, w, dim)` to `(n, h / stride_q, w / stride_q, dim_out)`."""
         weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
         query, key, value = (
             self._pool(project(tokens, weight, bias), getattr(self, f"pool_{name}"), getattr(self, f"norm_{name}"))
@@ -186,17 +188,17 @@ class MultiScaleAttention(nn.Module):
         return projected
 
     def _pool(self, part: Tensor, pool: nn.Conv2d, norm: nn.LayerNorm) -> Tensor:
-        """Queries, keys or values of all heads, which are pooled alike: `(n, h / stride, w / stride, dim_out)`."""
+        """Pool queries, keys or values, in the same way for all heads: `(n, h / stride, w / stride, dim_out)`."""
         image = part.permute(0, 3, 1, 2)
         if image.is_cuda:
-            image = image.contiguous()  # torch's kernel for depthwise convolution, not cuDNN's
+            image = image.contiguous()  # selects the depthwise convolution of torch instead of that of cuDNN
         kernel = pool.weight.repeat(self.heads, 1, 1, 1)
         pooled = functional.conv2d(image, kernel, stride=pool.stride, padding=1, groups=len(kernel))
         normed: Tensor = norm(pooled.permute(0, 2, 3, 1).unflatten(3, (self.heads, -1)))
         return normed.flatten(3)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attention with decomposed relative positions, `(n, h, w, c)` each.
+        """Compute attention with decomposed relative positions, `(n, h, w, c)` each.
 
         The bias of a query and a key is `q . R_h[dh] + q . R_w[dw]`.
         """
@@ -229,7 +231,7 @@ class MultiScaleBlock(nn.Module):
             self.pool_skip = nn.MaxPool2d(stride_q + 1, stride_q, (stride_q + 1) // 2)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`(n, h, w, dim)` to `(n, h / stride_q, w / stride_q, dim_out)`."""
+        """Map `(n, h, w, dim)` to `(n, h / stride_q, w / stride_q, dim_out)`."""
         normed = self.norm1(tokens)
         if hasattr(self, "proj"):
             tokens = self.proj(normed)
@@ -240,21 +242,22 @@ class MultiScaleBlock(nn.Module):
 
 
 class MViT(Backbone):  # type: ignore[misc]
-    """The backbone: feature maps `scale2` to `scale5` at strides 4 to 32, with `dim`, 2, 4 and 8 `dim` channels.
+    """The backbone: feature maps `scale2` to `scale5` at strides 4 to 32, with 1, 2, 4 and 8 times `dim` channels.
 
     Args:
-        channels: of the input image.
-        dim: channels of the first stage.
+        channels: number of channels of the image.
+        dim: number of channels of the first stage.
         depth: number of blocks.
-        heads: attention heads of the first stage; doubled with the channels.
+        heads: number of attention heads of the first stage, doubled together with the channels.
         last_blocks: index of the last block of each of the four stages.
-        window: window of the first stage in tokens; halved from stage to stage.
-        kv_stride: pooling of keys and values in the first stage; halved from stage to stage.
-        drop_path: rate of the last block's stochastic depth; grows linearly from 0.
-        global_blocks: the last block of each stage but the first sees all tokens, as in MViTv2. Without, windows only:
-            a feature then depends on its surroundings alone, not on where the image is cut or how large it is.
-        image_size: side in px for which the relative position tables are made; other sizes interpolate them.
-        recompute: keep no activations within blocks for the backward pass; slower by a third, much less memory.
+        window: side of the windows of the first stage in tokens, halved from stage to stage.
+        kv_stride: pooling stride of keys and values in the first stage, halved from stage to stage.
+        drop_path: rate of stochastic depth of the last block; it grows linearly from 0.
+        global_blocks: whether the last block of each stage but the first attends to all tokens, as in MViTv2. Otherwise
+            all blocks have windows, and a feature depends only on its surroundings, not on the extent of the image.
+        image_size: side in px for which the tables of relative positions are made; they are interpolated for other
+            sizes.
+        recompute: keep no activations within blocks for the backward pass; a third slower, with much less memory.
     """
 
     def __init__(
@@ -289,14 +292,15 @@ class MViT(Backbone):  # type: ignore[misc]
                     heads,
                     size=size if global_blocks else window,
                     stride_q=2 if index - 1 in last_blocks else 1,
-                    # the last blocks of the second and third stage pool twice as much, for they see all tokens
+                    # the last blocks of the second and third stage pool twice as much, because they attend to all
+                    # tokens
                     stride_kv=kv_stride * 2 if global_blocks and index in last_blocks[1:3] else kv_stride,
                     window=0 if global_blocks and index in last_blocks[1:] else window,
                     drop=drop_path * index / max(depth - 1, 1),
                 )
             )
             dim = dim_out
-            if index - 1 in last_blocks:  # the first block of a stage still sees the tokens of the stage before
+            if index - 1 in last_blocks:  # the first block of a stage still attends to the tokens of the previous stage
                 window, size = window // 2, size // 2
             if index in last_blocks:
                 name = self._out_features[len(self._out_feature_strides)]
@@ -307,7 +311,7 @@ class MViT(Backbone):  # type: ignore[misc]
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Feature maps `(n, c, h / stride, w / stride)` by name.
+        """Return the feature maps `(n, c, h / stride, w / stride)` by name.
 
         Args:
             image: `(n, channels, h, w)`; h and w are multiples of 32.

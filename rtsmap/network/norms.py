@@ -1,4 +1,4 @@
-"""Norms of feature maps, by their names in the configuration."""
+"""Normalisation layers of feature maps, by their names in the settings."""
 
 from collections.abc import Callable
 
@@ -12,17 +12,17 @@ class ChannelNorm(nn.LayerNorm):
         super().__init__(channels, eps=1e-6)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The same shape as `features`."""
+        """Return the normalised features, of the same shape."""
         return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class HeadBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that takes a batch without a single proposal."""
+    """Batch normalisation that accepts a batch without any proposal."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """The same shape as `features`."""
+        """Return the normalised features, of the same shape."""
         return super().forward(features) if features.numel() else features
 
 
-#: By the name in the configuration, as detectron2 takes norms.
+#: Normalisation layers by their names in the settings, in the form that detectron2 takes.
 NORMS: dict[str, str | Callable[[int], nn.Module]] = {"layer": ChannelNorm, "batch": HeadBatchNorm, "none": ""}

@@ -1,4 +1,4 @@
-"""What is done to an exported graph: no useless nodes, padding inside convolutions, weights in half precision."""
+"""Changes of an exported graph: no useless nodes, padding inside convolutions, weights in half precision."""
 
 import numpy as np
 import onnx
@@ -8,10 +8,10 @@ from onnx.reference import ReferenceEvaluator
 
 
 def inline_copies(graph: onnx.GraphProto) -> None:
-    """Leave out nodes that only copy.
+    """Remove nodes that only copy.
 
-    The exporter copies weights that happen to be equal by nodes over which ONNX Runtime 1.31 stumbles, and splits an
-    image of one modality into one part.
+    The exporter inserts nodes that copy equal weights, at which ONNX Runtime 1.31 fails, and splits the image of a
+    single modality into one part.
     """
     results = {output.name for output in graph.output}
     sources: dict[str, str] = {}
@@ -27,10 +27,11 @@ def inline_copies(graph: onnx.GraphProto) -> None:
 
 
 def join_padding(graph: onnx.GraphProto) -> None:
-    """Let convolutions pad by themselves.
+    """Move padding into the convolutions that follow it.
 
-    torch's pad all sides alike, so that a network with more at the far edges pads in a step of its own. ONNX's pad each
-    side as one likes. On the CPU that step also costs two changes of the maps' layout, of rts-mini's time a tenth.
+    Convolutions in torch pad opposite sides equally, so a network with more padding at the far edges pads in a separate
+    step. In ONNX each side can have another padding. On the CPU the separate step also changes the layout of the maps
+    twice, which takes a tenth of rts-mini's time.
     """
     uses = [name for node in graph.node for name in node.input]
     pads = {node.output[0]: node for node in graph.node if node.op_type == "Pad" and uses.count(node.output[0]) == 1}
@@ -50,11 +51,11 @@ def join_padding(graph: onnx.GraphProto) -> None:
 
 
 def halve(graph: onnx.GraphProto) -> None:
-    """Store in half precision the weights that lose nothing, to be made single again when the file is loaded."""
+    """Store weights in half precision where this is exact; they are cast to single precision at loading."""
     casts = []
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
-        with np.errstate(over="ignore"):  # then it is not equal, and stays
+        with np.errstate(over="ignore"):  # on overflow the values differ, and the weight is kept
             halved = values.astype(np.float16)
         if values.dtype == np.float32 and np.array_equal(halved, values):
             name = weight.name
@@ -64,7 +65,7 @@ def halve(graph: onnx.GraphProto) -> None:
 
 
 def _zeros_added(graph: onnx.GraphProto, pad: onnx.NodeProto) -> NDArray[np.int64] | None:
-    """`(8,)`: zeros before and after images `(n, c, h, w)` along each axis; None if they are no zeros, or vary."""
+    """Return `(8,)`, the zeros added before and after `(n, c, h, w)`; None if the padding is not constantly zero."""
     modes = [attribute.s for attribute in pad.attribute if attribute.name == "mode"]
     if modes not in ([], [b"constant"]):
         return None
@@ -76,7 +77,7 @@ def _zeros_added(graph: onnx.GraphProto, pad: onnx.NodeProto) -> NDArray[np.int6
 
 
 def _constant(graph: onnx.GraphProto, name: str) -> NDArray[np.int64] | None:
-    """The value of a tensor that depends on no input of the graph; None for others."""
+    """Return the value of a tensor that depends on no input of the graph; None for other tensors."""
     makers = {output: index for index, node in enumerate(graph.node) for output in node.output}
     stored = {weight.name: weight for weight in graph.initializer}
     needed: set[int] = set()
@@ -99,13 +100,15 @@ def _constant(graph: onnx.GraphProto, name: str) -> NDArray[np.int64] | None:
 
 
 def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Set the nodes, without those, and without the weights, that no result needs any more."""
+    """Replace the nodes, and remove nodes and weights that no result needs any more."""
     needed = {output.name for output in graph.output}
     kept = []
     for node in reversed(nodes):
         if needed.intersection(node.output):
             needed.update(node.input)
-            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))  # those of a cleared list are gone
+            kept.append(
+                onnx.NodeProto.FromString(node.SerializeToString())
+            )  # a copy, as clearing the list deletes its nodes
     del graph.node[:]
     graph.node.extend(reversed(kept))
     for index in reversed(range(len(graph.initializer))):

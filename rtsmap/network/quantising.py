@@ -1,7 +1,7 @@
-"""A model as an ONNX file that computes mostly in 8 bits, for CPUs; what it finds is not quite the same.
+"""Quantisation: a model as an ONNX file that computes mostly in 8 bits, for CPUs, with slightly different detections.
 
-Kernels have a scale for each channel, maps one for each tensor: from the least to the greatest value on chips that the
-network is shown. Where a map is needed in single precision again, it is made so on the spot.
+Kernels have one scale per channel, and feature maps one scale per tensor, from the smallest to the largest value on
+calibration chips. Maps are converted back to single precision where it is needed.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,11 +24,11 @@ from rtsmap.records import FloatArray
 from rtsmap.runtime.machine import network_threads
 from rtsmap.settings.card import ModelCard
 
-#: The network's own score from which on detections are compared, and chips are worth a look: where nothing is found
-#: the later stages of the heads have nothing to measure.
+#: Uncalibrated score from which detections are compared. Chips without such detections are left out, because they give
+#: no values for the later stages of the heads.
 COMPARED_FROM = 0.1
 
-#: Overlap from which on two boxes are of the same slump.
+#: IoU from which two boxes are matched.
 SAME = 0.5
 
 Found = tuple[FloatArray, FloatArray]
@@ -37,15 +37,15 @@ Run = Callable[[FloatArray], Found]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far what is found in 8 bits is from what is found in single precision, on the same chips.
+    """Agreement of the detections in 8 bits with those in single precision on the same chips.
 
     Attributes:
-        chips: with something to find.
-        single: detections in single precision.
-        quantised: detections in 8 bits.
-        same: pairs of boxes of the two that overlap by half.
-        iou: median of their overlap.
-        score: mean difference of their scores, without the sign.
+        chips: number of chips with detections.
+        single: number of detections in single precision.
+        quantised: number of detections in 8 bits.
+        same: number of matched pairs of boxes, with an IoU of at least 0.5.
+        iou: median IoU of the pairs.
+        score: mean absolute difference of their scores.
     """
 
     chips: int
@@ -59,42 +59,39 @@ class Agreement:
 def export_int8(
     folder: Path, card: ModelCard, chips: Sequence[FloatArray], *, opset: int = OPSET
 ) -> tuple[bytes, Agreement]:
-    """Export a model in 8 bits: blocks, pyramid, proposals and box heads.
+    """Export a model whose blocks, pyramid, proposals and box heads compute in 8 bits.
 
-    In single precision stay the stem and the first block, whose rounding costs most of the accuracy that there is to
-    lose; what gives boxes, scores and masks; and the masks, of which there are few.
+    Single precision is kept for the stem and the first block, whose rounding would cost most of the accuracy; for the
+    outputs of boxes and scores; and for the masks, of which there are few.
 
     Args:
-        folder: where its weights lie.
-        card: its card.
-        chips: to measure ranges on, each `(channels, rows, columns)`, normalised. Those where the network finds nothing
-            are left out.
-        opset: of ONNX.
+        folder: folder of the model, with its weights.
+        card: card of the model.
+        chips: calibration chips, each `(channels, rows, columns)`, normalised. Chips without detections are left out.
+        opset: version of the ONNX operators.
 
     Returns:
-        The content of the file, and how far it is from single precision on these chips.
+        The content of the file, and its agreement with single precision on these chips.
 
     Raises:
-        ModelError: the backbone is another than EfficientNet-Lite, or the network finds nothing in any chip.
+        ModelError: the backbone is not EfficientNet-Lite, or the network detects nothing in any chip.
     """
     if card.network.backbone != "efficientnet-lite":
         raise ModelError(
-            f"{folder}: int8 is for backbones of EfficientNet-Lite, not {card.network.backbone}; use --precision fp16"
+            f"{folder}: int8 is only for EfficientNet-Lite backbones, not {card.network.backbone}; use --precision fp16"
         )
     single = exported(folder, card, opset, fold=True)
     reference = _runner(single.SerializeToString())
-    telling = [chip for chip in chips if len(reference(chip)[0])]
-    if not telling:
-        raise ModelError(
-            f"{folder}: finds nothing in the {len(chips)} chips to calibrate on; give others with slumps in them"
-        )
-    content = file_of(_quantised(single, telling), card)
-    return content, _agreement(reference, _runner(content), telling)
+    calibrating = [chip for chip in chips if len(reference(chip)[0])]
+    if not calibrating:
+        raise ModelError(f"{folder}: detects nothing in the {len(chips)} calibration chips; give chips with slumps")
+    content = file_of(_quantised(single, calibrating), card)
+    return content, _agreement(reference, _runner(content), calibrating)
 
 
 def _quantised(model: onnx.ModelProto, chips: Sequence[FloatArray]) -> onnx.ModelProto:
     nodes = [node.name for node in model.graph.node if _in_8_bits(node)]
-    add_pre_process_metadata(model)  # norms are folded into the kernels and shapes are inferred: all that it asks for
+    add_pre_process_metadata(model)  # enough, because normalisations are folded and shapes are inferred
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         quantize_static(
@@ -102,7 +99,7 @@ def _quantised(model: onnx.ModelProto, chips: Sequence[FloatArray]) -> onnx.Mode
             file,
             _Chips(chips),
             per_channel=True,
-            activation_type=QuantType.QUInt8,  # with sign ONNX Runtime 1.31 joins half as many nodes to 8-bit ones
+            activation_type=QuantType.QUInt8,  # with QInt8 ONNX Runtime 1.31 fuses half as many nodes
             weight_type=QuantType.QInt8,
             nodes_to_quantize=nodes,
             calibration_providers=["CPUExecutionProvider"],
@@ -120,13 +117,13 @@ def _in_8_bits(node: onnx.NodeProto) -> bool:
 
 
 class _Chips(CalibrationDataReader):  # type: ignore[misc]
-    """Chips as ONNX Runtime asks for them."""
+    """Provides calibration chips in the form that ONNX Runtime expects."""
 
     def __init__(self, chips: Sequence[FloatArray]) -> None:
         self._left = iter(chips)
 
     def get_next(self) -> dict[str, Any] | None:
-        """The inputs of the next run; None after the last."""
+        """Return the inputs of the next run; None after the last one."""
         chip = next(self._left, None)
         return None if chip is None else _inputs(chip)
 
@@ -136,7 +133,7 @@ def _inputs(chip: FloatArray) -> dict[str, Any]:
 
 
 def _runner(content: bytes) -> Run:
-    """What finds boxes and scores in a chip."""
+    """Return a function that computes boxes and scores of a chip."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = network_threads()
@@ -156,10 +153,10 @@ def _agreement(reference: Run, other: Run, chips: Sequence[FloatArray]) -> Agree
         counts += len(boxes), len(other_boxes)
         overlap = box_iou(torch.from_numpy(boxes), torch.from_numpy(other_boxes)).numpy()
         while overlap.size and overlap.max() >= SAME:  # the closest pairs first, each box once
-            one, its = np.unravel_index(overlap.argmax(), overlap.shape)
-            overlaps.append(overlap[one, its])
-            differences.append(abs(scores[one] - other_scores[its]))
-            overlap[one], overlap[:, its] = 0, 0
+            row, column = np.unravel_index(overlap.argmax(), overlap.shape)
+            overlaps.append(overlap[row, column])
+            differences.append(abs(scores[row] - other_scores[column]))
+            overlap[row], overlap[:, column] = 0, 0
     single, quantised = counts.tolist()
     iou = float(np.median(overlaps)) if overlaps else 0.0
     score = float(np.mean(differences)) if differences else 1.0

@@ -5,14 +5,13 @@ parallel, however long it is, and an area may cross the antimeridian or reach a 
 straight in their own CRS. `project` keeps both true in the CRS of a scene.
 """
 
-from rtsmap.polygons.measures import geodesic_m2
 from rtsmap.polygons.projecting import project, project_frame, utm_of
-from rtsmap.polygons.reading import MAP_LAYER, POLYGONS, polygon_layer, read_area, read_polygons
+from rtsmap.polygons.reading import MAP_LAYER, POLYGONS, check_area, polygon_layer, read_area, read_polygons
 
 __all__ = [
     "MAP_LAYER",
     "POLYGONS",
-    "geodesic_m2",
+    "check_area",
     "polygon_layer",
     "project",
     "project_frame",

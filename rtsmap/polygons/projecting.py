@@ -1,6 +1,6 @@
 """Polygons in another CRS with every edge where it was on the Earth, not only the corners."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from pyproj import CRS, Transformer
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import polygon_parts
 from rtsmap.polygons.neighbourhood import Bounds, circle_of, neighbourhood
 
 #: Edges may depart from their true course by this part of a scene's longer side: a hundredth of a pixel in 10,000.
@@ -52,7 +53,7 @@ def project(shapes: NDArray[Any], source: CRS, target: CRS, near: Bounds) -> NDA
         moved = shapely.transform(_densified(cut, to_target, tolerance), to_target)
         valid = shapely.make_valid(moved, method="structure", keep_collapsed=False)
         for number, part in zip(which, valid, strict=True):
-            parts[number].append(polygonal(part))
+            parts[number].append(united_polygons(part))
     return np.array([_union(pieces) for pieces in parts], dtype=object)
 
 
@@ -87,15 +88,14 @@ def utm_of(frame: geopandas.GeoDataFrame) -> CRS:
     return CRS.from_epsg((32700 if south else 32600) + zone)
 
 
-def polygonal(shape: BaseGeometry) -> BaseGeometry:
-    """The polygons of a geometry, without the points and lines that a collection may hold beside them."""
+def united_polygons(shape: BaseGeometry) -> BaseGeometry:
+    """The union of the polygons of a geometry, without the points and lines that a collection may hold."""
     if isinstance(shape, Polygon | MultiPolygon):
         return shape
-    flat = shapely.get_parts(shapely.get_parts([shape]))  # collections of multipolygons need two steps
-    return _union([part for part in flat if isinstance(part, Polygon)])
+    return _union(polygon_parts(shape))
 
 
-def _union(parts: list[BaseGeometry]) -> BaseGeometry:
+def _union(parts: Sequence[BaseGeometry]) -> BaseGeometry:
     full = [part for part in parts if not part.is_empty]
     if len(full) < 2:
         return full[0] if full else Polygon()

@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.errors import InputError
 from rtsmap.polygons.longitudes import full_circle, unwrapped
 from rtsmap.polygons.neighbourhood import Bounds
-from rtsmap.polygons.projecting import polygonal, project
+from rtsmap.polygons.projecting import project, united_polygons
 
 POLYGONS = ["Polygon", "MultiPolygon"]
 
@@ -40,17 +40,22 @@ def read_polygons(
         InputError: the file cannot be read, has several layers or not the one asked for, has no CRS, or coordinates
             that cannot be degrees although its CRS says so.
     """
+    if path.is_fifo():
+        raise InputError(f"{path}: is a pipe, which cannot be read from any place in it; save it as a file")
     chosen = polygon_layer(path, layer, option=option, usual=usual)
     try:
         frame = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=chosen)
     except Exception as error:  # pyogrio's and pyarrow's errors share no base class
-        raise InputError(f"{path}: cannot be read as a layer of polygons ({error})") from error
+        reason = str(error).partition(";")[0].rstrip(".")  # after it pyogrio recommends what only programs can do
+        raise InputError(
+            f"{path}: cannot be read as a layer of polygons ({reason}); give a GeoPackage, GeoJSON or shapefile"
+        ) from error
     if not isinstance(frame, geopandas.GeoDataFrame):  # a layer without geometries
         raise InputError(f"{path}: holds no geometries; give a layer of polygons")
     if frame.crs is None:
-        raise InputError(f"{path}: has no coordinate reference system; assign one")
+        raise InputError(f"{path}: has no coordinate reference system; assign the one that its coordinates are in")
     frame = frame[frame.geom_type.isin([*POLYGONS, _COLLECTION]) & ~frame.is_empty]
-    shapes = np.array([polygonal(shape) for shape in frame.geometry], dtype=object)
+    shapes = np.array([united_polygons(shape) for shape in frame.geometry], dtype=object)
     shapes = _continuous(path, shapes, CRS.from_user_input(frame.crs))
     valid = shapely.make_valid(shapes, method="structure", keep_collapsed=False)
     frame = frame.set_geometry(geopandas.GeoSeries(valid, index=frame.index, crs=frame.crs))
@@ -85,12 +90,26 @@ def read_area(path: Path, crs: object, near: Bounds, layer: str | None = None) -
     Raises:
         InputError: see `read_polygons`; or there is no polygon.
     """
-    frame = read_polygons(path, layer, option="--aoi-layer")
-    if frame.empty:
-        raise InputError(f"{path}: holds no polygon")
+    frame = _read_area(path, layer)
     source, target = CRS.from_user_input(frame.crs), CRS.from_user_input(crs)
     area: BaseGeometry = shapely.union_all(project(frame.geometry.to_numpy(), source, target, near))
     return area
+
+
+def check_area(path: Path, layer: str | None = None) -> None:
+    """Fail before any work where `read_area` would.
+
+    Raises:
+        InputError: see `read_area`.
+    """
+    _read_area(path, layer)
+
+
+def _read_area(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
+    frame = read_polygons(path, layer, option="--aoi-layer")
+    if frame.empty:
+        raise InputError(f"{path}: holds no polygon; give a layer of polygons, or leave --aoi out")
+    return frame
 
 
 def polygon_layer(path: Path, layer: str | None, *, option: str = "--layer", usual: str | None = None) -> str | None:

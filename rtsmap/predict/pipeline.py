@@ -145,7 +145,7 @@ def _chips(blocks: Iterable[ChipBlock], profile: Profile) -> Iterator[tuple[Chip
 
 def _prepare(chip: Chip, card: ModelCard, out: FloatArray) -> None:
     inputs, pixels = card.input, chip.pixels
-    statistics = inputs.modalities, inputs.mean, inputs.deviation
+    statistics = inputs.modalities, inputs.mean, inputs.std
     bands.network_input(pixels.reflectance, pixels.valid, *statistics, pixels.terrain, out=out)
 
 

@@ -7,18 +7,19 @@ from dataclasses import replace
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.attributes import Describer
+from rtsmap.attributes import AttributeComputer
 from rtsmap.chips.grid import ChipGrid
 from rtsmap.chips.reading import ChipBlock, read_chips
 from rtsmap.detector import Detector
 from rtsmap.errors import SceneError
+from rtsmap.fields import Slump
 from rtsmap.layer import SceneResult
 from rtsmap.observed import ObservedArea
 from rtsmap.predict.detector import ReadyDetector
 from rtsmap.predict.layout import layout, open_with
 from rtsmap.predict.options import check_dem
 from rtsmap.predict.pipeline import LockedSource, merged_instances
-from rtsmap.records import PRECISION_PX, Grid, MergedInstance, PixelSource, Slump
+from rtsmap.records import PRECISION_PX, Grid, MergedInstance, PixelSource
 from rtsmap.runtime.execution import Execution
 from rtsmap.runtime.profile import Profile
 from rtsmap.settings.card import ModelCard
@@ -58,7 +59,7 @@ def predict_scene(path: str, detector: ReadyDetector, execution: Execution | Non
         chips = layout(source, card, options, one_strip=scene.striped)
         chip_grid, total = chips.chip_grid, len(chips.windows())
         observed = ObservedArea(source.grid, chips.area)
-        describer = Describer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
+        attributes = AttributeComputer(source.grid, scene.info, model=card.name, model_sha256=card.sha256)
         blocks = _counted(read_chips(source, chip_grid, wanted=chips.wanted), observed)
         execution.progress(path, 0, total)
         merging = merged_instances(
@@ -74,7 +75,7 @@ def predict_scene(path: str, detector: ReadyDetector, execution: Execution | Non
             scene.read_cache(chip_grid.chip_size, chip_grid.strip_px, source.grid),
             closing(merging) as merged,
         ):
-            slumps = list(_described(merged, source, describer, options.min_area_m2, chips.area, profile))
+            slumps = list(_described(merged, source, attributes, options.min_area_m2, chips.area, profile))
         execution.progress(path, total, total)
         if chips.area is None and not observed.valid_pixels:
             raise SceneError(f"{path}: has no valid pixel; is the download complete?")
@@ -138,19 +139,18 @@ def _counted(blocks: Iterable[ChipBlock], observed: ObservedArea) -> Iterator[Ch
 def _described(
     merged: Iterable[MergedInstance],
     source: PixelSource,
-    describer: Describer,
+    attributes: AttributeComputer,
     min_area_m2: float,
     area: BaseGeometry | None,
     profile: Profile,
 ) -> Iterator[Slump]:
     """Compute the attributes of slumps; keep those that are large enough, clear enough and in the area of interest."""
     inside = (_cut_to(source.grid, instance) for instance in merged)
-    for instance in describer.at_least(inside, min_area_m2):
+    for instance in attributes.at_least(inside, min_area_m2):
         with profile.stage("describe"):
-            window = describer.surroundings(instance)
-            slump = describer.describe(instance, window, source.read(window))
-        clear_fraction = slump.attributes["clear_fraction"]
-        if not isinstance(clear_fraction, float) or clear_fraction < MIN_CLEAR_FRACTION:
+            window = attributes.buffer_window(instance)
+            slump = attributes.compute(instance, window, source.read(window))
+        if slump.clear_fraction < MIN_CLEAR_FRACTION:
             continue
         if area is None or slump.geometry.representative_point().within(area):
             yield slump

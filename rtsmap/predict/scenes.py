@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 
 from rtsmap.errors import InputError, InterruptedRunError, RtsmapError, SceneError
+from rtsmap.geometry import geodesic_areas_m2
 from rtsmap.layer.tables import SceneResult, observed_table, slump_table
-from rtsmap.polygons import geodesic_m2
 from rtsmap.predict.detector import ReadyDetector
 from rtsmap.predict.scene import predict_scene
 from rtsmap.runtime.execution import Execution
@@ -186,7 +186,7 @@ def seen_again_km2(results: Sequence[SceneResult]) -> float:
     outlines = observed_table(results).geometry
     ground = outlines.iloc[:1].copy()
     ground.iloc[0] = shapely.union_all(outlines.to_numpy())
-    return max(0.0, float(geodesic_m2(outlines).sum() - geodesic_m2(ground).sum()) / 1e6)
+    return max(0.0, float(geodesic_areas_m2(outlines).sum() - geodesic_areas_m2(ground).sum()) / 1e6)
 
 
 def _file_of(path: str) -> object:

@@ -45,6 +45,11 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def in_one_line(text: str) -> str:
+    r"""Text whose line breaks and other control characters, which the name of a file may hold, are written as `\n`."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in readable(text))
+
+
 def _reason(error: Exception) -> str:
     said = readable(str(error)).strip().partition("\n")[0]
     match error:

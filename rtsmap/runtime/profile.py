@@ -91,7 +91,7 @@ class Profile:
         self.chip_s += [(time.perf_counter() - start) / chips] * chips
 
     def report(self) -> dict[str, object]:
-        """Return the profile in JSON's types; docs/performance.md describes the fields.
+        """Return the profile in JSON's types; docs/measurements/performance.md describes the fields.
 
         The runtimes of the network use threads of their own, so CPU time outside all stages is assigned to the network.
         """

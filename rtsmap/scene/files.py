@@ -10,6 +10,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from rtsmap.errors import SceneError
+from rtsmap.files.inputs import is_pipe
 from rtsmap.runtime.failures import readable
 
 #: `GTIFF_DIR:2:image.tif`, `SENTINEL2_L2A:...:10m:EPSG_32607`, `NETCDF:"cube.nc":red`; a drive has one letter alone.
@@ -71,6 +72,8 @@ def open_raster(path: str) -> Any:
     """
     # Without it GDAL asks a server for the list of the folder; with it, it would miss the sidecars of local files.
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
+    if is_pipe(Path(path)):
+        raise SceneError(f"{path}: is a pipe, which cannot be read from any place in it; save it as a file")
     try:
         with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who needs a place says so, as an error

@@ -29,6 +29,8 @@ def find(path: str) -> SceneFiles:
     Raises:
         SceneError: it is not there, is a folder without a scene, or its metadata are malformed.
     """
+    if not path.strip():
+        raise SceneError("the name of a scene is empty; give a file, a folder or an address")
     if is_gdal_name(path):
         behind = sentinel2.product_of_gdal_name(path)
         return _raster(path) if behind is None else _in_folder(behind)

@@ -7,9 +7,10 @@ A projection is true to scale along few lines: Web Mercator's metre is 0.29 m of
 import math
 from functools import lru_cache
 
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
+from rtsmap.geometry import geodesic_distance_m
 from rtsmap.records import Grid
 
 #: Where a projection is as true as this, a pixel has its nominal size, that which its producer gives and which makes
@@ -20,7 +21,6 @@ TRUE_TO_SCALE = 0.0025
 SQUARE = 0.05
 
 _SPAN_PX = 64
-_GEOD = Geod(ellps="WGS84")
 
 
 def pixel_size_m(grid: Grid) -> tuple[float, float]:
@@ -82,7 +82,7 @@ def _geodesic_m(grid: Grid, across: float = 0.5, down: float = 0.5) -> tuple[flo
     if not all(abs(lon) <= 360 and abs(lat) <= 90 for lon, lat in zip(longitudes, latitudes, strict=True)):
         return math.nan, math.nan
     left, right, top, bottom = zip(longitudes, latitudes, strict=True)
-    return float(_GEOD.inv(*left, *right)[2]) / (2 * half), float(_GEOD.inv(*top, *bottom)[2]) / (2 * half)
+    return geodesic_distance_m(left, right) / (2 * half), geodesic_distance_m(top, bottom) / (2 * half)
 
 
 @lru_cache(maxsize=16)  # making one takes longer than all else here

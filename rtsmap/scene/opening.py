@@ -107,6 +107,8 @@ def _open_bands(files: SceneFiles, chosen: Mapping[str, int] | None) -> Any:
         return open_raster(files.path)
     if chosen is not None:
         raise SceneError(f"{files.path}: its bands are files of their own, known by their names; leave out --bands")
+    if len({(band.path, band.number) for band in files.bands.values()}) < len(files.bands):
+        raise SceneError(f"{files.path}: names one file for two of blue, green, red and nir; fetch it again")
     return stack_bands(files.bands)
 
 
@@ -132,6 +134,8 @@ def _band_numbers(files: SceneFiles, dataset: Any, chosen: Mapping[str, int] | N
     for name in BANDS:
         if not 1 <= numbers[name] <= dataset.count:
             raise SceneError(f"{files.path}: has {_count(dataset)}, no band {numbers[name]} for {name}; mend --bands")
+    if len({numbers[name] for name in BANDS}) < len(BANDS):
+        raise SceneError(f"{files.path}: blue, green, red and nir must be four different bands; mend --bands")
     return tuple(numbers[name] for name in BANDS)
 
 

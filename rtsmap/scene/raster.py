@@ -25,12 +25,15 @@ from rtsmap.scene.masks import OpenMask
 from rtsmap.scene.placed import check_on_earth, crs_of
 from rtsmap.scene.resample import ResampledSource
 
+_DARKEST, _BRIGHTEST = -0.5, 2.0  # reflectance that no ground has, wherever a product puts its zero
+_NO_REAL = 1e30  # GDAL and others fill with -3.4e38, and some with 1e38
+
 _SMALLEST_CACHE = 32 << 20  # bytes
 _LARGEST_CACHE = 160 << 20  # enough for a frame, and for a strip of a tiled mosaic
 
 
 def grid_of(path: str, dataset: Any) -> Grid:
-    """The lattice of a dataset.
+    """The pixel grid of a dataset.
 
     Raises:
         SceneError: it has no place on Earth, or is not north-up.
@@ -52,7 +55,7 @@ class Scene:
 
     Attributes:
         info: what is known of the scene.
-        grid: its lattice.
+        grid: its pixel grid.
         mask_path: its cloud mask; None where it has none, and every valid pixel counts as clear.
         dem_path: the elevation model of its pixels' terrain; None where none was given.
     """
@@ -76,6 +79,7 @@ class Scene:
         self._mask = mask
         self._mask_source = _mask_source(dataset, calibration.numbers)
         self._nodata = _nodata_of(dataset, calibration.numbers[0])
+        self._fill_limits = _fill_limits(dataset, calibration)
 
     @property
     def clouds_masked(self) -> bool:
@@ -228,10 +232,18 @@ class Scene:
             valid = np.ones(shape, dtype=np.bool_)
         if self._mask_source is not None:
             valid &= self._load(self._dataset, self._mask_source, window, shape)[0] > 0
-        elif self._nodata == 0:  # one band may well be 0 in water; only 0 in all is nodata
-            valid &= (numbers != 0).any(axis=0)
-        else:
+            return valid
+        valid &= (numbers != 0).any(axis=0)  # one band may well be 0 in water, but no ground is black in all bands
+        if self._nodata != 0:
             valid &= (numbers != self._nodata).all(axis=0)
+        return self._without_fill(numbers, valid)
+
+    def _without_fill(self, numbers: NDArray[Any], valid: BoolArray) -> BoolArray:
+        """Not valid where all bands hold one number that no ground has and that the file does not declare: -9999."""
+        lowest, highest = self._fill_limits
+        fill = (numbers[0] < lowest) | (numbers[0] >= highest)
+        if fill.any():
+            valid &= ~(fill & (numbers == numbers[0]).all(axis=0))
         return valid
 
     def _load(
@@ -272,6 +284,18 @@ def _nodata_of(dataset: Any, number: int) -> Any:
     if declared is None or not limits.min <= declared <= limits.max:
         return dtype.type(0)
     return dtype.type(declared)
+
+
+def _fill_limits(dataset: Any, calibration: Calibration) -> tuple[float, float]:
+    """Numbers below the one or from the other on stand for no data where all bands hold the same one.
+
+    The highest number of a type, such as 65535, may also be snow or cloud where it means a reflectance that they have.
+    """
+    dtype = np.dtype(dataset.dtypes[calibration.numbers[0] - 1])
+    scale, offset = calibration.scale[0], calibration.offset[0]
+    highest = _NO_REAL if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max
+    bright = highest * scale + offset <= _BRIGHTEST
+    return (_DARKEST - offset) / scale, math.inf if bright else highest
 
 
 def _stripe_bytes(dataset: Any, rows: int, columns: int | None, bands: int) -> int:

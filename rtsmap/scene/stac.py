@@ -67,7 +67,13 @@ def of_item(path: str) -> SceneFiles:
             product=f"STAC {item.get('collection') or properties.get('constellation') or 'item'}",
             known=_known(properties),
             bands={name: BandFile(_address(path, asset["href"]), number) for name, (asset, number) in bands.items()},
-            stated=partial(_stated, path, str(item["id"]), properties, [bands[name] for name in BANDS]),
+            stated=partial(
+                _stated,
+                path,
+                (str(item["id"]), str(item.get("collection") or "")),
+                properties,
+                [bands[name] for name in BANDS],
+            ),
             mask=None if mask is None else MaskFile(_address(path, mask[0]["href"]), mask[1]),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -150,14 +156,14 @@ def _known(properties: Mapping[str, Any]) -> Metadata:
 
 def _stated(
     path: str,
-    scene_id: str,
+    names: Sequence[str],
     properties: Mapping[str, Any],
     bands: Sequence[tuple[Mapping[str, Any], int]],
     numbers: Sequence[int],
     _scale: float | None,
     offset: float | None,
 ) -> Stated:
-    """Scale and offset of the bands `numbers`, which stand in the order of `bands`.
+    """Scale and offset of the bands `numbers`, which stand in the order of `bands`; `names` are its id and collection.
 
     Earth Search states the offset of Sentinel-2 also where it has applied it, and says so by a property of its own.
 
@@ -173,10 +179,10 @@ def _stated(
     )
     if properties.get("earthsearch:boa_offset_applied") is True:
         return Stated(stated.scale, (0.0,) * len(pairs))
-    if stated.offset is not None or not _of_sentinel2(scene_id, properties):
+    if stated.offset is not None or not _of_sentinel2(names, properties):
         return stated
     baseline = properties.get("s2:processing_baseline") or properties.get("processing:version")
-    product = str(properties.get("s2:product_uri") or scene_id)
+    product = str(properties.get("s2:product_uri") or names[0])
     added = sentinel2_added(product) if baseline is None else added_of_baseline(str(baseline))
     if added is None and offset is None:
         raise SceneError(
@@ -203,6 +209,9 @@ def _of_asset(asset: Mapping[str, Any], number: int) -> tuple[float | None, floa
     return scale, offset
 
 
-def _of_sentinel2(scene_id: str, properties: Mapping[str, Any]) -> bool:
-    words = (scene_id, properties.get("constellation") or "", properties.get("platform") or "")
+def _of_sentinel2(names: Sequence[str], properties: Mapping[str, Any]) -> bool:
+    """By its id or its collection, its satellite, or properties that only Sentinel-2 has."""
+    words = (*names, properties.get("constellation") or "", properties.get("platform") or "")
+    if any(name.startswith("s2:") for name in properties):
+        return True
     return any(str(word).lower().replace("_", "-").startswith(("sentinel-2", "s2a-", "s2b-", "s2c-")) for word in words)

@@ -1,1 +1,1 @@
-"""Typed settings that are read from and written to TOML: networks, model cards, training."""
+"""Typed settings that are read from and written to TOML: networks, model cards and training."""

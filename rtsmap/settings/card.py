@@ -1,9 +1,9 @@
-"""The model card: all that `predict` needs to know of a model beside its weights."""
+"""The model card: everything about a model, except its weights, that `predict` needs."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, NonNegativeInt, PositiveInt, model_validator
 
 from rtsmap import bands
 from rtsmap.settings.network import NetworkConfig
@@ -19,45 +19,49 @@ def _beside(name: str) -> str:
 FileName = Annotated[str, AfterValidator(_beside)]
 
 
-#: Ground sampling distances, m, and sides of chips, px, beyond which a number is a slip and no setting.
+#: Largest side of a chip, px; larger numbers are taken for mistakes, as are ground sampling distances outside 0.1 to
+#: 1000 m.
 LARGEST_CHIP = 16_384
 Gsd = Annotated[float, Field(ge=0.1, le=1000)]
 ChipSize = Annotated[int, Field(ge=32, le=LARGEST_CHIP, multiple_of=32)]
 
 
 class InputConfig(Section):
-    """What the network was trained to see."""
+    """The input that the network was trained with."""
 
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] = ("rgb", "ndvi", "nir")
     gsd_m: Gsd
-    gsd_range_m: tuple[Gsd, Gsd]  # scenes within it are used as they are, others are resampled to gsd_m
+    gsd_range_m: tuple[Gsd, Gsd]  # scenes within this range are used unchanged, and others are resampled to gsd_m
     chip_size: ChipSize  # px
     overlap: int = Field(ge=0, multiple_of=2)  # px shared by neighbouring chips
     mean: dict[str, Annotated[float, Field(ge=-1e4, le=1e4)]]
-    deviation: dict[str, Annotated[float, Field(ge=1e-6, le=1e4)]]  # what pixels are divided by
+    std: Annotated[
+        dict[str, Annotated[float, Field(ge=1e-6, le=1e4)]],
+        Field(validation_alias=AliasChoices("std", "deviation")),  # `deviation` in model.toml of earlier versions
+    ]
 
     @model_validator(mode="after")
     def _statistics_for_every_channel(self) -> Self:
         names = set(bands.channels(self.modalities))
-        if names - set(self.mean) or names - set(self.deviation):
-            raise ValueError(f"mean and deviation are needed for {', '.join(sorted(names))}")
+        if names - set(self.mean) or names - set(self.std):
+            raise ValueError(f"mean and std are needed for {', '.join(sorted(names))}")
         if len(set(self.modalities)) < len(self.modalities):
-            raise ValueError("modalities: one is named twice")
+            raise ValueError("modalities: each may be named only once")
         if self.overlap >= self.chip_size:
             raise ValueError("overlap must be smaller than chip_size")
         if self.gsd_range_m[0] > self.gsd_range_m[1]:
-            raise ValueError("gsd_range_m: the lower end comes first")
+            raise ValueError("gsd_range_m: give the lower end first")
         return self
 
 
 class TrainingRecord(Section):
-    """What a model was trained with, for its card."""
+    """Record of the training of a model, for its card."""
 
     images: int
     slumps: int
     iterations: int
     best_iteration: int
-    precision: Literal["float32", "bf16"] | None = None  # of matrix products; not set in older models
+    precision: Literal["float32", "bf16"] | None = None  # of matrix products; older models do not set it
     validated_on: tuple[str, ...] = ()
     validation_images: int = 0
     validation_slumps: int = 0
@@ -67,30 +71,30 @@ class TrainingRecord(Section):
 
 
 class Calibration(Section):
-    """What turns the network's scores into probabilities; fitted by `rtsmap evaluate chips --calibrate`.
+    """Calibration of the scores of a network to probabilities, fitted by `rtsmap evaluate chips --calibrate`.
 
     A score becomes `1 / (1 + exp(-(slope * log(score / (1 - score)) + intercept)))` (Platt 1999, on the logit).
     """
 
-    slope: Annotated[float, Field(ge=1e-3, le=1e3)]  # positive, so that the order of the scores stays
+    slope: Annotated[float, Field(ge=1e-3, le=1e3)]  # positive, so that the order of the scores is kept
     intercept: Annotated[float, Field(ge=-1e3, le=1e3)]
-    min_iou: Fraction = 0.5  # of a detection with a label, from which on it was taken for right
-    views: PositiveInt = 1  # of each chip (`--tta`) from which the scores came
-    detections: NonNegativeInt  # that it was fitted to,
-    matched: NonNegativeInt  # right ones among them,
-    sites: tuple[str, ...]  # and where they were
+    min_iou: Fraction = 0.5  # IoU with a label from which a detection counted as correct
+    views: PositiveInt = 1  # number of views of each chip (`--tta`) that the scores are from
+    detections: NonNegativeInt  # number of detections that it was fitted to
+    matched: NonNegativeInt  # number of correct detections among them
+    sites: tuple[str, ...]  # their sites
 
 
 class OnnxFile(Section):
-    """The whole detector as ONNX, made by `rtsmap export onnx`; `predict` takes it instead of the weights."""
+    """The whole detector as ONNX, made by `rtsmap export onnx`; `predict` uses it instead of the weights."""
 
     file: FileName = "model.onnx"
     sha256: str
-    chip_size: ChipSize | None = None  # px, the only size that it takes; any where it is not set
+    chip_size: ChipSize | None = None  # px, the only size that it takes; without it the file takes any size
 
 
 class ModelCard(Section):
-    """`model.toml`: all that `predict` needs to know of a model beside its weights."""
+    """`model.toml`: everything about a model, except its weights, that `predict` needs."""
 
     name: str
     version: str
@@ -100,8 +104,8 @@ class ModelCard(Section):
     sites_trained_on: tuple[str, ...]
     weights: FileName = "weights.safetensors"
     sha256: str
-    score_threshold: Fraction  # of calibrated scores where there is a calibration
-    min_area_m2: Annotated[float, Field(ge=0)] | None = None  # smaller slumps are left out; 300 where it is not set
+    score_threshold: Fraction  # threshold of calibrated scores if there is a calibration
+    min_area_m2: Annotated[float, Field(ge=0)] | None = None  # smaller slumps are left out; 300 without it
     input: InputConfig
     network: NetworkConfig
     training: TrainingRecord | None = None
@@ -109,5 +113,5 @@ class ModelCard(Section):
     onnx: OnnxFile | None = None
 
     def describe(self) -> dict[str, Any]:
-        """The card as plain JSON values, for provenance; without what it does not set."""
+        """Return the card as JSON values for provenance, without keys that are not set."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -1,11 +1,11 @@
-"""Settings of the network, and the architectures that have a name."""
+"""Settings of the network, and the named architectures."""
 
 import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from rtsmap.settings.section import Fraction, Section
 
@@ -15,56 +15,97 @@ FusionName = Literal[
 NormName = Literal["layer", "batch", "none"]
 
 
-#: Of layers and channels: more fit into no machine.
+#: Upper bound of numbers of layers and channels: larger networks fit into no machine.
 Count = Annotated[int, Field(gt=0, le=65_536)]
 CountOrNone = Annotated[int, Field(ge=0, le=65_536)]
 Positive = Annotated[float, Field(gt=0, le=65_536)]
 
 
 class NetworkConfig(Section):
-    """The network: a backbone per modality, fusion on each scale, feature pyramid, proposals, box heads, mask head.
+    """The network: one backbone per modality, fusion on each scale, feature pyramid, proposals, box and mask heads.
 
-    The defaults are those of rts-mini; `PRESETS` has the paper's.
+    The defaults are the preset `mini`; `PRESETS` also has the architectures of Li et al. 2025.
     """
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     backbone: Literal["mvitv2", "resnet50", "efficientnet-lite"] = "mvitv2"
-    variant: Literal["lite0", "lite1", "lite2"] = "lite0"  # of EfficientNet-Lite alone
-    # of MViTv2 alone
+    """Architecture of the backbones: mvitv2, resnet50 or efficientnet-lite."""
+    variant: Literal["lite0", "lite1", "lite2"] = "lite0"
+    """Size of EfficientNet-Lite: lite0, lite1 or lite2; other backbones ignore it."""
     embed_dim: Count = 24
+    """MViTv2: number of channels of the first stage; each later stage has twice as many as the stage before it."""
     depth: Count = 6
+    """MViTv2: number of blocks."""
     num_heads: Count = 1
-    last_blocks: tuple[int, int, int, int] = (0, 1, 4, 5)  # the last block of each stage
-    window_size: Count = 32  # in tokens of the first stage (4 px); should divide the chip's token grid
-    global_blocks: bool = False  # true: the last block of each stage but the first sees the whole chip, as in MViTv2
-    image_size: Count = 224  # px for which tables of relative positions are made where blocks see all tokens
+    """MViTv2: number of attention heads of the first stage, doubled from stage to stage. The fusion has as many on each
+    scale, whatever the backbone."""
+    last_blocks: tuple[int, int, int, int] = (0, 1, 4, 5)
+    """MViTv2: index of the last block of each of the four stages, counted from 0."""
+    window_size: Count = 32
+    """MViTv2: side of the attention windows in tokens of the first stage (4 px each), halved from stage to stage. It
+    should divide the chip's token grid."""
+    global_blocks: bool = False
+    """MViTv2: whether the last block of each stage but the first attends to the whole chip, as in the published
+    network; false: all blocks attend within windows."""
+    image_size: Count = 224
+    """MViTv2: side in pixels of the image for which the tables of relative positions are made, where blocks attend to
+    the whole chip."""
     kv_stride: Count = 4
-    drop_path: Fraction = 0.1  # of EfficientNet-Lite too
-    # where modalities meet
+    """MViTv2: stride by which keys and values are pooled in the first stage, halved from stage to stage."""
+    drop_path: Fraction = 0.1
+    """MViTv2 and EfficientNet-Lite: probability of skipping a block in training (stochastic depth); it grows linearly
+    from 0 at the first block towards this value."""
     fusion: FusionName = "residual_cross"
-    fusion_kv_grid: CountOrNone = 8  # keys and values are pooled to at most this grid; 0: full attention
-    fusion_window: CountOrNone = 32  # they attend within windows of this many tokens of the finest scale; 0: all
+    """How the modalities are fused: channels (one backbone that takes all channels), convolution, stacked, cross,
+    residual_convolution, residual_stacked or residual_cross."""
+    fusion_kv_grid: CountOrNone = 8
+    """Keys and values of the fusion's attention are averaged to a grid of at most this many tokens a side; 0: full
+    attention."""
+    fusion_window: CountOrNone = 32
+    """Side of the windows within which the modalities attend to each other, in tokens of the finest scale (4 px each);
+    0: they attend over the whole chip."""
     fusion_mlp_ratio: Positive = 4.0
-    fusion_norm: Literal["layer", "none"] = "none"  # of each modality's map before it is fused; none in older models
-    # the detector on top
+    """Width of the feed-forward layer of the fusion's attention, relative to its number of channels."""
+    fusion_norm: Literal["layer", "none"] = "none"
+    """Normalisation of the feature maps of each modality before they are fused: layer or none. Where it is not set,
+    models have none; new trainings take layer for backbones that do not normalise their feature maps themselves."""
     fpn_channels: Count = 64
+    """Number of channels of the feature pyramid and the heads."""
     fpn_norm: NormName = "layer"
-    anchor_sizes: tuple[tuple[Positive, ...], ...] = ((8, 12), (17, 24), (34, 48), (68, 96), (136, 192))  # px, p2..p6
+    """Normalisation in the feature pyramid: layer, batch or none."""
+    anchor_sizes: tuple[tuple[Positive, ...], ...] = ((8, 12), (17, 24), (34, 48), (68, 96), (136, 192))
+    """Square roots of the areas of the anchors in pixels, for each of the five levels p2 to p6 of the pyramid."""
     anchor_ratios: tuple[Positive, ...] = (0.5, 1.0, 2.0)
+    """Height of an anchor divided by its width."""
     rpn_convs: Count = 1
-    proposals: Annotated[int, Field(gt=0, le=1_000_000)] = (
-        2000  # kept at test time in a chip of the size that the card gives, at most,
-    )
-    proposal_score: Fraction = 0.5  # and of these only where the network is as sure that there is something
-    stage_score: Fraction = 0.0  # of the first box head, that a proposal needs for the other two
-    decoder: Literal["cascade", "single"] = "cascade"  # box heads in three stages, or one as in Mask R-CNN
+    """Number of convolutions of the proposal network."""
+    proposals: Annotated[int, Field(gt=0, le=1_000_000)] = 2000
+    """Largest number of proposals that are kept at prediction in a chip of the size that the model card gives; larger
+    and smaller chips keep as many per area."""
+    proposal_score: Fraction = 0.5
+    """Lowest objectness, 0 to 1, of the proposals that are kept at prediction."""
+    stage_score: Fraction = 0.0
+    """Lowest score, 0 to 1, by the first box head for a proposal to go through the other two at prediction (early
+    rejection); 0: all of them do."""
+    decoder: Literal["cascade", "single"] = "cascade"
+    """Box heads: cascade, three stages as in Cascade R-CNN; single, one stage as in Mask R-CNN."""
     head_norm: NormName = "layer"
+    """Normalisation in the box heads and the mask head: layer, batch or none."""
     box_convs: CountOrNone = 1
+    """Number of convolutions of each box head."""
     box_fcs: Count = 1
+    """Number of fully connected layers of each box head."""
     fc_dim: Count = 128
-    masks: bool = True  # false: boxes only
+    """Width of the fully connected layers."""
+    masks: bool = True
+    """Whether the network has a mask head; false: it predicts boxes only."""
     mask_convs: Count = 2
+    """Number of convolutions of the mask head."""
     mask_resolution: Annotated[int, Field(gt=0, le=1024, multiple_of=2)] = 28
+    """Side in pixels of the mask that is predicted for each box."""
     classes: Count = 1
+    """Number of classes."""
 
     @model_validator(mode="after")
     def _stages_end_with_the_blocks(self) -> Self:
@@ -74,9 +115,9 @@ class NetworkConfig(Section):
         return self
 
     def with_own_fusion_norm(self) -> Self:
-        """With the norm before the fusion that the backbone needs, where the settings do not name one.
+        """Return the settings with the normalisation before the fusion that the backbone needs, unless they set one.
 
-        MViTv2 norms its maps itself; those of the convolutional networks are of any size.
+        MViTv2 normalises its feature maps itself; those of the convolutional networks have values of any size.
         """
         if "fusion_norm" in self.model_fields_set:
             return self
@@ -84,10 +125,10 @@ class NetworkConfig(Section):
 
     @property
     def alignment(self) -> int:
-        """Chips that lie this many px from each other have the windows of attention at the same places of the scene.
+        """Step in pixels between chips for which the attention windows cover the same parts of the scene in every chip.
 
-        Also a multiple of the coarsest level's stride of 64 px, all that convolutions ask for. 1 where the network
-        attends to whole chips.
+        It is also a multiple of 64 px, the stride of the coarsest level, which is all that convolutions require. It is
+        1 for networks that attend to whole chips.
         """
         transformer, fused = self.backbone == "mvitv2", self.fusion.endswith(("stacked", "cross"))
         if (transformer and self.global_blocks) or (fused and not self.fusion_window):
@@ -97,13 +138,13 @@ class NetworkConfig(Section):
 
 _PUBLISHED = NetworkConfig(
     embed_dim=96,
-    window_size=64,  # 56 upstream, which pads the 64 tokens of a chip of 256 px to 112
+    window_size=64,  # 56 in detectron2, which pads the 64 tokens of a chip of 256 px to 112
     global_blocks=True,
     fusion_kv_grid=16,
     fusion_window=0,
     fpn_channels=256,
     fpn_norm="none",
-    anchor_sizes=((16,), (32,), (64,), (128,), (256,)),  # half of COCO's: slumps are small
+    anchor_sizes=((16,), (32,), (64,), (128,), (256,)),  # half of the sizes for COCO, because slumps are small
     rpn_convs=2,
     proposals=1200,
     proposal_score=0.0,
@@ -113,9 +154,9 @@ _PUBLISHED = NetworkConfig(
     mask_convs=4,
 )
 
-#: Architectures by name. Those of MViTv2 and ResNet50 take detectron2's published weights tensor by tensor: sizes of
-#: Li et al. 2022, table 4, heads of detectron2's `cascade_mask_rcnn_mvitv2_*` and `mask_rcnn_R_50_FPN`. Those of
-#: EfficientNet-Lite have the heads of rts-mini.
+#: Architectures by name. Those with MViTv2 and ResNet50 fit detectron2's published weights tensor by tensor: they have
+#: the sizes of Li et al. 2022, table 4, and the heads of detectron2's `cascade_mask_rcnn_mvitv2_*` and
+#: `mask_rcnn_R_50_FPN`. Those with EfficientNet-Lite have the heads of rts-mini.
 PRESETS: Mapping[str, NetworkConfig] = {
     "mini": NetworkConfig(),
     "mvitv2-t": _PUBLISHED.model_copy(update={"depth": 10, "last_blocks": (0, 2, 7, 9), "drop_path": 0.2}),

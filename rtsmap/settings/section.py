@@ -1,4 +1,4 @@
-"""Typed groups of settings that read and write TOML and refuse unknown keys."""
+"""Typed groups of settings that are read from and written to TOML, and that reject unknown keys."""
 
 import tomllib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A group of settings; a misspelt key is an error, and so is a number that is not finite."""
+    """A group of settings; misspelt keys and numbers that are not finite are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -33,11 +33,11 @@ class Section(BaseModel):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         except ValidationError as error:
             raise InputError(f"{path}: {_first_of(error)}") from error
-        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers of thousands of digits, deep nesting
+        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, huge integers, deep nesting
             raise InputError(f"{path}: is not valid TOML ({error})") from error
 
     def updated(self, **values: object) -> Self:
-        """A copy with other values, checked.
+        """Return a checked copy with other values.
 
         Raises:
             InputError: a value is wrong.
@@ -48,35 +48,35 @@ class Section(BaseModel):
             raise InputError(_first_of(error)) from error
 
     def changed(self, changes: Sequence[str]) -> Self:
-        """A copy with single settings changed.
+        """Return a checked copy with single settings changed.
 
         Args:
-            changes: such as `iterations=500` or `network.fusion=cross`: a name, and a value as TOML has it; text needs
-                no quotes. Without a value, as in `start_from=`, the setting is not set.
+            changes: changes such as `iterations=500` or `network.fusion=cross`, with a name and a TOML value; text
+                needs no quotes. Without a value, as in `start_from=`, the setting is unset.
 
         Raises:
-            InputError: a change has no value, its name is no setting, or its value is wrong.
+            InputError: a change does not have the form NAME=VALUE, its name is not a setting, or its value is wrong.
         """
         values = self.model_dump()
         for change in changes:
             name, equals, text = change.partition("=")
             *sections, key = name.strip().split(".")
-            place = values
+            table = values
             for section in sections:
-                place = place[section] if isinstance(place.get(section), dict) else place.setdefault(name, {})
+                table = table[section] if isinstance(table.get(section), dict) else table.setdefault(name, {})
             if not equals:
                 raise InputError(f"{change}: needs the form NAME=VALUE, such as iterations=500")
-            place[key] = _toml_value(text.strip())
+            table[key] = _toml_value(text.strip())
         return self.updated(**values)
 
     def to_toml(self, path: Path) -> None:
-        """Write the settings, whole or not at all."""
+        """Write the settings to a TOML file, which is either complete or not written at all."""
         with replacing(path) as temporary:
             temporary.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
 
 
 def _first_of(error: ValidationError) -> str:
-    """What is wrong, in a line; a misspelt key is also a missing one: name what is there first."""
+    """Return one line with the first error; unknown keys come first, because a misspelt key is also a missing one."""
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

@@ -1,7 +1,7 @@
 """Measured statistics of thaw slumps and their surroundings, from which the simulation draws.
 
 Unless stated otherwise, the numbers were measured for rtsmap on published labels (Nitze et al. 2024, Barth et al. 2023,
-Runge et al. 2022) and on Sentinel-2 scenes of four of their sites; docs/simulation.md describes how.
+Runge et al. 2022) and on Sentinel-2 scenes of four of their sites; docs/measurements/simulation.md describes how.
 """
 
 from collections.abc import Sequence

@@ -32,23 +32,7 @@
       </symbol>
     </symbols>
   </renderer-v2>
-  <aliases>
-    <alias field="fid" index="0" name=""/>
-    <alias field="scene_id" index="1" name="Scene"/>
-    <alias field="acquired" index="2" name="Acquired (UTC)"/>
-    <alias field="satellite_id" index="3" name="Satellite"/>
-    <alias field="instrument" index="4" name="Instrument"/>
-    <alias field="gsd_m" index="5" name="Ground sampling distance (m)"/>
-    <alias field="view_angle_deg" index="6" name="View angle (deg)"/>
-    <alias field="sun_azimuth_deg" index="7" name="Sun azimuth (deg)"/>
-    <alias field="sun_elevation_deg" index="8" name="Sun elevation (deg)"/>
-    <alias field="product" index="9" name="Product"/>
-    <alias field="observed_km2" index="10" name="Observed area (geodesic, km2)"/>
-    <alias field="cloud_fraction" index="11" name="Masked part of the valid pixels (0-1)"/>
-    <alias field="n_slumps" index="12" name="Slumps found"/>
-    <alias field="model" index="13" name="Model"/>
-    <alias field="rtsmap_version" index="14" name="rtsmap version"/>
-  </aliases>
+  <aliases/>
   <previewExpression>"scene_id"</previewExpression>
   <mapTip>&lt;b&gt;Observed area&lt;/b&gt;: [% format_number("observed_km2", 1) %] km2, [% "n_slumps" %] slumps&lt;br/&gt;
 [% round(100 * "cloud_fraction") %] % masked&lt;br/&gt;

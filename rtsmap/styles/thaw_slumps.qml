@@ -154,37 +154,7 @@
       </symbol>
     </symbols>
   </renderer-v2>
-  <aliases>
-    <alias field="fid" index="0" name=""/>
-    <alias field="slump_id" index="1" name="Slump id (same scene, model and place)"/>
-    <alias field="score" index="2" name="Score (0-1)"/>
-    <alias field="area_m2" index="3" name="Area (geodesic, m2)"/>
-    <alias field="perimeter_m" index="4" name="Perimeter (geodesic, m)"/>
-    <alias field="length_m" index="5" name="Length (geodesic, m)"/>
-    <alias field="width_m" index="6" name="Width (geodesic, m)"/>
-    <alias field="orientation_deg" index="7" name="Orientation of the long axis (deg from true north, 0-180)"/>
-    <alias field="compactness" index="8" name="Compactness (1 is a circle)"/>
-    <alias field="centroid_lon" index="9" name="Centroid longitude (WGS 84, deg)"/>
-    <alias field="centroid_lat" index="10" name="Centroid latitude (WGS 84, deg)"/>
-    <alias field="ndvi_mean" index="11" name="NDVI, mean"/>
-    <alias field="ndvi_contrast" index="12" name="NDVI, slump minus 50 m ring"/>
-    <alias field="nir_mean" index="13" name="Near-infrared reflectance, mean"/>
-    <alias field="clear_fraction" index="14" name="Clear part of the slump (0-1)"/>
-    <alias field="touches_edge" index="15" name="Touches the edge of valid pixels"/>
-    <alias field="touches_mask" index="16" name="Touches masked pixels (cloud, shadow)"/>
-    <alias field="n_chips" index="17" name="Chips that saw it"/>
-    <alias field="scene_id" index="18" name="Scene"/>
-    <alias field="acquired" index="19" name="Acquired (UTC)"/>
-    <alias field="satellite_id" index="20" name="Satellite"/>
-    <alias field="instrument" index="21" name="Instrument"/>
-    <alias field="gsd_m" index="22" name="Ground sampling distance (m)"/>
-    <alias field="view_angle_deg" index="23" name="View angle (deg)"/>
-    <alias field="sun_azimuth_deg" index="24" name="Sun azimuth (deg)"/>
-    <alias field="sun_elevation_deg" index="25" name="Sun elevation (deg)"/>
-    <alias field="model" index="26" name="Model"/>
-    <alias field="model_sha256" index="27" name="Model checksum (SHA-256)"/>
-    <alias field="rtsmap_version" index="28" name="rtsmap version"/>
-  </aliases>
+  <aliases/>
   <previewExpression>"slump_id"</previewExpression>
   <mapTip>&lt;b&gt;Thaw slump&lt;/b&gt;, score [% round("score", 2) %]&lt;br/&gt;
 [% format_number("area_m2" / 10000, 2) %] ha, [% round("length_m") %] m x [% round("width_m") %] m&lt;br/&gt;

@@ -8,7 +8,7 @@ import numpy as np
 from rtsmap.tracks.lineage import NOT_OBSERVED, OBSERVED, Lineage
 from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines
 
-#: Kinds of events, in the order in which docs/tracks.md explains them.
+#: Kinds of events, in the order in which docs/guide/tracks.md explains them.
 KINDS = (
     "first_seen",
     "new",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """Choices of `rtsmap track`; docs/tracks.md gives the source of each number.
+    """Choices of `rtsmap track`; docs/guide/tracks.md gives the source of each number.
 
     Attributes:
         date_field: of the outlines; without it the usual names are tried.

@@ -1,4 +1,4 @@
-"""The layers of the output: which fields, of which types. docs/tracks.md explains each."""
+"""The layers of the output: which fields, of which types. docs/guide/tracks.md explains each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import polygon_parts
 from rtsmap.tracks.outlines import Objects
 from rtsmap.tracks.reading import reproject
 
@@ -162,12 +163,7 @@ def _cut(shape: BaseGeometry) -> BaseGeometry:
     west = shapely.transform(
         shapely.intersection(unrolled, shapely.box(180, -90, 360, 90)), lambda points: points - (360, 0)
     )
-    return shapely.MultiPolygon([*_polygons(east), *_polygons(west)])
-
-
-def _polygons(shape: BaseGeometry) -> list[shapely.Polygon]:
-    parts = shapely.get_parts(shapely.get_parts([shape]))
-    return [part for part in parts if isinstance(part, shapely.Polygon) and not part.is_empty]
+    return shapely.MultiPolygon([*polygon_parts(east), *polygon_parts(west)])
 
 
 def _multi(shapes: Objects) -> Objects:

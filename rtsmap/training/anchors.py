@@ -1,4 +1,4 @@
-"""Anchors that fit a data set: the sizes and shapes of its slumps' boxes, as the network will see them."""
+"""Anchors fitted to a data set: to the sizes and shapes of the boxes of its slumps in chips."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from rtsmap.dataset.images import Dataset
 from rtsmap.errors import DatasetError
 
-#: Levels of the pyramid that propose, p2 to p6; the finest gets the smallest anchors.
+#: Number of pyramid levels that make proposals, p2 to p6; the finest level has the smallest anchors.
 LEVELS = 5
 
-#: Scales, evenly spread in logarithm, at which each box counts: what training draws at random.
+#: Number of scales, evenly spaced in logarithm, at which each box is counted; training draws scales at random.
 SCALES = 9
 
 Boxes = NDArray[np.float64]
@@ -20,14 +20,14 @@ Boxes = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AnchorFit:
-    """Anchors, and how well they fit.
+    """Anchors, and how well they fit the boxes of a data set.
 
     Attributes:
-        sizes: square root of the anchors' areas, px, one tuple per level.
-        ratios: height over width.
+        sizes: square roots of the areas of the anchors, px, one tuple per level.
+        ratios: heights of the anchors divided by their widths.
         boxes: number of slumps.
-        mean_iou: of each box with the anchor of the most similar shape, both around one centre.
-        well_fitted: share of the boxes where this is at least 0.7, the network's bound for a positive anchor.
+        mean_iou: mean IoU, 0..1, of the boxes with the best anchor for each, both centred on the same point.
+        well_fitted: share of the boxes for which this IoU is at least 0.7, the bound for a positive anchor in training.
     """
 
     sizes: tuple[tuple[float, ...], ...]
@@ -38,21 +38,21 @@ class AnchorFit:
 
 
 def box_sizes(dataset: Dataset, gsd_m: float, scale_range: tuple[float, float]) -> Boxes:
-    """Width and height of every slump's box in chip pixels, `(n * SCALES, 2)`, at the scales of training.
+    """Return width and height of the box of every slump in chip pixels, `(n * SCALES, 2)`, at the scales of training.
 
     Args:
         dataset: labelled images.
-        gsd_m: of the chips.
-        scale_range: times `gsd_m`.
+        gsd_m: ground sampling distance of the chips, m.
+        scale_range: smallest and largest ground sampling distance in training, relative to `gsd_m`.
 
     Raises:
-        DatasetError: there is no slump.
+        DatasetError: the data set has no slump.
     """
     bounds = [
         np.multiply(shapely.bounds(slump.outline), image.gsd_m) for image in dataset.images for slump in image.slumps
     ]
     if not bounds:
-        raise DatasetError(f"{dataset.folder}: there is no slump to fit anchors to")
+        raise DatasetError(f"{dataset.folder}: has no slump to fit anchors to; give a data set with labelled slumps")
     edges = np.array(bounds)
     metres = edges[:, 2:] - edges[:, :2]
     scaled_gsd_m = gsd_m * np.geomspace(*scale_range, SCALES)
@@ -61,14 +61,14 @@ def box_sizes(dataset: Dataset, gsd_m: float, scale_range: tuple[float, float]) 
 
 
 def fit_anchors(boxes: Boxes, *, per_level: int = 2, ratios: int = 3) -> AnchorFit:
-    """Sizes and ratios by k-means on the logarithms of those of the boxes.
+    """Fit anchor sizes and ratios by k-means on the logarithms of the sizes and ratios of the boxes.
 
-    Chips are turned by quarters, so every box counts upright and lying.
+    Training rotates chips by multiples of 90 degrees, so each box is counted both ways round.
 
     Args:
-        boxes: `(n, 2)` width and height, px.
-        per_level: anchor sizes on each level.
-        ratios: number of shapes.
+        boxes: `(n, 2)`, width and height, px.
+        per_level: number of anchor sizes on each level.
+        ratios: number of anchor shapes.
     """
     upright = np.concatenate([boxes, boxes[:, ::-1]])
     levels = np.exp(_k_means(np.log(np.sqrt(boxes.prod(axis=1))), LEVELS * per_level)).reshape(LEVELS, per_level)
@@ -78,7 +78,7 @@ def fit_anchors(boxes: Boxes, *, per_level: int = 2, ratios: int = 3) -> AnchorF
 
 
 def judge_anchors(boxes: Boxes, sizes: tuple[tuple[float, ...], ...], ratios: tuple[float, ...]) -> AnchorFit:
-    """How well given anchors fit; arguments as in `AnchorFit` and `fit_anchors`."""
+    """Measure how well given anchors fit; see `AnchorFit` and `fit_anchors` for the arguments."""
     size, ratio = (grid.ravel() for grid in np.meshgrid([one for level in sizes for one in level], ratios))
     anchors = np.column_stack([size / np.sqrt(ratio), size * np.sqrt(ratio)])
     shared = np.minimum(boxes[:, None], anchors[None]).prod(axis=2)
@@ -88,7 +88,7 @@ def judge_anchors(boxes: Boxes, sizes: tuple[tuple[float, ...], ...], ratios: tu
 
 
 def _k_means(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Centres of clusters along a line, ascending; they start at even quantiles, so no chance is in it."""
+    """Return cluster centres of one-dimensional values, ascending; starting from quantiles makes it deterministic."""
     centres = np.quantile(values, (np.arange(count) + 0.5) / count)
     for _ in range(100):
         nearest = np.abs(values[:, None] - centres[None]).argmin(axis=1)

@@ -1,4 +1,4 @@
-"""Cutting chips out of images in memory, at any place and scale."""
+"""Cutting of chips from images in memory, at any position and scale."""
 
 from typing import TypeVar
 
@@ -11,24 +11,25 @@ Value = TypeVar("Value", np.float32, np.bool_)
 
 
 def cut(pixels: Pixels, origin: NDArray[np.float64], step: float, size: int) -> tuple[FloatArray, BoolArray]:
-    """Bilinear cut of an image, as inference resamples it.
+    """Cut a chip from an image with bilinear interpolation, as prediction resamples scenes.
 
     Args:
-        pixels: what to cut from.
-        origin: `(column, row)` of the chip's upper-left corner in the image's pixels; may lie outside.
-        step: pixels of the image per chip pixel.
-        size: of the chip in its own pixels.
+        pixels: the pixels of the image.
+        origin: `(column, row)` of the upper-left corner of the chip in pixels of the image; it may lie outside.
+        step: size of a chip pixel in pixels of the image.
+        size: side of the chip in its own pixels.
 
     Returns:
-        `(4, size, size)` reflectance and `(size, size)` valid; a pixel with an invalid neighbour is not valid.
+        `(4, size, size)` reflectance and `(size, size)` valid pixels; a pixel that is interpolated from an invalid
+        pixel is not valid.
     """
     return _cut_planes(pixels.reflectance, pixels.valid, origin, step, size)
 
 
 def cut_terrain(pixels: Pixels, origin: NDArray[np.float64], step: float, size: int) -> FloatArray | None:
-    """Bilinear cut of an image's terrain, see `cut`; None where it has none.
+    """Cut the terrain of a chip from an image, see `cut`; None if the image has no terrain.
 
-    Heights and slopes are those of the ground whatever the pixel size, so that no scale changes them.
+    Elevation and slope are properties of the ground, so they do not depend on the pixel size.
     """
     return None if pixels.terrain is None else _cut_planes(pixels.terrain, pixels.valid, origin, step, size)[0]
 
@@ -52,19 +53,19 @@ def _cut_planes(
 
 
 class _Axis:
-    """The pixels around each sample along an axis, in the part of the image that holds them all, and their weights.
+    """Interpolation along one axis: the two neighbouring pixels of each sample, and their weights.
 
     Attributes:
-        inner: that part.
-        padding: before and after it, where samples lie outside of the image.
+        inner: the part of the image that contains all neighbours.
+        padding: number of pixels to add before and after that part, where samples lie outside the image.
         first, second: indices of the neighbours in the padded part.
-        weight: of the second.
+        weight: weight of the second neighbour.
     """
 
     def __init__(self, start: float, step: float, size: int, length: int) -> None:
-        place = start + (np.arange(size) + 0.5) * step - 0.5
-        first = np.floor(place).astype(np.intp)
-        self.weight = (place - first).astype(np.float32)
+        position = start + (np.arange(size) + 0.5) * step - 0.5
+        first = np.floor(position).astype(np.intp)
+        self.weight = (position - first).astype(np.float32)
         first = np.clip(first, -2, length)  # far outside is as good as outside
         low, high = int(first[0]), int(first[-1]) + 2
         inner_low, inner_high = np.clip([low, high], 0, length)
@@ -74,6 +75,6 @@ class _Axis:
 
 
 def turn(array: NDArray[Value], quarter_turns: int, flip: bool) -> NDArray[Value]:
-    """The last two axes turned by quarters, then mirrored."""
+    """Rotate the last two axes by multiples of 90 degrees, then mirror them."""
     turned = np.rot90(array, quarter_turns, axes=(-2, -1))
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)  # torch takes no negative strides

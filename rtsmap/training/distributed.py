@@ -1,4 +1,4 @@
-"""The processes that train together: one, or as many as `torchrun` started."""
+"""The processes that train one network: a single process, or those that `torchrun` started."""
 
 import os
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rtsmap.network.device import resolve_device
 
-#: While the first process validates, the others wait this long for it.
+#: How long the other processes wait for the main process while it validates.
 PATIENCE = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The place of this process among those that train one network.
+    """This process among those that train one network.
 
     Attributes:
-        rank: of this process, from 0.
-        count: of processes.
-        device: on which this one computes.
+        rank: number of this process, from 0.
+        count: number of processes.
+        device: the device of this process.
     """
 
     rank: int
@@ -32,23 +32,23 @@ class Processes:
     device: torch.device
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that writes."""
+    def is_main_process(self) -> bool:
+        """Whether this process writes the files and the messages."""
         return self.rank == 0
 
     def share(self, network: nn.Module) -> nn.Module:
-        """The network, with gradients averaged over all processes."""
+        """Wrap the network so that gradients are averaged over all processes."""
         if self.count == 1:
             return network
         return DistributedDataParallel(network, device_ids=[self.device] if self.device.type == "cuda" else None)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have reached this point."""
         if self.count > 1:
             distributed.barrier()
 
     def gather(self, value: Any) -> list[Any]:
-        """The value of every process."""
+        """Return the values of all processes."""
         values = [value] * self.count
         if self.count > 1:
             distributed.all_gather_object(values, value)
@@ -57,13 +57,16 @@ class Processes:
 
 @contextmanager
 def processes(device: str) -> Iterator[Processes]:
-    """Join the others that `torchrun` started, or be alone.
+    """Join the group of processes that `torchrun` started, if it did.
 
     Args:
-        device: `auto`, `cpu` or `cuda`; of several GPUs each process takes its own.
+        device: `auto`, `cpu` or `cuda`; with several GPUs each process uses another one.
+
+    Yields:
+        This process and the group.
 
     Raises:
-        InputError: CUDA is asked for and there is none.
+        InputError: CUDA was requested and is not available.
     """
     chosen = resolve_device(device)
     if (count := int(os.environ.get("WORLD_SIZE", "1"))) == 1:

@@ -1,4 +1,4 @@
-"""The paper's tables on a data set of one's own: every network trained and scored on images that it never saw."""
+"""The tables of Li et al. 2025 on any data set: each network is scored on images that it was not trained on."""
 
 import csv
 import math
@@ -14,7 +14,7 @@ from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images, read_all
 from rtsmap.files.writing import replacing
 from rtsmap.models import CARD
 from rtsmap.network.cascade import count_parameters
-from rtsmap.network.counting import meta_network, training_memory
+from rtsmap.network.cost import meta_network, training_memory
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.network import NetworkConfig
 from rtsmap.settings.training import TrainConfig
@@ -26,15 +26,15 @@ DETECTIONS = "detections.json"
 
 @dataclass(frozen=True)
 class Scored:
-    """A cell of a table, done: AP50 in per cent with its 95 % interval, over so many slumps; and the network's size.
+    """The result of a cell of a table, and the size of its network.
 
     Attributes:
-        cell: which.
-        ap50, low, high: per cent.
-        slumps, images: scored.
-        parameters, trainable: numbers of weights.
-        memory_mb: of weights, gradients and what one chip keeps for the backward pass; without the optimiser's state,
-            as the paper counts.
+        cell: the cell.
+        ap50, low, high: AP50 and its 95 % interval, per cent.
+        slumps, images: numbers of slumps and images that were scored.
+        parameters, trainable: numbers of all weights and of those that are trained.
+        memory_mb: memory of weights, gradients and the activations that one chip keeps for the backward pass, MB;
+            without the state of the optimiser, as in the paper.
     """
 
     cell: Cell
@@ -50,7 +50,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: a network without one fold, to score it there."""
+    """One training: a network trained without one fold, on which it is then scored."""
 
     recipe: Recipe
     fold: str
@@ -61,11 +61,11 @@ class Trainings:
     """How the networks of a table are trained.
 
     Attributes:
-        settings: of every training; its network gives the sizes.
-        cold: see `Recipe.settings`, as `starts`.
-        starts: likewise.
+        settings: settings of every training, with the sizes of the network.
+        cold: see `Recipe.settings`.
+        starts: see `Recipe.settings`.
         device: see `train`.
-        validated: publish the weights that are best on one more fold, see `validation_fold`; else the last.
+        validated: publish the weights that are best on one more fold, see `validation_fold`; otherwise the last ones.
     """
 
     settings: TrainConfig
@@ -76,7 +76,7 @@ class Trainings:
 
 
 def jobs(table: Sequence[Cell], folds: Sequence[str]) -> list[Job]:
-    """All trainings of a table, each once, those first that others need."""
+    """Return all trainings of a table, each once, in an order in which each comes after those that it needs."""
     found: dict[Job, None] = {}
     for cell in table:
         for fold in folds:
@@ -86,40 +86,40 @@ def jobs(table: Sequence[Cell], folds: Sequence[str]) -> list[Job]:
 
 
 def cells_for(name: str, network: NetworkConfig, dataset: Dataset, rows: Sequence[str] = ()) -> list[Cell]:
-    """The cells of a table that a data set has the bands for.
+    """Return the cells of a table for which a data set has the bands.
 
     Args:
-        name: see `paper.cells`.
-        network: likewise.
-        dataset: that is to be used.
-        rows: parts of the names of rows that are wanted; all without them.
+        name: name of the table, see `paper.cells`.
+        network: sizes of the network, see `paper.cells`.
+        dataset: the data set.
+        rows: parts of the names of the rows that are wanted; empty for all rows.
 
     Raises:
-        InputError: nothing is left.
+        InputError: no cell is left.
     """
     table = cells(name, network, dataset.modalities)
     wanted = [cell for cell in table if not rows or any(row.lower() in cell.row.lower() for row in rows)]
     if not wanted:
         known = "; ".join(dict.fromkeys(cell.row for cell in table))
-        raise InputError(f"{', '.join(rows)}: is no row of {name}; it has: {known}")
+        raise InputError(f"{', '.join(rows)}: is not a row of {name}; the rows are: {known}")
     if possible := [cell for cell in wanted if set(cell.model.modalities) <= set(dataset.modalities)]:
         return possible
     raise InputError(f"{dataset.folder}: its images have no bands for {name}, only for {', '.join(dataset.modalities)}")
 
 
 def validation_fold(dataset: Dataset, tested: str) -> str | None:
-    """The fold, inside those that are not tested, whose AP50 chooses the weights; never the tested one.
+    """Return the fold whose AP50 chooses the weights, which is never the tested fold.
 
-    It is the next one in order that has a slump and shares no image with the tested one: of the folds where a fold is
-    tested, of the sites where a site is.
+    It is the next fold in order that has a slump and shares no image with the tested one; if a site is tested, it is
+    the next site.
 
     Returns:
-        Its name; None where nothing would be left to learn from.
+        The name of the fold or site; None if no images with slumps would be left to train on.
     """
     names = sorted(set(dataset.folds.values())) if tested in dataset.folds.values() else list(dataset.sites)
-    place = names.index(tested)
+    index = names.index(tested)
     learned = dataset.without([tested])
-    for name in (*names[place + 1 :], *names[:place]):
+    for name in (*names[index + 1 :], *names[:index]):
         held, rest = learned.subset([name]), learned.without([name])
         if held.slumps and rest.slumps:
             return name
@@ -136,21 +136,21 @@ def run_experiment(
     announce: Callable[[str], None] = lambda _: None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Scored]:
-    """Train and score what a table of the paper holds; each network once without each fold, and scored on that fold.
+    """Train and score the networks of a table of the paper, each once without each fold, and scored on that fold.
 
-    What is done already is not repeated, and what was stopped goes on. The table is written anew after every cell.
+    Finished trainings are not repeated, and stopped ones are continued. The table is rewritten after each cell.
 
     Args:
-        table: what is wanted, see `cells_for`.
-        path: of the table, without suffix; beside it lies a folder of models and detections for each network.
+        table: the cells, see `cells_for`.
+        path: path of the table without suffix; next to it each network has a folder with models and detections.
         dataset: all images.
-        trainings: how they are trained.
-        folds: folds or sites that are left out, one after the other, and pooled for the scores.
-        announce: called with a line before each training.
+        trainings: how the networks are trained.
+        folds: folds or sites that are left out one after the other; the scores are those of all of them together.
+        announce: called with a line of text before each training.
         progress: see `train`.
 
     Yields:
-        The cells of the table as they are done.
+        The results of the cells.
 
     Raises:
         DatasetError: a fold has no slump, or two folds share an image.
@@ -169,7 +169,7 @@ def run_experiment(
 
 
 def _tested(dataset: Dataset, folds: Sequence[str]) -> Dataset:
-    """The images of all folds."""
+    """Return the images of all folds."""
     parts = [dataset.subset([fold]) for fold in folds]
     for fold, part in zip(folds, parts, strict=True):
         if not part.slumps:
@@ -226,7 +226,7 @@ def _score(cell: Cell, tested: Dataset, settings: TrainConfig, folder: Path, fol
 
 
 def write_table(path: Path, scored: Sequence[Scored]) -> None:
-    """Write the cells that are done as `path`.csv and as a Markdown table, `path`.md."""
+    """Write the results as `path`.csv, and as a Markdown table to `path`.md."""
     header = ("row", "column", "paper_ap50", "ap50", "low", "high", "slumps", "images", "parameters", "trainable")
     memory = ("memory_mb", "paper_memory_mb")
     with replacing(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -241,7 +241,7 @@ def write_table(path: Path, scored: Sequence[Scored]) -> None:
 
 
 def table_of(scored: Sequence[Scored]) -> str:
-    """The cells that are done as a Markdown table, ours beside the paper's."""
+    """Return the results as a Markdown table, beside those of the paper."""
     lines = [
         "| | | AP50 %: paper | ours (95 %) | weights, M | of them learn | memory, MB: paper | ours |",
         "|---|---|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""What a run tells of itself: a table of losses and TensorBoard's curves."""
+"""The log of a training run: a table of losses, and curves for TensorBoard."""
 
 import csv
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ _STEP = "iteration"
 
 
 class Log:
-    """One row a step in `losses.csv`, and the same in `tensorboard/`.
+    """Writes one row per step to `losses.csv`, and the same values to `tensorboard/`.
 
-    Rows after the checkpoint that a run goes on from are dropped.
+    Rows after the checkpoint that a run continues from are removed.
 
     Args:
-        folder: of the run.
-        step: that the run goes on from; 0 for a new one.
-        writes: whether this process is the one that does.
+        folder: folder of the run.
+        step: step that the run continues from; 0 for a new run.
+        writes: whether this process writes; only the main process does.
     """
 
     def __init__(self, folder: Path, step: int, *, writes: bool) -> None:
@@ -29,7 +29,7 @@ class Log:
         path = folder / LOSSES
         before = path.read_text(encoding="utf-8").splitlines() if step and path.exists() else []
         self._file = path.open("w", newline="", encoding="utf-8")
-        self._file.writelines(f"{line}\n" for line in before[: step + 1])  # and the header
+        self._file.writelines(f"{line}\n" for line in before[: step + 1])  # one more line, for the header
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
@@ -43,7 +43,7 @@ class Log:
 
     @staticmethod
     def may_begin(folder: Path) -> bool:
-        """Whether `losses.csv` is missing or a log, which nobody needs when its run has no checkpoint."""
+        """Whether `losses.csv` may be written: it is missing, or it is the log of a run that left no checkpoint."""
         path = folder / LOSSES
         if not path.exists():
             return True
@@ -51,7 +51,7 @@ class Log:
             return file.readline(100).partition(",")[0] in ("", _STEP)
 
     def write(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:
-        """Add a row; on disk when the next checkpoint is."""
+        """Add a row, which is flushed to disk with the next checkpoint."""
         if not self._writes:
             return
         if not self._file.tell():
@@ -62,12 +62,12 @@ class Log:
         self._curves.add_scalar("learning_rate", learning_rate, step)
 
     def write_validation(self, step: int, average_precision: float) -> None:
-        """AP50 of the validation images, 0..1."""
+        """Add the AP50, 0..1, of the validation images."""
         if self._writes:
             self._curves.add_scalar("validation/AP50", average_precision, step)
 
     def flush(self) -> None:
-        """Put all rows on disk."""
+        """Flush all rows to disk."""
         if self._writes:
             self._file.flush()
             self._curves.flush()

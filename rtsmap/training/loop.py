@@ -1,4 +1,4 @@
-"""Training from a data set to a model directory."""
+"""Training: from a data set to a model directory."""
 
 import hashlib
 import math
@@ -16,10 +16,10 @@ from rtsmap.errors import DatasetError, InputError, OutputError
 from rtsmap.evaluation.image_scores import score_images
 from rtsmap.evaluation.predictions import LOWEST_SCORE, predict_images
 from rtsmap.models import CARD, SETTINGS
-from rtsmap.network.importing import WEIGHTS
+from rtsmap.network.pretrained import WEIGHTS
 from rtsmap.settings.card import InputConfig, ModelCard
 from rtsmap.settings.training import TrainConfig
-from rtsmap.training.batches import Batch, Examples, Views, batches
+from rtsmap.training.batches import Batch, Examples, UnlabelledExamples, batches
 from rtsmap.training.distributed import processes
 from rtsmap.training.log import LOSSES, Log
 from rtsmap.training.publishing import draft_card, publish
@@ -32,15 +32,15 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run tells while it runs.
+    """Progress of a training run.
 
     Attributes:
-        step: steps done.
-        steps: of the whole run.
-        losses: of the step, by name.
-        validation_ap50: where the images were validated after this step, 0..1.
-        seconds: since the run began or went on.
-        waiting_s: of them, that the network waited for chips.
+        step: number of steps done.
+        steps: number of steps of the whole run.
+        losses: losses of the step, by name.
+        validation_ap50: AP50, 0..1, on the validation images; None if this step was not followed by a validation.
+        seconds: time since the run began or was continued, s.
+        waiting_s: part of this time for which the network waited for chips, s.
     """
 
     step: int
@@ -63,32 +63,37 @@ def train(
 ) -> ModelCard:
     """Train a network and write a model directory that `rtsmap predict --model FOLDER` takes.
 
-    A run that was stopped goes on from its last checkpoint when the same call is made again, to the same weights.
+    A run that was stopped continues from its last checkpoint when the same call is made again, and ends with the same
+    weights.
 
     Args:
-        dataset: what to learn from.
-        config: how.
-        folder: receives `model.toml`, the weights, `card.md`, `training.toml`, `losses.csv`, TensorBoard's curves and,
-            until the end, a checkpoint.
-        validation: images that decide which weights are published; without them the last ones are.
-        unlabelled: images that are learned from too, without their labels; those that `dataset` has are left out.
+        dataset: labelled images to train on.
+        config: settings of the training.
+        folder: receives `model.toml`, the weights, `card.md`, `training.toml`, `losses.csv`, curves for TensorBoard
+            and, until the end, a checkpoint.
+        validation: images whose AP50 decides which weights are published; without them the last weights are.
+        unlabelled: images to train on without their labels; images of `dataset` are left out.
         device: `auto`, `cpu` or `cuda`.
-        progress: called after each step, in the first process.
+        progress: called after each step, in the main process.
+
+    Returns:
+        The card of the model.
 
     Raises:
-        DatasetError: there is no slump, images lack bands, no image without labels is left, or the losses are no
-            longer finite.
-        InputError: `folder` holds a finished model, a checkpoint of other settings or images, or other files that
-            would be written over.
-        ModelError: the weights to start from cannot be read, or are of another network.
-        OutputError: the disk is full.
+        DatasetError: there is no slump, images lack bands, no unlabelled image is left, or the loss is not finite.
+        InputError: `folder` contains a finished model, a checkpoint made with other settings or images, or other files
+            that would be overwritten.
+        ModelError: the weights to start from cannot be read, or belong to another network.
+        OutputError: the folder cannot be written, or the disk is full.
     """
     if validation is not None and not validation.slumps:
-        raise DatasetError(f"{validation.folder}: the images to validate on show no slump; choose others")
+        raise DatasetError(f"{validation.folder}: the images to validate on show no slump; choose other images")
     if (folder / CARD).exists():
-        raise InputError(f"{folder}: holds a finished model; choose another folder, or remove it")
+        raise InputError(f"{folder}: contains a finished model; choose another folder, or remove it")
     if others := _others(folder):
-        raise InputError(f"{folder / others[0]}: was not written by a training that goes on here; choose a new folder")
+        raise InputError(
+            f"{folder / others[0]}: was not written by a training that continues here; choose another folder"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,22 +102,22 @@ def train(
         sampler = Sampler(dataset, config)
         inputs = input_config(dataset, config)
         examples = Examples(sampler, inputs)
-        untold = unlabelled_part(unlabelled, dataset) if unlabelled else None
-        views = _views(untold, config, inputs) if untold else None
+        without_labels = unlabelled_part(unlabelled, dataset) if unlabelled else None
+        unlabelled_examples = _unlabelled_examples(without_labels, config, inputs) if without_labels else None
         steps = config.iterations or math.ceil(config.epochs * steps_per_epoch(dataset, config, group.count))
-        run = Run(config, steps, group, _fingerprint(dataset, validation, untold))
+        run = Run(config, steps, group, _fingerprint(dataset, validation, without_labels))
         run.resume(folder / CHECKPOINT)
-        _advance(run, examples, views, validation, folder, progress)
+        _advance(run, examples, unlabelled_examples, validation, folder, progress)
         group.wait()
-        card = publish(run, inputs, dataset, validation, untold, folder) if group.first else None
+        card = publish(run, inputs, dataset, validation, without_labels, folder) if group.is_main_process else None
         group.wait()
-        if group.first:
+        if group.is_main_process:
             (folder / CHECKPOINT).unlink(missing_ok=True)
     return card or ModelCard.from_toml(folder / CARD)
 
 
 def _others(folder: Path) -> list[str]:
-    """Names of files that training would write over, and that are not of a run which was stopped."""
+    """Return the names of files that training would overwrite and that no stopped run left behind."""
     if (folder / CHECKPOINT).exists():
         return []
     names = [name for name in (WEIGHTS, SETTINGS, "card.md") if (folder / name).exists()]
@@ -120,12 +125,12 @@ def _others(folder: Path) -> list[str]:
 
 
 def steps_per_epoch(dataset: Dataset, config: TrainConfig, count: int = 1) -> float:
-    """Steps that draw as many chips as cover all images once, an image at least once.
+    """Return the number of steps in which as many chips are drawn as cover all images once, at least one per image.
 
     Args:
         dataset: the images.
-        config: its chips and batches.
-        count: of processes.
+        config: settings with the sizes of chips and batches.
+        count: number of processes.
     """
     side_m = config.training_chip_size * config.gsd_m
     chips = sum(math.ceil(one.height * one.width * (one.gsd_m / side_m) ** 2) for one in dataset.images)
@@ -133,7 +138,9 @@ def steps_per_epoch(dataset: Dataset, config: TrainConfig, count: int = 1) -> fl
 
 
 def input_config(dataset: Dataset, config: TrainConfig) -> InputConfig:
-    """What the network sees: that of the models whose backbones are taken, else by the data set's statistics.
+    """Return the input of the network, with the mean and standard deviation of its channels.
+
+    They are those of the models whose backbones the training starts from, or else those of the data set.
 
     Raises:
         DatasetError: the images lack bands of a modality.
@@ -142,57 +149,57 @@ def input_config(dataset: Dataset, config: TrainConfig) -> InputConfig:
     if config.backbones:
         taken = [ModelCard.from_toml(Path(folder) / CARD).input for folder in config.backbones]
         mean = {channel: value for one in taken for channel, value in one.mean.items()}
-        deviation = {channel: value for one in taken for channel, value in one.deviation.items()}
+        std = {channel: value for one in taken for channel, value in one.std.items()}
     else:
-        mean, deviation = channel_statistics(dataset, config.modalities)
-    return InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, deviation=deviation)
+        mean, std = channel_statistics(dataset, config.modalities)
+    return InputConfig(**config.model_dump(include=set(InputConfig.model_fields)), mean=mean, std=std)
 
 
 def _check_bands(dataset: Dataset, config: TrainConfig) -> None:
     if lacking := sorted(set(config.modalities) - set(dataset.modalities)):
-        raise DatasetError(f"{dataset.folder}: its images have no bands for {', '.join(lacking)}; leave that out")
+        raise DatasetError(f"{dataset.folder}: its images have no bands for {', '.join(lacking)}; leave these out")
 
 
-def _views(unlabelled: Dataset, config: TrainConfig, inputs: InputConfig) -> Views:
+def _unlabelled_examples(unlabelled: Dataset, config: TrainConfig, inputs: InputConfig) -> UnlabelledExamples:
     _check_bands(unlabelled, config)
-    return Views(Sampler(unlabelled, config, labelled=False), inputs)
+    return UnlabelledExamples(Sampler(unlabelled, config, labelled=False), inputs)
 
 
 def _advance(
     run: Run,
     examples: Examples,
-    views: Views | None,
+    unlabelled: UnlabelledExamples | None,
     validation: Dataset | None,
     folder: Path,
     progress: Callable[[Progress], None],
 ) -> None:
-    """All steps that are left."""
-    config, first = run.config, run.processes.first
+    """Do all steps that are left."""
+    config, is_main_process = run.config, run.processes.is_main_process
     per_epoch = steps_per_epoch(examples.sampler.dataset, config, run.processes.count)
     every = max(1, round(config.validate_every * per_epoch))
     card = draft_card(config, examples.inputs)
-    teacher = Teacher(run.average, card, config, run.processes.device) if views else None
-    source, began = _Timed(batches(examples, run.step, run.steps, run.processes, views)), time.perf_counter()
-    with EventStorage(run.step) as storage, Log(folder, run.step, writes=first) as log:
+    teacher = Teacher(run.average, card, config, run.processes.device) if unlabelled else None
+    source, began = _Timed(batches(examples, run.step, run.steps, run.processes, unlabelled)), time.perf_counter()
+    with EventStorage(run.step) as storage, Log(folder, run.step, writes=is_main_process) as log:
         while run.step < run.steps:
             rate, score = run.learning_rate, None
             losses = run.advance(source, teacher)
             storage.step()
             log.write(run.step, losses, rate)
             last = run.step == run.steps
-            if first and validation is not None and (run.step % every == 0 or last):
+            if is_main_process and validation is not None and (run.step % every == 0 or last):
                 score = _validate(run, card, validation)
                 log.write_validation(run.step, score)
             if run.step % config.checkpoint_every == 0 or last:
                 log.flush()
                 run.save(folder / CHECKPOINT)
-            if first:
+            if is_main_process:
                 seconds = time.perf_counter() - began
                 progress(Progress(run.step, run.steps, losses, score, seconds, source.seconds))
 
 
 def _validate(run: Run, card: ModelCard, validation: Dataset) -> float:
-    """AP50 of the averaged weights, 0..1; the best weights are remembered."""
+    """Return the AP50, 0..1, of the averaged weights, and remember the best weights."""
     detector = TorchDetector.of(run.average, card, device=run.processes.device, min_score=LOWEST_SCORE)
     found = predict_images(validation, card, detector, score=LOWEST_SCORE)
     score = score_images(validation, found, resamples=0, groups=False).overall.average_precision
@@ -201,7 +208,7 @@ def _validate(run: Run, card: ModelCard, validation: Dataset) -> float:
 
 
 class _Timed(Iterator[Batch]):
-    """Batches, and the seconds that they were waited for."""
+    """An iterator of batches that measures the time spent waiting for them, in seconds."""
 
     def __init__(self, source: Iterator[Batch]) -> None:
         self._source, self.seconds = source, 0.0
@@ -215,7 +222,7 @@ class _Timed(Iterator[Batch]):
 
 
 def _fingerprint(dataset: Dataset, validation: Dataset | None, unlabelled: Dataset | None) -> str:
-    """Of the images and their labels."""
+    """Return a fingerprint of the images and their labels."""
     digest = hashlib.sha256()
     for one in (dataset, validation, *([unlabelled] if unlabelled else [])):
         for image in one.images if one else ():

@@ -1,4 +1,4 @@
-"""Learning rates: by step, by layer, by the size of the batch."""
+"""The learning rate of each step and layer, and the parameter groups of the optimiser."""
 
 import math
 import re
@@ -8,14 +8,17 @@ from torch import nn
 
 from rtsmap.settings.training import TrainConfig
 
-#: Chips of a step that `learning_rate` is meant for.
+#: Number of chips per step for which the setting `learning_rate` is given.
 REFERENCE_BATCH = 4
 
 _BLOCK = re.compile(r"backbones\.[^.]+\..*?blocks\.(\d+)\.")
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int, processes: int) -> float:
-    """Of a step, from 0: linear warm-up, then a cosine; proportional to the chips of a step (Goyal et al. 2017)."""
+    """Return the learning rate of a step, counted from 0: a linear warm-up, then a cosine.
+
+    It is proportional to the number of chips of a step (Goyal et al. 2017).
+    """
     chips = config.batch_size * config.accumulate * processes
     warm = min(1.0, (step + 1) / max(config.warmup, 1))
     cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -23,10 +26,11 @@ def learning_rate(config: TrainConfig, step: int, steps: int, processes: int) ->
 
 
 def parameter_groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Parameters that share weight decay and a factor of the learning rate, `scale`.
+    """Group the parameters that share weight decay and the factor of the learning rate, `scale`.
 
-    Matrices and kernels decay; biases, norms and relative position tables do not. The blocks of a backbone learn the
-    slower the nearer they are to the image, by `layer_decay` each; all of a backbone by `backbone_rate`.
+    Weight decay applies to matrices and kernels, not to biases, normalisations and tables of relative positions. The
+    learning rate of each block of a backbone is `layer_decay` times that of the next block, and that of all parameters
+    of the backbones is multiplied by `backbone_rate`.
     """
     named = {name: value for name, value in network.named_parameters() if value.requires_grad}
     blocks = 1 + max((int(found[1]) for name in named if (found := _BLOCK.search(name))), default=-1)
@@ -40,7 +44,7 @@ def parameter_groups(network: nn.Module, config: TrainConfig) -> list[dict[str, 
 
 
 def _distance(name: str, blocks: int) -> int:
-    """Blocks between a parameter and the features that leave its backbone; more than all for the first convolution."""
+    """Number of blocks from a parameter to the output of its backbone; the first convolution is one further away."""
     if ".backbones." not in name:
         return 0
     found = _BLOCK.search(name)

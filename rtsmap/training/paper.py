@@ -1,4 +1,4 @@
-"""The experiments of Li et al. 2025: which networks stand in each of its tables, and what they scored there."""
+"""The experiments of Li et al. 2025: the networks in each of its tables, and their published scores."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ from rtsmap.settings.training import TrainConfig
 
 PAIR, ALL = ("rgb", "ndvi"), ("rgb", "ndvi", "nir")
 
-#: The pair of the paper's table 5, for data sets with an elevation model.
+#: The pair of modalities of the paper's table 5, for data sets with an elevation model.
 TERRAIN_PAIR = ("rgb", "dem")
 
-#: AP50 in per cent of the paper's network of RGB alone, beside which the fusions stand.
+#: AP50 in per cent of the paper's network for RGB alone, the baseline of the fusions.
 BASELINE = 39.73
 
 #: Fusions of the paper's tables 3 and 4, and their AP50 in per cent with two and with three modalities.
@@ -26,7 +26,7 @@ FUSIONS: Mapping[str, tuple[str, float, float]] = {
     "residual_cross": ("residual cross attention", 46.67, 48.99),
 }
 
-#: Those that table 3 compares, and those of table 4.
+#: The fusions of table 3, and those of table 4.
 COMPARED = ("channels", "convolution", "stacked", "cross", "residual_cross")
 RESIDUAL = ("residual_convolution", "residual_stacked", "residual_cross")
 
@@ -46,13 +46,13 @@ GEOIMAGENET = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of a table.
+    """A cell of a table of the paper.
 
     Attributes:
-        row, column: where it stands.
-        paper: AP50 that the paper reports, in per cent.
+        row, column: names of its row and column.
+        paper: AP50 that the paper reports, per cent.
         model: the network that is scored.
-        paper_mb: memory that the paper reports, where it does.
+        paper_mb: memory that the paper reports, MB; None where it reports none.
     """
 
     row: str
@@ -67,9 +67,9 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        network: its sizes.
-        modalities: what it sees.
-        frozen: its backbones come from networks of one modality each, and do not learn.
+        network: sizes of the network.
+        modalities: modalities that it takes.
+        frozen: whether its backbones come from networks with one modality each, and are not trained.
     """
 
     network: NetworkConfig
@@ -78,7 +78,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """For its folder, such as `rgb-ndvi_residual_cross_frozen_mvitv2_cascade`."""
+        """Name of its folder, such as `rgb-ndvi_residual_cross_frozen_mvitv2_cascade`."""
         network = self.network
         several = [network.fusion, *(["frozen"] if self.frozen else [])] if len(self.modalities) > 1 else []
         outline = [] if network.masks else ["boxes"]
@@ -86,12 +86,12 @@ class Recipe:
 
     @property
     def freeze(self) -> tuple[str, ...]:
-        """Modalities whose backbone does not learn."""
+        """Modalities whose backbones are not trained."""
         return self.modalities if self.frozen else ()
 
     @property
     def backbones(self) -> tuple["Recipe", ...]:
-        """The networks that have to be trained before."""
+        """The networks that have to be trained before this one."""
         if not self.frozen:
             return ()
         return tuple(_alone(self.network, modality) for modality in self.modalities)
@@ -104,13 +104,14 @@ class Recipe:
         cold: bool = False,
         starts: Mapping[str, str] = MappingProxyType({}),
     ) -> TrainConfig:
-        """Settings of its training.
+        """Return the settings of its training.
 
         Args:
-            settings: of the experiment.
-            backbones: folders of the trained networks of `backbones`.
-            cold: of the second stage, see `stages.fusion_settings`.
-            starts: checkpoints that networks start from, by their backbone; that of the settings is theirs.
+            settings: settings of the experiment.
+            backbones: folders of the trained networks of the property `backbones`.
+            cold: how the second stage starts, see `stages.fusion_settings`.
+            starts: checkpoints to start from, by backbone; networks with the backbone of `settings` otherwise start
+                from the checkpoint of `settings`.
         """
         own = settings.start_from if self.network.backbone == settings.network.backbone else None
         started = starts.get(self.network.backbone, own)
@@ -125,20 +126,20 @@ class Recipe:
 
 
 def _alone(network: NetworkConfig, modality: str) -> Recipe:
-    """A network of one modality, the same whatever fusion comes after it."""
+    """Return a network with one modality, which is the same for every later fusion."""
     fusion = NetworkConfig.model_fields["fusion"].default
     return Recipe(network.model_copy(update={"fusion": fusion}), (modality,))
 
 
 def cells(table: str, network: NetworkConfig, available: Collection[str] = ALL) -> list[Cell]:
-    """The networks of a table.
+    """Return the cells of a table.
 
     Args:
         table: `table1` (decoder and backbone by modality), `table2` (number of modalities, without and with training in
             two stages), `table3` and `table4` (fusions, and the residual ones, of two and of three modalities beside
             RGB alone), `table5` (fusions where only boxes are found, of RGB and elevation, or of RGB and NDVI where
             elevation is not available).
-        network: its sizes; the paper's are those of the preset `mvitv2-b`.
+        network: sizes of the networks; those of the paper are the preset `mvitv2-b`.
         available: modalities of the data set.
     """
     if table == "table5":
@@ -148,7 +149,7 @@ def cells(table: str, network: NetworkConfig, available: Collection[str] = ALL) 
 
 def _table1(network: NetworkConfig) -> list[Cell]:
     single = network.model_copy(update={"decoder": "single"})
-    resnet = PRESETS["resnet50"].model_copy(update={"classes": network.classes})  # with the heads of its own
+    resnet = PRESETS["resnet50"].model_copy(update={"classes": network.classes})  # with its own heads
     rows = (
         ("Mask R-CNN, ResNet50-FPN", resnet, (31.29, 12.78, 12.30)),
         (f"Mask R-CNN, {network.backbone}", single, (37.94, 13.57, 15.57)),
@@ -184,7 +185,7 @@ def _fusions(network: NetworkConfig, names: Sequence[str]) -> list[Cell]:
 
 
 def _fused(network: NetworkConfig, modalities: tuple[str, ...], fusion: str) -> Recipe:
-    # channel expansion has one backbone for all, which no network of one modality can lend
+    # channel expansion has one backbone for all modalities, so it cannot come from a network with one modality
     return Recipe(network.model_copy(update={"fusion": fusion}), modalities, frozen=fusion != "channels")
 
 

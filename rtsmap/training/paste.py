@@ -1,4 +1,4 @@
-"""Copy-paste: slumps of one place set into another, for few are labelled and each is seen hundreds of times."""
+"""Copy-paste augmentation: few slumps are labelled, so they are also pasted into other chips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from rtsmap.bands import TERRAIN
 from rtsmap.records import BoolArray, FloatArray, Pixels
 from rtsmap.training.cutting import cut, cut_terrain, turn
 
-#: Surroundings pasted with a slump, and the width over which they fade into the new ones, chip pixels.
+#: Width of the surroundings that are pasted with a slump, and width over which they blend into the chip, chip pixels.
 MARGIN_PX, FADE_PX = 8, 3.0
 
-#: New surroundings that are brighter or darker than the old ones by more than this in any band (water, snow) are no
-#: place for a slump.
+#: Slumps are not pasted where the surroundings are brighter or darker than the original surroundings by more than this
+#: factor in any band (water, snow).
 MAX_GAIN = 1.6
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A slump to paste: the image that holds it, its outline there, and pixels of that image per pixel of the chip."""
+    """A slump to paste: the image that shows it, its outline there, and image pixels per chip pixel."""
 
     pixels: Pixels
     outline: BaseGeometry
@@ -33,7 +33,7 @@ class Piece:
 
     @property
     def extent(self) -> int:
-        """Side of the square that holds it and its surroundings, pixels of the chip."""
+        """Side in chip pixels of the square that contains the slump and its surroundings."""
         left, top, right, bottom = self.outline.bounds
         return int(np.ceil(max(right - left, bottom - top) / self.step)) + 2 * MARGIN_PX
 
@@ -46,25 +46,26 @@ def paste(
     rng: Generator,
     terrain: FloatArray | None = None,
 ) -> tuple[FloatArray, BoolArray]:
-    """Set slumps of other places into a chip, where there is room for them.
+    """Paste slumps from elsewhere into a chip, where there is room for them.
 
-    Each band of the pasted piece is scaled so that the slump's old surroundings get the brightness of its new ones: the
-    contrast stays, the light is that of the chip.
+    Each band of a pasted slump is scaled so that its original surroundings get the brightness of the new ones: the
+    contrast is kept, and the illumination is that of the chip.
 
-    A slump brings its own terrain, for its headwall and floor are what the modality dem shows of it: a mask on the
-    untouched ground of another place would teach that the terrain says nothing. Elevation is raised or lowered so that
-    the surroundings meet; the slope stays. Which way the slump faces goes by chance, as its shadows do.
+    The terrain of the slump is pasted as well, because the modality dem shows its headwall and floor; a mask on
+    unchanged terrain would teach the network that terrain carries no information. Elevation is shifted so that the
+    surroundings match; slope is kept. The orientation of the slump is random, as is that of its shadows.
 
     Args:
-        reflectance: `(4, c, c)` of the chip.
-        valid: `(c, c)`.
-        masks: `(n, c, c)` of its own slumps.
-        pieces: the slumps.
-        rng: where they go.
-        terrain: `(2, c, c)` of the chip, changed in place; slumps of images without one then leave it as it is.
+        reflectance: `(4, c, c)`, reflectance of the chip.
+        valid: `(c, c)`, valid pixels.
+        masks: `(n, c, c)`, masks of the slumps in the chip.
+        pieces: the slumps to paste.
+        rng: random generator that draws their positions.
+        terrain: `(2, c, c)`, terrain of the chip, changed in place; slumps from images without terrain leave it
+            unchanged.
 
     Returns:
-        Reflectance and masks with those that found room.
+        Reflectance, and the masks of all slumps including those that were pasted.
     """
     reflectance, pasted = reflectance.copy(), [masks]
     taken: BoolArray = np.any(masks, axis=0)
@@ -74,35 +75,35 @@ def paste(
             continue
         piece, piece_valid, mask, land = _cut_out(one, extent, rng)
         row, column = rng.integers(0, size - extent, size=2)
-        place = slice(row, row + extent), slice(column, column + extent)
+        window = slice(row, row + extent), slice(column, column + extent)
         near = ndimage.binary_dilation(mask, iterations=MARGIN_PX // 2)
-        if not mask.any() or (near & (taken[place] | ~valid[place] | ~piece_valid)).any():
+        if not mask.any() or (near & (taken[window] | ~valid[window] | ~piece_valid)).any():
             continue
         weight = np.minimum(ndimage.gaussian_filter(near.astype(np.float32), FADE_PX) * 1.2, 1)
         ring = near & ~mask
-        gain = (reflectance[:, *place][:, ring].mean(axis=1) + 0.01) / (piece[:, ring].mean(axis=1) + 0.01)
+        gain = (reflectance[:, *window][:, ring].mean(axis=1) + 0.01) / (piece[:, ring].mean(axis=1) + 0.01)
         if max(gain.max(), 1 / gain.min()) > MAX_GAIN:
             continue
         matched = piece * gain[:, None, None]
-        reflectance[:, *place] += weight * (matched - reflectance[:, *place])
+        reflectance[:, *window] += weight * (matched - reflectance[:, *window])
         if terrain is not None and land is not None:
-            _lay(terrain[:, *place], land, ring, weight)
+            _blend_terrain(terrain[:, *window], land, ring, weight)
         whole = np.zeros((1, size, size), dtype=bool)
-        whole[0][place] = mask
-        taken[place] |= near
+        whole[0][window] = mask
+        taken[window] |= near
         pasted.append(whole)
     return reflectance, np.concatenate(pasted)
 
 
-def _lay(ground: FloatArray, land: FloatArray, ring: BoolArray, weight: FloatArray) -> None:
-    """Set the terrain of a slump into that of its new place."""
+def _blend_terrain(ground: FloatArray, land: FloatArray, ring: BoolArray, weight: FloatArray) -> None:
+    """Blend the terrain of a slump into the terrain of the chip."""
     level = TERRAIN.index("elevation")
     land[level] += ground[level][ring].mean() - land[level][ring].mean()
     ground += weight * (land - ground)
 
 
 def _cut_out(piece: Piece, extent: int, rng: Generator) -> tuple[FloatArray, BoolArray, BoolArray, FloatArray | None]:
-    """A slump with its surroundings, square, at the chip's scale, turned at random."""
+    """Cut out a square with a slump and its surroundings at the scale of the chip, rotated at random."""
     left, top, right, bottom = piece.outline.bounds
     center: NDArray[np.float64] = np.array([left + right, top + bottom]) / 2
     origin = center - extent * piece.step / 2

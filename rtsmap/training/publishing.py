@@ -1,4 +1,4 @@
-"""The model directory that a run ends in."""
+"""Writing of the model directory at the end of a training run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,18 +7,18 @@ from rtsmap.dataset.images import Dataset
 from rtsmap.files.writing import replacing, sha256
 from rtsmap.models import CARD, SETTINGS
 from rtsmap.network.checkpoint import save_weights
-from rtsmap.network.importing import WEIGHTS
+from rtsmap.network.pretrained import WEIGHTS
 from rtsmap.settings.card import InputConfig, ModelCard, TrainingRecord
 from rtsmap.settings.network import NetworkConfig
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.run import Run
 
-#: Until `rtsmap evaluate chips --tune` finds a better one.
+#: Score threshold of a new model, until `rtsmap evaluate chips --tune` finds a better one.
 SCORE_THRESHOLD = 0.5
 
 
 def draft_card(config: TrainConfig, inputs: InputConfig, name: str = "draft") -> ModelCard:
-    """The card of a network whose weights are not written yet."""
+    """Return the card of a network whose weights are not written yet."""
     return ModelCard(
         name=name,
         version="0.0.1",
@@ -41,7 +41,7 @@ def publish(
     unlabelled: Dataset | None,
     folder: Path,
 ) -> ModelCard:
-    """Write weights, cards and settings; `licence` and `attribution` are for the author to complete."""
+    """Write the weights, the cards and the settings; the author completes `licence` and `attribution`."""
     step, ap50, weights = run.best or (run.step, None, run.average.state_dict())
     save_weights(dict(weights), folder / WEIGHTS)
     card = draft_card(run.config, inputs, folder.resolve().name).model_copy(
@@ -79,7 +79,7 @@ def _summary(network: NetworkConfig, modalities: tuple[str, ...]) -> str:
 
 
 def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None, unlabelled: Dataset | None) -> str:
-    """A page about the model, for people."""
+    """Return the text of `card.md`, the description of the model for its users."""
     record = card.training
     assert record is not None
     parts = ((dataset, "training"), (validation, "validation"), (unlabelled, "without labels"))
@@ -88,7 +88,7 @@ def _page(card: ModelCard, dataset: Dataset, validation: Dataset | None, unlabel
         "the last weights; nothing was validated"
         if record.validation_ap50 is None
         else f"those of iteration {record.best_iteration}, AP50 {record.validation_ap50:.1%} on the validation images, "
-        "which is too good an estimate, for it chose them"
+        "which is an optimistic estimate, because it chose them"
     )
     what = "reflectance and terrain (`--dem`)" if "dem" in card.input.modalities else "reflectance"
     return "\n".join(

@@ -1,4 +1,4 @@
-"""The state of a training run, its steps, and its checkpoints."""
+"""The state of a training run, its steps and its checkpoints."""
 
 import copy
 from collections.abc import Iterator
@@ -15,31 +15,31 @@ from rtsmap.files.scratch import remove_abandoned
 from rtsmap.files.writing import replacing
 from rtsmap.network.cascade import seeded_network
 from rtsmap.network.device import resolve_precision
-from rtsmap.network.importing import start_from, take_backbones, take_decoder
+from rtsmap.network.pretrained import start_from, take_backbones, take_decoder
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.batches import Batch
 from rtsmap.training.distributed import Processes
 from rtsmap.training.optimiser import learning_rate, parameter_groups
 from rtsmap.training.teacher import Teacher
 
-#: Settings that may change while a run is stopped: they have no influence on the weights.
+#: Settings that may change when a run is continued, because they do not influence the weights.
 CHANGEABLE = {"workers", "checkpoint_every"}
 
 
 class Run:
-    """Network, its moving average, optimiser, and how far they are.
+    """The network, its moving average, the optimiser and the number of steps done.
 
     Args:
-        config: settings.
-        steps: of the whole run.
-        processes: that train together.
-        data: identifies the images, so that a run does not go on with others.
+        config: the settings of the training.
+        steps: number of steps of the whole run.
+        processes: the processes that train together.
+        data: fingerprint of the images, so that a run is not continued with other images.
 
     Attributes:
-        step: steps done.
-        average: the network whose weights are published.
+        step: number of steps done.
+        average: the network with the moving average of the weights, which is published.
         best: step, AP50 and weights of the best validation so far.
-        precision: of matrix products, `float32` or `bf16`.
+        precision: precision of matrix products, `float32` or `bf16`.
     """
 
     def __init__(self, config: TrainConfig, steps: int, processes: Processes, data: str) -> None:
@@ -60,27 +60,29 @@ class Run:
             take_decoder(network, Path(config.decoder_from), config)
         take_backbones(network, dict(zip(config.modalities, map(Path, config.backbones), strict=False)))
         network.roi_heads.batch_size_per_image = config.boxes_per_chip
-        # channels last: a fifth less time on the CPU, where convolutions need no reordering
+        # channels last saves a fifth of the time on the CPU, because convolutions need no reordering
         self.network = network.to(processes.device, memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.best: tuple[int, float, dict[str, Tensor]] | None = None
         self._shared = processes.share(self.network)
         self._optimiser = torch.optim.AdamW(parameter_groups(self.network, config), fused=True)
-        # proposals are sampled at random, depth is dropped at random: differently in each process
+        # sampling of proposals and stochastic depth are random, and differ between processes
         torch.manual_seed(config.seed * processes.count + processes.rank)
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step, of what neither `layer_decay` nor `backbone_rate` slows."""
+        """Learning rate of the next step, before the factors `layer_decay` and `backbone_rate`."""
         return learning_rate(self.config, self.step, self.steps, self.processes.count)
 
     def advance(self, batches: Iterator[Batch], teacher: Teacher | None = None) -> dict[str, float]:
-        """One step, on `accumulate` batches; returns the mean losses.
+        """Do one step on `accumulate` batches.
 
         Args:
-            batches: of `batches`.
-            teacher: labels the batch without labels that follows from step `teacher_from` on; what is learned from it
-                is one more loss.
+            batches: the iterator that `batches` returns.
+            teacher: labels the unlabelled batch, which follows from step `teacher_from` on and adds one more loss.
+
+        Returns:
+            The mean of each loss, by name.
 
         Raises:
             DatasetError: the loss is not finite.
@@ -102,12 +104,12 @@ class Run:
         return losses
 
     def _learn_from(self, teacher: Teacher, batch: Batch) -> float:
-        """Add the gradients of a batch that the teacher labels; returns its weighted loss."""
+        """Add the gradients of a batch that the teacher labels, and return its weighted loss."""
         weight = self.config.unlabelled_weight
         return weight * sum(self._learn(teacher.label(batch), weight, last=True).values())
 
     def _learn(self, batch: Batch, weight: float, *, last: bool) -> dict[str, float]:
-        """Add a batch's gradients times a weight; processes exchange them with the last batch of a step."""
+        """Add the gradients of a batch times a weight; processes exchange gradients with the last batch of a step."""
         exchange = (
             self._shared.no_sync() if isinstance(self._shared, DistributedDataParallel) and not last else nullcontext()
         )
@@ -125,27 +127,27 @@ class Run:
 
     @torch.no_grad()
     def _move_average(self) -> None:
-        # while few steps are done, the average forgets faster, so that the random start does not linger
+        # in the first steps the average decays faster, so that the random initial weights are soon forgotten
         decay = min(self.config.average_decay, (self.step - 1) / (self.step + 9))
         for average, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
             average.lerp_(current, 1 - decay)
         for average, current in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            average.copy_(current)  # statistics of batch norms, averages already
+            average.copy_(current)  # statistics of batch normalisation, which are moving averages already
 
     def remember(self, average_precision: float) -> None:
-        """Keep the weights of this step when their AP50 is the best, or as good as the best."""
+        """Keep the weights of this step if their AP50 is at least that of the best validation so far."""
         if self.best is None or average_precision >= self.best[1]:
             weights = {name: value.detach().cpu().clone() for name, value in self.average.state_dict().items()}
             self.best = self.step, average_precision, weights
 
     def save(self, path: Path) -> None:
-        """Write all that is needed to go on, whole or not at all; the last checkpoint stays until then.
+        """Write a checkpoint with the whole state, replacing the previous one only when the file is complete.
 
         Raises:
             OutputError: the disk is full.
         """
         random = self.processes.gather(_random_states(self.processes.device))
-        if not self.processes.first:
+        if not self.processes.is_main_process:
             return
         state = {
             "identity": self._identity,
@@ -159,26 +161,26 @@ class Run:
         with replacing(path) as temporary:
             try:
                 torch.save(state, temporary)
-            except RuntimeError as error:  # what torch's writer makes of a full disk
+            except RuntimeError as error:  # which torch raises when the disk is full
                 raise OutputError(
-                    f"{path}: cannot be written ({error}); free some space and run the same command again, which goes "
-                    "on from the last checkpoint"
+                    f"{path}: cannot be written ({error}); free some space and run the same command again to "
+                    "continue from the last checkpoint"
                 ) from error
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one.
+        """Continue from a checkpoint, if there is one.
 
         Raises:
-            InputError: it is of other settings, data or number of processes.
+            InputError: the checkpoint was made with other settings, images or number of processes.
         """
-        remove_abandoned(path.parent)  # by a run that was killed while it wrote
+        remove_abandoned(path.parent)  # temporary files of a run that was killed while it wrote
         if not path.exists():
             return
         state = torch.load(path, weights_only=True, map_location="cpu")
         if state.get("identity") != self._identity:
             raise InputError(
-                f"{path}: is of other settings, images or number of processes; choose another folder, or remove it to "
-                "start anew"
+                f"{path}: was made with other settings, images or number of processes; choose another folder, or "
+                "remove it to start again"
             )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])

@@ -1,7 +1,7 @@
-"""Training chips: cut at random places and scales, flipped, turned, and lit differently.
+"""Training chips: cut at random positions and scales, mirrored, rotated and augmented.
 
-Changes of light act on reflectance, before NDVI is computed, so that the modalities of a chip stay consistent. The
-terrain is the same in any light: it is cut, pasted and turned with the rest, and nothing else.
+Changes of illumination, haze and sensor act on reflectance, before NDVI is computed, so that the modalities of a chip
+stay consistent. Terrain does not depend on them: it is cut, pasted, mirrored and rotated, but not changed otherwise.
 """
 
 import math
@@ -21,20 +21,24 @@ from rtsmap.errors import DatasetError
 from rtsmap.records import BoolArray, FloatArray
 from rtsmap.settings.training import TrainConfig
 from rtsmap.training.augmentation import jitter, one_change
-from rtsmap.training.coarsening import coarsened, draw_gsd
 from rtsmap.training.cutting import cut, cut_terrain, turn
 from rtsmap.training.paste import Piece, paste
+from rtsmap.training.resolution_augmentation import draw_gsd, reduce_resolution
 from rtsmap.training.store import PixelStore
 
-#: Slumps of which less lies in their image are not pasted into others.
+#: Slumps of which a smaller share lies in their image are not pasted into other chips.
 MIN_PASTED_SHARE = 0.95
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One training chip: `(4, c, c)` reflectance, `(c, c)` valid, `(n, c, c)` masks of its slumps, `(2, c, c)` terrain.
+    """One training chip.
 
-    The terrain is None where the settings name no modality that shows it.
+    Attributes:
+        reflectance: `(4, c, c)`, 0..1.
+        valid: `(c, c)`, valid pixels.
+        masks: `(n, c, c)`, one mask for each slump.
+        terrain: `(2, c, c)`, elevation and slope; None if no modality of the settings needs them.
     """
 
     reflectance: FloatArray
@@ -43,22 +47,22 @@ class Sample:
     terrain: FloatArray | None = None
 
     def turned(self, quarter_turns: int, flip: bool) -> "Sample":
-        """The same ground, turned by quarters, then mirrored."""
+        """Return the chip rotated by multiples of 90 degrees, then mirrored."""
         how = quarter_turns, flip
         land = None if self.terrain is None else turn(self.terrain, *how)
         return Sample(turn(self.reflectance, *how), turn(self.valid, *how), turn(self.masks, *how), land)
 
 
 class Sampler:
-    """Draws training chips; sample i depends on nothing but the data set, the settings and i.
+    """Draws training chips; chip i depends only on the data set, the settings and i.
 
     Args:
-        dataset: what to draw from.
-        config: how.
-        labelled: false for images without labels, of which chips are cut anywhere.
+        dataset: the images to cut chips from.
+        config: the settings of the training.
+        labelled: false for unlabelled images, from which chips are cut at any position.
 
     Raises:
-        DatasetError: there should be labels, and there is no slump.
+        DatasetError: the images should be labelled and have no slump.
     """
 
     def __init__(self, dataset: Dataset, config: TrainConfig, *, labelled: bool = True) -> None:
@@ -68,48 +72,48 @@ class Sampler:
         images = dataset.images
         slumps = [(which, number) for which, one in enumerate(images) for number in range(len(one.slumps))]
         if labelled and not slumps:
-            raise DatasetError(f"{dataset.folder}: no slump is left to train on")
+            raise DatasetError(f"{dataset.folder}: no slump is left to train on; leave out fewer images")
         self._slumps, self._slump_share = slumps, config.slump_share if labelled else 0.0
         visible = np.array([images[which].slumps[number].visible_fraction for which, number in slumps])
-        self._slump_shares = visible / visible.sum()  # one that two images show counts once
+        self._slump_shares = visible / visible.sum()  # a slump that two images show counts once
         self._pasted = [pair for pair, share in zip(slumps, visible, strict=True) if share >= MIN_PASTED_SHARE]
         self._hard = [(which, point) for which, one in enumerate(images) for point in one.hard_negatives]
-        # sites count alike; within a site, images by the square root of their area
+        # all sites have the same share; within a site, images are drawn by the square root of their area
         roots = np.array([math.sqrt(one.height * one.width) * one.gsd_m for one in images])
         of_site = {site: roots[[one.site == site for one in images]].sum() for site in {one.site for one in images}}
         shares = np.array([root / of_site[one.site] for one, root in zip(images, roots, strict=True)])
         self._shares = shares / shares.sum()
 
     def sample(self, index: int) -> Sample:
-        """The chip of number `index`."""
-        _, lit, how = self._draw(index)
-        return lit.turned(*how)
+        """Return the chip with the number `index`, with strong augmentation."""
+        _, strong, how = self._draw(index)
+        return strong.turned(*how)
 
-    def views(self, index: int) -> tuple[Sample, Sample]:
-        """The chip of number `index` as its image shows it, and as `sample` does: the same ground in another light."""
-        plain, lit, how = self._draw(index)
-        return plain.turned(*how), lit.turned(*how)
+    def weak_and_strong(self, index: int) -> tuple[Sample, Sample]:
+        """Return the chip with the number `index` with weak (rotated and mirrored) and with strong augmentation."""
+        weak, strong, how = self._draw(index)
+        return weak.turned(*how), strong.turned(*how)
 
     def _draw(self, index: int) -> tuple[Sample, Sample, tuple[int, bool]]:
-        """Both views of a chip, and how it is to be turned."""
+        """Return a chip without and with strong augmentation, and the rotation and mirroring that both still need."""
         rng = np.random.default_rng((self.config.seed, index))
-        which, center = self._place(rng)
+        which, center = self._draw_point(rng)
         gsd_m = self.config.gsd_m * float(np.exp(rng.uniform(*np.log(self.config.scale_range))))
-        plain = self._chip(which, center, gsd_m, rng)
-        reflectance = plain.reflectance
+        weak = self._chip(which, center, gsd_m, rng)
+        reflectance = weak.reflectance
         if coarse_m := draw_gsd(self.dataset.images[which].gsd_m, self.config.coarsest_m, rng):
-            reflectance = coarsened(reflectance, plain.valid, coarse_m / gsd_m, rng)
-        lit = replace(plain, reflectance=self._relit(reflectance, plain.valid, rng))
-        return plain, lit, (int(rng.integers(4)), bool(rng.integers(2)))
+            reflectance = reduce_resolution(reflectance, weak.valid, coarse_m / gsd_m, rng)
+        strong = replace(weak, reflectance=self._augmented(reflectance, weak.valid, rng))
+        return weak, strong, (int(rng.integers(4)), bool(rng.integers(2)))
 
-    def _relit(self, reflectance: FloatArray, valid: BoolArray, rng: Generator) -> FloatArray:
-        """The same ground in another light; 0 where not valid."""
+    def _augmented(self, reflectance: FloatArray, valid: BoolArray, rng: Generator) -> FloatArray:
+        """Apply the changes of illumination, haze and sensor that the settings choose; 0 where not valid."""
         if self.config.augmentation == "light":
             return jitter(reflectance, rng, self.config.jitter) * valid
         return one_change(reflectance, valid, rng, self.config.jitter)
 
     def _chip(self, which: int, center: NDArray[np.float64], gsd_m: float, rng: Generator) -> Sample:
-        """A chip round a point of an image, with slumps of other places."""
+        """Cut a chip that contains a point of an image, and paste slumps from elsewhere into it."""
         step = gsd_m / self.dataset.images[which].gsd_m
         size = self.config.training_chip_size
         origin = self._origin(which, center, size * step, rng)
@@ -121,8 +125,8 @@ class Sampler:
         reflectance, masks = paste(reflectance, valid, masks, self._pieces(gsd_m, rng), rng, terrain)
         return Sample(reflectance * valid, valid, masks, None if terrain is None else terrain * valid)
 
-    def _place(self, rng: Generator) -> tuple[int, NDArray[np.float64]]:
-        """An image and a point in it, `(column, row)`: on a slump, on a hard negative, or anywhere."""
+    def _draw_point(self, rng: Generator) -> tuple[int, NDArray[np.float64]]:
+        """Draw an image and a point `(column, row)` in it: on a slump, on a hard negative, or anywhere."""
         if rng.random() < self._slump_share:
             which, number = self._slumps[rng.choice(len(self._slumps), p=self._slump_shares)]
             center = self.dataset.images[which].slumps[number].outline.centroid
@@ -135,7 +139,7 @@ class Sampler:
         return which, rng.uniform((0, 0), (image.width, image.height))
 
     def _origin(self, which: int, center: NDArray[np.float64], extent: float, rng: Generator) -> NDArray[np.float64]:
-        """A chip with a point in it that reaches as little as possible beyond the image; `(column, row)`."""
+        """Draw the origin `(column, row)` of a chip that contains a point and lies within the image where possible."""
         image = self.dataset.images[which]
         origin = center - rng.uniform(0.1, 0.9, size=2) * extent
         spare = np.array([image.width, image.height]) - extent
@@ -143,7 +147,7 @@ class Sampler:
         return inside
 
     def _masks(self, which: int, origin: NDArray[np.float64], step: float) -> tuple[BoolArray, BoolArray]:
-        """Masks `(n, c, c)` of the slumps in a chip, and what is to be blanked `(c, c)`."""
+        """Return the masks `(n, c, c)` of the slumps in a chip, and the pixels `(c, c)` that are to be blanked."""
         size, image = self.config.training_chip_size, self.dataset.images[which]
         box = shapely.box(*origin, *(origin + size * step))
         to_chip = (1 / step, 0, 0, 1 / step, *(-origin / step))
@@ -166,7 +170,7 @@ class Sampler:
         return np.array(masks, dtype=bool).reshape(-1, size, size), blank
 
     def _pieces(self, gsd_m: float, rng: Generator) -> list[Piece]:
-        """Slumps to paste."""
+        """Draw the slumps to paste."""
         number = rng.integers(self.config.pasted_slumps + 1) if self._pasted else 0
         pieces = []
         for _ in range(number):
@@ -177,12 +181,15 @@ class Sampler:
 
 
 def rasterised(outline: BaseGeometry, to_chip: tuple[float, ...], size: int) -> BoolArray:
-    """The pixels of a chip whose centres lie in an outline.
+    """Rasterise an outline: the pixels of a chip whose centres lie in it.
 
     Args:
-        outline: in any coordinates.
-        to_chip: from these to pixels of the chip, `[a, b, d, e, x, y]` as shapely has it.
-        size: of the chip.
+        outline: polygon in any coordinates.
+        to_chip: transform from these coordinates to pixels of the chip, `[a, b, d, e, x, y]` as in shapely.
+        size: side of the chip, px.
+
+    Returns:
+        `(size, size)`, boolean.
     """
     placed = shapely.affinity.affine_transform(outline, to_chip)
     left, top = (max(0, math.floor(value)) for value in placed.bounds[:2])

@@ -1,4 +1,4 @@
-"""The two stages of Li et al. 2025: a network for each modality, then their fusion."""
+"""Settings of the second training stage of Li et al. 2025: the fusion of networks that have one modality each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ from rtsmap.models import SETTINGS, find_model
 from rtsmap.settings.card import ModelCard
 from rtsmap.settings.training import TrainConfig
 
-#: Of the backbones in the second stage, over that of the rest, where they learn too.
+#: Learning rate of the backbones relative to the rest of the network, if they are trained in the second stage.
 THAWED_RATE = 0.1
 
-#: Settings of the network that the second stage chooses; the others are those of the first stage.
+#: Settings of the network that belong to the second stage; all others come from the first stage.
 CHOSEN = frozenset({"fusion", "fusion_kv_grid", "fusion_window", "fusion_mlp_ratio", "fusion_norm"})
 
 
@@ -23,18 +23,21 @@ def fusion_settings(
     thaw: bool = False,
     cold: bool = False,
 ) -> TrainConfig:
-    """Settings of the second stage.
+    """Return the settings of the second stage.
 
     Args:
-        settings: without them those of the first model's own training.
+        settings: settings of the training; None for those that the first model was trained with.
         backbones: folders of models with one modality each, that of the query first.
-        fusion: how modalities meet; without it as `settings` say.
-        thaw: let the backbones learn too; without `settings` at a tenth of the learning rate.
-        cold: begin feature pyramid, proposals and heads as the first stage did, from the published checkpoint if there
-            was one, else at random; without it they are those of the query's model.
+        fusion: name of the fusion; None for that of `settings`.
+        thaw: train the backbones too; without `settings` at a tenth of the learning rate.
+        cold: start the feature pyramid, the proposals and the heads as the first stage did, from its published
+            checkpoint or at random; otherwise they start from those of the query's model.
+
+    Returns:
+        The settings.
 
     Raises:
-        ModelError: a folder holds no model, or one of several modalities.
+        ModelError: a folder contains no model, or a model with several modalities.
     """
     cards = [_card(folder) for folder in backbones]
     chosen = settings or _settings_of(backbones[0])
@@ -52,7 +55,7 @@ def fusion_settings(
 
 
 def _settings_of(folder: Path) -> TrainConfig:
-    """Those of a model's own training; the default where it does not tell them."""
+    """Return the settings that a model was trained with, or the defaults if its folder does not contain them."""
     path = folder / SETTINGS
     return TrainConfig.from_toml(path) if path.exists() else TrainConfig(network=_card(folder).network)
 
@@ -60,5 +63,5 @@ def _settings_of(folder: Path) -> TrainConfig:
 def _card(folder: Path) -> ModelCard:
     card = find_model(str(folder))[1]
     if len(card.input.modalities) != 1:
-        raise ModelError(f"{folder}: sees {'+'.join(card.input.modalities)}; give models of one modality each")
+        raise ModelError(f"{folder}: takes {'+'.join(card.input.modalities)}; give models with one modality each")
     return card

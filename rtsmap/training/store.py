@@ -1,4 +1,4 @@
-"""Pixels of a data set, kept in memory as far as they have room."""
+"""A cache of the pixels of a data set, of limited size."""
 
 from collections import OrderedDict
 
@@ -6,16 +6,16 @@ from rtsmap.dataset.images import Dataset
 from rtsmap.dataset.pixels import pixels_of
 from rtsmap.records import Pixels
 
-#: Of pixels kept by each process that makes chips.
+#: Size of the cache of each process that makes chips.
 MAX_BYTES = 1 << 30
 
 
 class PixelStore:
-    """Reads each image once, and again only when others have taken its place.
+    """A cache of the pixels of images, from which the least recently used image is removed first.
 
     Args:
-        dataset: whose images are asked for by number.
-        max_bytes: of pixels kept; the image asked for last is kept whatever its size.
+        dataset: the data set; its images are requested by their index.
+        max_bytes: size of the cache, bytes; the most recently requested image is kept whatever its size.
     """
 
     def __init__(self, dataset: Dataset, max_bytes: int = MAX_BYTES) -> None:
@@ -23,7 +23,7 @@ class PixelStore:
         self._kept: OrderedDict[int, Pixels] = OrderedDict()
 
     def __getitem__(self, number: int) -> Pixels:
-        """The pixels of an image."""
+        """Return the pixels of an image, from the cache or from the file."""
         if number in self._kept:
             self._kept.move_to_end(number)
             return self._kept[number]
@@ -35,7 +35,7 @@ class PixelStore:
         return pixels
 
     def __getstate__(self) -> dict[str, object]:
-        """A copy for another process starts empty."""
+        """Return the state for a copy in another process, whose cache starts empty."""
         return {**vars(self), "_kept": OrderedDict(), "_bytes": 0}
 
 

@@ -1,8 +1,9 @@
-"""Self-training with a mean teacher, on images without labels.
+"""Self-training with a mean teacher on unlabelled images.
 
-The moving average of the weights detects slumps in chips as they are; the network learns them from the same chips in
-another light (Tarvainen and Valpola 2017; for instances Liu et al. 2021, "Unbiased Teacher"; for slumps Heidler et al.
-2024, "PixelDINO"). What the teacher is sure of is a label, what it doubts is blank: neither slump nor ground.
+A network with the moving average of the weights, the teacher, detects slumps in weakly augmented chips; the network is
+trained on these detections with strong augmentation of the same chips (Tarvainen and Valpola 2017; for instances Liu et
+al. 2021, "Unbiased Teacher"; for slumps Heidler et al. 2024, "PixelDINO"). Detections with a high score become labels;
+doubtful ones are blanked, so that they count neither as slump nor as background.
 """
 
 from dataclasses import replace
@@ -24,53 +25,54 @@ from rtsmap.training.samples import rasterised
 
 
 class Teacher:
-    """Labels chips that nobody has labelled.
+    """Labels unlabelled chips.
 
     Args:
-        network: whose findings are the labels; shared, so that they get better as it does.
-        card: of the network.
-        config: how sure it must be.
-        device: where network and chips are.
+        network: the network whose detections are the labels; it is shared, not copied, so that it improves in training.
+        card: the model card of the network.
+        config: the settings of the training, with the lowest scores of labels and of doubtful detections.
+        device: the device of the network and the chips.
     """
 
     def __init__(self, network: nn.Module, card: ModelCard, config: TrainConfig, device: torch.device) -> None:
         self._network, self._card, self._config, self._device = network, card, config, device
 
     def label(self, batch: Batch) -> Batch:
-        """Chips to learn from.
+        """Label a batch of chips.
 
         Args:
-            batch: of `batches`, chips without labels.
+            batch: unlabelled chips, made by `batches`.
 
         Returns:
-            Each in its other light, with what is found in the plain view as `instances`, blank where that is doubtful.
+            The strongly augmented chips, with the detections in the weakly augmented ones as `instances`, blanked where
+            detections are doubtful.
         """
-        # anew each time, for a validation on the same network sets another lowest score
+        # a new detector for each batch, because a validation of the same network sets another lowest score
         detector = TorchDetector.of(
             self._network, self._card, device=self._device, min_score=self._config.doubtful_score
         )
-        found = detector.detect(torch.stack([chip["plain"] for chip in batch]).numpy())
+        found = detector.detect(torch.stack([chip["weak"] for chip in batch]).numpy())
         return [self._labelled(chip["image"], one) for chip, one in zip(batch, found, strict=True)]
 
     def _labelled(self, image: Tensor, found: Detections) -> dict[str, Tensor]:
         masks, doubtful = pseudo_labels(found, image.shape[-1], self._config)
-        image = image * torch.from_numpy(~doubtful)  # as nodata
+        image = image * torch.from_numpy(~doubtful)  # blanked like nodata
         return labelled_chip(image, torch.from_numpy(masks), self._device, self._config.ignore_boundary_px)
 
 
 def pseudo_labels(found: Detections, size: int, config: TrainConfig) -> tuple[BoolArray, BoolArray]:
-    """What is found in a chip as labels.
+    """Turn the detections in a chip into labels.
 
     Args:
-        found: in the chip.
-        size: of the chip, px.
-        config: the scores of what is a label, and of what is doubtful.
+        found: detections in the chip.
+        size: side of the chip, px.
+        config: the settings, with the lowest scores of labels and of doubtful detections.
 
     Returns:
-        `(n, size, size)` masks of sure slumps; `(size, size)` where there may be others.
+        `(n, size, size)`, masks of the labels; `(size, size)`, the pixels of doubtful detections.
     """
     window = Window(0, 0, size, size)
-    # outlines as prediction draws them: one for each slump, of its largest island
+    # outlines as in prediction: one for each slump, its largest part
     surest_first = outlines(found, ChipWindow(0, 0, window, window), score=config.doubtful_score)
     masks: list[BoolArray] = []
     doubtful = np.zeros((size, size), dtype=bool)
@@ -86,18 +88,19 @@ def pseudo_labels(found: Detections, size: int, config: TrainConfig) -> tuple[Bo
 
 
 def unlabelled_part(images: Dataset, learned: Dataset) -> Dataset:
-    """Images to learn from without their labels.
+    """Return the images that training uses without their labels.
 
     Args:
-        images: with labels or without.
-        learned: what is learned from with labels; of a data set that is both, its images are left out.
+        images: a data set, labelled or not.
+        learned: the data set that training uses with its labels; if both are the same data set, its images are left
+            out.
 
     Raises:
-        DatasetError: nothing is left.
+        DatasetError: no image is left.
     """
     same = images.folder.resolve() == learned.folder.resolve()
     known = {image.name for image in learned.images} if same else set()
     left = [image for image in images.images if image.name not in known]
     if not left:
-        raise DatasetError(f"{images.folder}: the labels of all its images are learned; leave some out with --without")
+        raise DatasetError(f"{images.folder}: labels of all its images are used; leave some out with --without")
     return replace(images, images=tuple(replace(one, slumps=(), ignored=(), hard_negatives=()) for one in left))

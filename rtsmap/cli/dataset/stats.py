@@ -34,8 +34,8 @@ def stats(folder: Path, png: Path | None, overwrite: bool) -> None:
     check_outputs(png, overwrite=overwrite, inputs=dataset_files(folder))
     sites = site_statistics(dataset)
     echo_table(statistics_table(sites))
-    mean, deviation = channel_statistics(dataset, dataset.modalities)
-    for section, values in (("mean", mean), ("deviation", deviation)):
+    mean, std = channel_statistics(dataset, dataset.modalities)
+    for section, values in (("mean", mean), ("std", std)):
         click.echo(f"\n[input.{section}]")
         for name, value in values.items():
             click.echo(f"{name} = {value}")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @shared.output_folder
 @options.overwrite
 @shared.tune
-@click.option("--model", metavar="NAME|DIR", help="Name or folder of the model that --tune changes.")
+@click.option("--model", metavar="NAME|DIR", help="A model's name, or its folder.")
 def maps(
     predicted: Path,
     labels: Path,

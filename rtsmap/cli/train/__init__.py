@@ -9,7 +9,7 @@ from rtsmap.cli.commands import Commands
     cls=Commands, package="rtsmap.cli.train", names=("template", "unimodal", "fusion", "end-to-end", "experiment")
 )
 def train() -> None:
-    """Train a network on a data set: one modality at a time and then their fusion, or all at once.
+    """Train a network on a data set: first one network per modality and then their fusion, or all at once.
 
     \b
     Example:

@@ -18,10 +18,10 @@ def end_to_end(
     network: str | None,
     **chosen: Any,
 ) -> None:
-    """Train a network that sees several modalities of DATASET all at once, without a first stage.
+    """Train a network with several modalities on DATASET in a single stage.
 
-    Which modalities and which fusion the settings say. A run that was stopped goes on from its last checkpoint when
-    the same command is given again, to the same weights. Several GPUs: start it with
+    The settings choose the modalities and the fusion. If a run was stopped, the same command continues it from its last
+    checkpoint, and it ends with the same weights. To use several GPUs, start the command with
     `torchrun --nproc-per-node N -m rtsmap`.
 
     \b

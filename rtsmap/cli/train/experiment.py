@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rtsmap.cli import options
-from rtsmap.cli.train.running import bar_of, set_, settings_of
+from rtsmap.cli.train.running import progress_bar, set_, settings_of
 
 TABLES = ("table1", "table2", "table3", "table4", "table5")
 
@@ -13,31 +13,34 @@ TABLES = ("table1", "table2", "table3", "table4", "table5")
 @click.command()
 @click.argument("table", type=click.Choice(TABLES))
 @click.argument("dataset", type=options.input_path)
-@click.option("-o", "--output", type=options.output_folder, required=True, help="Of all models.")
+@click.option("-o", "--output", type=options.output_folder, required=True, help="Folder for all models and tables.")
 @click.option(
-    "--test", multiple=True, metavar="SITE|FOLD", help="Leave it out and score on it; repeatable.  [default: all folds]"
+    "--test",
+    multiple=True,
+    metavar="SITE|FOLD",
+    help="Leave this site or fold out and score on it; repeatable.  [default: all folds]",
 )
-@click.option("--row", multiple=True, metavar="TEXT", help="Only rows with this in their name; repeatable.")
+@click.option("--row", multiple=True, metavar="TEXT", help="Only rows whose name contains TEXT; repeatable.")
 @click.option(
     "--weights",
     type=click.Choice(["best", "last"]),
     default="best",
     show_default=True,
-    help="Publish the best ones on one more fold, which is not learned from either, or the last ones.",
+    help="Publish the weights that score best on one more fold, which is left out of the training, or the last ones.",
 )
 @click.option(
     "--decoder",
     type=click.Choice(["warm", "cold"]),
     default="warm",
     show_default=True,
-    help="Of second stages; see rtsmap train fusion.",
+    help="How second stages start; see rtsmap train fusion.",
 )
-@click.option("--resnet50-from", metavar="FILE|DIR", help="Checkpoint that table1's ResNet50 starts from.")
-@click.option("--config", type=options.input_path, help="Settings in TOML; see rtsmap train template.")
+@click.option("--resnet50-from", metavar="FILE|DIR", help="Checkpoint that the ResNet50 of table1 starts from.")
+@click.option("--config", type=options.input_path, help="TOML file with settings; see rtsmap train template.")
 @options.network
 @set_
 @options.device
-@click.option("--dry-run", is_flag=True, help="List the trainings, and stop.")
+@click.option("--dry-run", is_flag=True, help="List the trainings without running them.")
 def experiment(
     table: str,
     dataset: Path,
@@ -53,18 +56,18 @@ def experiment(
     device: str,
     dry_run: bool,
 ) -> None:
-    """Train and score on DATASET all networks of a table of Li et al. 2025; ours stand beside theirs.
+    """Train and score all networks of a table of Li et al. 2025 on DATASET, and print both results side by side.
 
     \b
-    table1   decoders and backbones, for each modality alone
+    table1   decoders and backbones, for single modalities
     table2   one, two and three modalities, without and with a first stage; sizes and memory
-    table3   fusions of RGB and NDVI, and of these and NIR, beside RGB alone
-    table4   the residual ones among them
-    table5   fusions of RGB and elevation where only boxes are found; of RGB and NDVI if DATASET has no elevation
+    table3   fusions of RGB and NDVI, and of RGB, NDVI and NIR, compared with RGB alone
+    table4   the residual fusions among them
+    table5   fusions of RGB and elevation for boxes only; of RGB and NDVI if DATASET has no elevation
 
-    Every network is trained once without each fold and scored on it; scores are of all folds together. Models in OUTPUT
-    are shared by the tables. Which weights are published a further fold decides, the next after the tested one, where
-    there are three or more. A run that was stopped goes on when the same command is given again.
+    Each network is trained once without each fold and scored on that fold; the scores are those of all folds together.
+    Tables share their models in OUTPUT. If there are three or more folds, the fold after the tested one decides which
+    weights are published. If a run was stopped, the same command continues it.
 
     \b
     Example:
@@ -92,7 +95,7 @@ def experiment(
     starts = {"resnet50": resnet50_from} if resnet50_from else {}
     trainings = Trainings(settings, decoder == "cold", starts, device, validated=weights == "best")
     done = []
-    with bar_of() as (announce, progress):
+    with progress_bar() as (announce, progress):
         for scored in run_experiment(
             wanted, output / table, data, trainings, folds, announce=announce, progress=progress
         ):

@@ -10,10 +10,10 @@ from rtsmap.cli.train.running import run, settings_of, training_options
 
 
 class _SeveralBackbones(click.Command):
-    """Takes `--backbones DIR DIR DIR` for `--backbones DIR --backbones DIR --backbones DIR`."""
+    """Accepts `--backbones DIR DIR DIR` as `--backbones DIR --backbones DIR --backbones DIR`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat the option before every folder that follows it."""
+        """Insert the option before each of the folders that follow it."""
         repeated: list[str] = []
         within = False
         for word in args:
@@ -33,17 +33,19 @@ class _SeveralBackbones(click.Command):
     multiple=True,
     required=True,
     metavar="DIR...",
-    help="Models of `rtsmap train unimodal`, that of the query first; give DATASET before.",
+    help="Models made by `rtsmap train unimodal`, the query of the fusion first; DATASET comes before this option.",
 )
-@click.option("--fusion", type=click.Choice(options.FUSIONS), help="How modalities meet.  [default: residual_cross]")
+@click.option(
+    "--fusion", type=click.Choice(options.FUSIONS), help="How the modalities are fused.  [default: residual_cross]"
+)
 @click.option(
     "--decoder",
     type=click.Choice(["warm", "cold"]),
     default="warm",
     show_default=True,
-    help="Begin pyramid, proposals and heads with those of the first model, or as the first stage began.",
+    help="Start the pyramid, proposals and heads from the first model (warm) or as the first stage started (cold).",
 )
-@click.option("--thaw", is_flag=True, help="Let the backbones learn too, by default at a tenth of the learning rate.")
+@click.option("--thaw", is_flag=True, help="Train the backbones too, by default at a tenth of the learning rate.")
 def fusion(
     config: Path | None,
     changes: tuple[str, ...],
@@ -53,11 +55,12 @@ def fusion(
     thaw: bool,
     **chosen: Any,
 ) -> None:
-    """Train the fusion of models that see one modality each: the second stage of Li et al. 2025.
+    """Train the fusion of models with one modality each: the second stage of Li et al. 2025.
 
-    Their backbones stay as they are; the fusion and all that follows it learn, from where the first of them ended
-    (--decoder cold: from where it began, as in the paper). Network and settings are those of the first of them;
-    --config gives other settings, and of the network the fusion.
+    The backbones of the models are kept unless --thaw is given. The fusion and everything after it are trained. They
+    start from the weights of the first model (with --decoder cold, from the weights that the first model started from,
+    as in the paper). The network and the settings are those of the first model; --config gives other settings, but only
+    the fusion of its network is used.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What the commands that train share: options, settings, progress."""
+"""Options, settings and progress that the training commands share."""
 
 import os
 import sys
@@ -17,32 +17,37 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: Steps between two lines where the output is no terminal.
+#: Number of steps between two lines of progress if the output is not a terminal.
 STEPS_PER_LINE = 100
 
 
 def training_options(command: Command) -> Command:
-    """Those of every command that trains one network."""
+    """Add the options of every command that trains one network."""
     for decorate in reversed(
         (
             click.argument("dataset", type=options.input_path),
-            click.option("-o", "--output", type=options.output_folder, required=True, help="Of the model."),
+            click.option("-o", "--output", type=options.output_folder, required=True, help="Folder of the model."),
             click.option(
-                "--without", multiple=True, metavar="SITE|FOLD", help="Leave it out, to test on it; repeatable."
+                "--without",
+                multiple=True,
+                metavar="SITE|FOLD",
+                help="Leave this site or fold out, to test on it; repeatable.",
             ),
             click.option(
                 "--validate",
                 multiple=True,
                 metavar="SITE|FOLD",
-                help="Do not learn from it, but publish the weights that are best there; repeatable.",
+                help="Leave it out of the training, but publish the weights that score best on it; repeatable.",
             ),
             click.option(
                 "--unlabelled",
                 type=options.input_path,
                 metavar="DATASET",
-                help="Learn from its images too, not from its labels; the same one again for what is left out of it.",
+                help="Train on its images too, without labels; give DATASET again for those that training leaves out.",
             ),
-            click.option("--config", type=options.input_path, help="Settings in TOML; see rtsmap train template."),
+            click.option(
+                "--config", type=options.input_path, help="TOML file with settings; see rtsmap train template."
+            ),
             set_,
             options.device,
         )
@@ -61,7 +66,7 @@ set_ = click.option(
 
 
 def settings_of(config: Path | None, network: str | None, changes: Sequence[str], **fixed: object) -> "TrainConfig":
-    """The settings of a file, or the defaults with an architecture; then single changes; then what a command fixes."""
+    """Return the settings of a file, or the defaults with an architecture, with single changes and fixed values."""
     from rtsmap.settings.network import PRESETS
     from rtsmap.settings.training import TrainConfig
 
@@ -81,7 +86,7 @@ def run(
     unlabelled: Path | None,
     device: str,
 ) -> None:
-    """Train, telling how far it is; arguments other than the settings are those of `training_options`."""
+    """Train and show the progress; the arguments after the settings are those of `training_options`."""
     from rtsmap.dataset import read_dataset
     from rtsmap.errors import INSTALL_TORCH, ModelError
 
@@ -93,21 +98,23 @@ def run(
     whole = read_dataset(dataset).without(without)
     held = whole.subset(validate) if validate else None
     learned = whole.without(validate)
-    untold = unlabelled_part(read_dataset(unlabelled), learned) if unlabelled else None
-    speaks = os.environ.get("RANK", "0") == "0"  # of several processes the first
-    for role, one in (("training", learned), ("validation", held), ("without labels", untold)):
-        if one is not None and speaks:
+    unlabelled_data = unlabelled_part(read_dataset(unlabelled), learned) if unlabelled else None
+    is_main_process = os.environ.get("RANK", "0") == "0"  # the first of several processes
+    for role, one in (("training", learned), ("validation", held), ("unlabelled", unlabelled_data)):
+        if one is not None and is_main_process:
             sites = ", ".join(one.sites)
             click.echo(f"{role}: {len(one.images)} images, {one.slumps} slumps, sites: {sites}", err=True)
     last: list[Progress] = []
-    with bar_of(speaks=speaks) as (_, progress):
+    with progress_bar(is_main_process=is_main_process) as (_, progress):
 
         def remember(now: "Progress") -> None:
             last[:] = [now]
             progress(now)
 
-        card = train(learned, settings, output, validation=held, unlabelled=untold, device=device, progress=remember)
-    if not speaks:
+        card = train(
+            learned, settings, output, validation=held, unlabelled=unlabelled_data, device=device, progress=remember
+        )
+    if not is_main_process:
         return
     if last:
         click.echo(f"the network waited for chips {last[0].waiting_s / last[0].seconds:.1%} of the time", err=True)
@@ -116,18 +123,20 @@ def run(
 
 
 @contextmanager
-def bar_of(*, speaks: bool = True) -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
-    """A progress bar on a terminal, a line now and then elsewhere.
+def progress_bar(
+    *, is_main_process: bool = True
+) -> "Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]":
+    """Show a progress bar on a terminal, and lines of progress elsewhere.
 
     Args:
-        speaks: false for all but the first of several processes.
+        is_main_process: false for all but the first of several processes.
 
     Yields:
-        What tells a line, and what tells the progress.
+        A function that prints a line, and a function that shows the progress.
     """
     from tqdm import tqdm
 
-    with tqdm(unit="it", disable=None if speaks else True) as bar:
+    with tqdm(unit="it", disable=None if is_main_process else True) as bar:
 
         def announce(line: str) -> None:
             bar.write(line, file=sys.stderr)

@@ -10,10 +10,10 @@ from rtsmap.cli.train.running import set_, settings_of
 
 @click.command()
 @options.network
-@click.option("--config", type=options.input_path, help="Settings in TOML, instead of the defaults.")
+@click.option("--config", type=options.input_path, help="TOML file with settings that replace the defaults.")
 @set_
 def template(network: str | None, config: Path | None, changes: tuple[str, ...]) -> None:
-    """Print all settings of a training with their defaults, as a TOML file with comments.
+    """Print all settings of a training with their default values, as a TOML file with comments.
 
     \b
     Example:

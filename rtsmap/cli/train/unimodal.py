@@ -11,7 +11,9 @@ from rtsmap.cli.train.running import run, settings_of, training_options
 
 @click.command()
 @training_options
-@click.option("--modality", type=click.Choice(options.MODALITIES), required=True, help="What the network sees.")
+@click.option(
+    "--modality", type=click.Choice(options.MODALITIES), required=True, help="Modality that the network takes."
+)
 @options.network
 def unimodal(
     config: Path | None,
@@ -20,11 +22,11 @@ def unimodal(
     network: str | None,
     **chosen: Any,
 ) -> None:
-    """Train a network that sees one modality of DATASET: the first stage of Li et al. 2025.
+    """Train a network with one modality on DATASET: the first stage of Li et al. 2025.
 
-    The result is a model of its own, and its backbone is what `rtsmap train fusion` takes. A run that was stopped goes
-    on from its last checkpoint when the same command is given again, to the same weights. Several GPUs: start it with
-    `torchrun --nproc-per-node N -m rtsmap`.
+    The result is a complete model, and `rtsmap train fusion` uses its backbone. If a run was stopped, the same command
+    continues it from its last checkpoint, and it ends with the same weights. To use several GPUs, start the command
+    with `torchrun --nproc-per-node N -m rtsmap`.
 
     \b
     Example:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from shapely import Polygon, affinity
 
-from rtsmap.simulate.slumps.features import largest_part
+from rtsmap.geometry import largest_polygon
 from rtsmap.simulate.statistics import LOG_AREA, REDRAW_BY_AREA, REDRAW_IOU, quantile
 
 Vectors = NDArray[np.float64]
@@ -38,9 +38,9 @@ def drawn(rng: np.random.Generator, outline: Polygon) -> Polygon:
     for _ in range(_STEPS):
         middle = (low + high) / 2
         candidate = _distorted(outline, middle * grow, middle * move, phases, middle * bends)
-        if candidate is not None:
+        if not candidate.is_empty:
             best = candidate
-        overlap = 0.0 if candidate is None else _iou(outline, candidate)
+        overlap = _iou(outline, candidate)
         low, high = (middle, high) if overlap > wanted else (low, middle)
     return best
 
@@ -51,11 +51,11 @@ def _distorted(
     move: Vectors,
     phases: Vectors,
     bends: Vectors,
-) -> Polygon | None:
-    """Return the outline resized, moved and bent, or its largest part; None if nothing remains."""
+) -> Polygon:
+    """Return the outline resized, moved and bent, or its largest part; an empty polygon if nothing remains."""
     changed = affinity.translate(outline.buffer(grow), *move)
     if changed.is_empty:
-        return None
+        return Polygon()
     dense = shapely.segmentize(changed, _CLICK_M * 2)
     wave = 2 * np.pi / (0.8 * np.sqrt(outline.area) + 20)
     centre = outline.centroid
@@ -68,7 +68,7 @@ def _distorted(
         return bent
 
     bent = shapely.make_valid(shapely.transform(dense, bend).simplify(_CLICK_M / 4))
-    return largest_part(bent)
+    return largest_polygon(bent)
 
 
 def _iou(first: Polygon, second: Polygon) -> float:

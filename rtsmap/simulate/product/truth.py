@@ -12,11 +12,11 @@ import pyogrio
 from shapely import Polygon
 
 from rtsmap import __version__
+from rtsmap.geometry import geodesic_areas_m2, largest_polygon
 from rtsmap.layer.geopackage import check_rows
-from rtsmap.polygons import geodesic_m2
 from rtsmap.simulate.product.labelling import drawn
 from rtsmap.simulate.scene import SimulatedScene
-from rtsmap.simulate.slumps.features import Feature, largest_part
+from rtsmap.simulate.slumps.features import Feature
 from rtsmap.simulate.slumps.lookalikes import LOOKALIKES
 from rtsmap.simulate.slumps.placement import LEAST_AREA_M2
 
@@ -68,10 +68,9 @@ def seen_slumps(scene: SimulatedScene) -> list[Feature]:
     """Return the slumps in the footprint. Those at its edge are clipped, and left out if little of them is visible."""
     footprint, seen = scene.acquisition.footprint, []
     for slump in scene.scenery.slumps:
-        part = (
-            slump.outline if footprint.contains(slump.outline) else largest_part(slump.outline.intersection(footprint))
-        )
-        if part is not None and part.area >= LEAST_AREA_M2:
+        whole = footprint.contains(slump.outline)
+        part = slump.outline if whole else largest_polygon(slump.outline.intersection(footprint))
+        if part.area >= LEAST_AREA_M2:
             seen.append(replace(slump, outline=part))
     return seen
 
@@ -94,7 +93,7 @@ def _write(
 ) -> None:
     """Add a layer whose columns have their types even if there is no row."""
     crs = scene.acquisition.grid.crs
-    areas = geodesic_m2(geopandas.GeoSeries(outlines, crs=crs)).round(1)
+    areas = geodesic_areas_m2(geopandas.GeoSeries(outlines, crs=crs)).round(1)
     count = len(outlines)
     columns: dict[str, pd.Series] = {
         name: pd.Series(list(values), dtype=_TYPES[name]) for name, values in fields.items()

@@ -7,7 +7,7 @@ from scipy import ndimage
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rtsmap.simulate.slumps.features import largest_part
+from rtsmap.geometry import largest_polygon, polygon_parts
 
 Vectors = NDArray[np.float64]
 
@@ -44,9 +44,9 @@ def resized(
         middle = (low + high) / 2
         moved = shapely.make_valid(Polygon(ring + middle * displacement, holes), method="structure")
         changed = outline.union(moved).difference(others) if grows else outline.intersection(moved)
-        candidate = largest_part(changed)
-        enough = candidate is None or (candidate.area > area_m2) == grows
-        if candidate is not None and candidate.area > 0:
+        candidate = largest_polygon(changed)
+        enough = (candidate.area > area_m2) == grows
+        if candidate.area > 0:
             best = candidate
         low, high = (low, middle) if enough else (middle, high)
     return _without_spikes(best) if grows else best
@@ -54,8 +54,8 @@ def resized(
 
 def _without_spikes(outline: Polygon) -> Polygon:
     """Remove what is narrower than a pixel, and simplify."""
-    opened = largest_part(outline.buffer(-_SPIKE_M).buffer(_SPIKE_M).simplify(0.2))
-    return outline if opened is None else opened
+    opened = largest_polygon(outline.buffer(-_SPIKE_M).buffer(_SPIKE_M).simplify(0.2))
+    return outline if opened.is_empty else opened
 
 
 def merged(
@@ -119,8 +119,8 @@ def split(
         line = rib + offset * across
         side = shapely.make_valid(Polygon([*line, *(line[::-1] - 3 * reach * across)]))
         low, high = (offset, high) if side.intersection(outline).area < share * outline.area else (low, offset)
-    left = shapely.get_parts(outline.difference(LineString(line).buffer(gap_m / 2)))
-    parts = sorted((part for part in left if isinstance(part, Polygon)), key=lambda part: -part.area)
+    left = outline.difference(LineString(line).buffer(gap_m / 2))
+    parts = sorted(polygon_parts(left), key=lambda part: -part.area)
     return (parts[0], parts[1]) if len(parts) > 1 else None
 
 

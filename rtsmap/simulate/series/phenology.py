@@ -5,13 +5,14 @@ from datetime import date
 
 import numpy as np
 import shapely
-from shapely import Polygon, STRtree, affinity
+from shapely import STRtree, affinity
 
+from rtsmap.geometry import largest_polygon
 from rtsmap.simulate.acquisition import Acquisition
 from rtsmap.simulate.image.patches import MARGIN_M
 from rtsmap.simulate.scene import late_snow
 from rtsmap.simulate.series.year import State
-from rtsmap.simulate.slumps.features import Feature, Scenery, in_order, largest_part
+from rtsmap.simulate.slumps.features import Feature, Scenery, in_order
 from rtsmap.simulate.terrain.regions import Region, Spectrum
 
 #: The day of the year when tundra is greenest, at the end of July, and the share of its green that is missing a month
@@ -83,7 +84,7 @@ def _clear_of(others: list[Feature], slumps: tuple[Feature, ...]) -> list[Featur
         if not len(near) or feature.kind == "snow":
             left.append(feature)
             continue
-        rest = largest_part(feature.outline.difference(shapely.union_all(tree.geometries[near])))
-        if rest is not None and rest.area > _LEAST_M2:
-            left.append(replace(feature, outline=Polygon(rest)))
+        rest = largest_polygon(feature.outline.difference(shapely.union_all(tree.geometries[near])))
+        if rest.area > _LEAST_M2:
+            left.append(replace(feature, outline=rest))
     return left

@@ -11,9 +11,9 @@ import pyogrio
 from rtsmap import __version__
 from rtsmap.files.outputs import check_outputs
 from rtsmap.files.writing import replacing_together
+from rtsmap.geometry import geodesic_areas_m2
 from rtsmap.layer import plain_errors
 from rtsmap.layer.geopackage import check_rows
-from rtsmap.polygons import geodesic_m2
 from rtsmap.simulate.product.writing import Written, paths, write_files
 from rtsmap.simulate.series.lineage import Epoch, Link, all_links
 from rtsmap.simulate.series.making import Series
@@ -90,7 +90,7 @@ def _slumps(series: Series, epoch: Epoch) -> geopandas.GeoDataFrame:
     columns = {
         "slump_id": pd.Series(numbers, dtype="int64"),
         "year": pd.Series([epoch.year] * len(slumps), dtype="int32"),
-        "area_m2": pd.Series(geodesic_m2(outlines).round(1), dtype="float64"),
+        "area_m2": pd.Series(geodesic_areas_m2(outlines).round(1), dtype="float64"),
         "activity": pd.Series([round(slump.activity, 3) for slump in slumps], dtype="float64"),
         "stabilising": pd.Series([number in epoch.state.stabilising for number in numbers], dtype="bool"),
         "seen": (outlines.intersection(acquisition.footprint).area / outlines.area).round(3).astype("float64"),

@@ -7,6 +7,7 @@ import numpy as np
 import shapely
 from shapely import Polygon
 
+from rtsmap.geometry import polygon_parts
 from rtsmap.simulate import statistics
 from rtsmap.simulate.series.neighbours import Neighbours
 from rtsmap.simulate.slumps.features import Feature
@@ -82,7 +83,7 @@ class Year:
             self.neighbours.update(source.number, now)
             if number is None:
                 self.stabilising.discard(source.number)
-            left = shapely.get_parts(source.outline.difference(now))
+            left = polygon_parts(source.outline.difference(now))
             self._scars += _scars(source, left)
 
     def add(self, slump: Feature, number: int | None = None, parents: frozenset[int] = frozenset()) -> None:
@@ -110,7 +111,7 @@ def within_mapped_areas(area_m2: float) -> float:
     return float(np.clip(area_m2, LEAST_AREA_M2, LARGEST_AREA_M2))
 
 
-def _scars(slump: Feature, left: Iterable[object]) -> list[Feature]:
+def _scars(slump: Feature, left: Iterable[Polygon]) -> list[Feature]:
     """Return the stabilised scars on the ground that a slump has left."""
-    parts = (part for part in left if isinstance(part, Polygon) and part.area > _LEFT_M2)
+    parts = (part for part in left if part.area > _LEFT_M2)
     return [Feature("stabilised", part, slump.down, 0.5, slump.brightness) for part in parts]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
@@ -72,9 +71,3 @@ class Scenery:
 def in_order(features: Sequence[Feature]) -> tuple[Feature, ...]:
     """Sort features by kind, in the order of rendering."""
     return tuple(sorted(features, key=lambda feature: KINDS.index(feature.kind)))
-
-
-def largest_part(shape: BaseGeometry) -> Polygon | None:
-    """Return the largest polygon of a geometry, or None if it holds no polygon."""
-    parts = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon)]
-    return max(parts, key=lambda part: part.area, default=None)

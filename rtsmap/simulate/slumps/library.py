@@ -14,8 +14,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import Polygon, affinity
-from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import largest_polygon
 from rtsmap.simulate.statistics import HOLES_SHARE
 
 LIBRARY = Path(__file__).parent / "library" / "outlines.npz"
@@ -109,19 +109,13 @@ def build(folder: Path, seed: int = 0) -> None:
 
 def normalised(outline: Polygon) -> Polygon:
     """Simplify an outline, centre it on the origin and turn the longer side of its smallest rectangle along x."""
-    outline = _polygon(outline.simplify(_TOLERANCE_M))
+    outline = largest_polygon(outline.simplify(_TOLERANCE_M))
     corners = shapely.get_coordinates(outline.minimum_rotated_rectangle)[:3]
     sides = np.diff(corners, axis=0)
     longest = sides[np.argmax(np.hypot(*sides.T))]
     turned = affinity.rotate(outline, -np.degrees(np.arctan2(longest[1], longest[0])), origin="centroid")
     turned = affinity.translate(turned, -outline.centroid.x, -outline.centroid.y)
-    return _polygon(shapely.set_precision(turned, UNIT_M))
-
-
-def _polygon(shape: BaseGeometry) -> Polygon:
-    """Return the largest part, as rounding may divide an outline."""
-    parts = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon)]
-    return max(parts, key=lambda part: part.area)
+    return largest_polygon(shapely.set_precision(turned, UNIT_M))
 
 
 def _write(outlines: list[Polygon]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shapely import LineString, Point, Polygon, STRtree, affinity, make_valid
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import largest_polygon
 from rtsmap.simulate.slumps.features import Feature, Kind
 from rtsmap.simulate.slumps.library import Library
 from rtsmap.simulate.slumps.placement import Terrain, draw_area
@@ -92,9 +93,8 @@ def _aprons(rng: np.random.Generator, library: Library, slumps: list[Feature], f
         edge = slump.outline.exterior.interpolate(rng.random(), normalized=True)
         outline = affinity.translate(outline, edge.x, edge.y)
         near = [slumps[int(index)].outline for index in taken.query(outline)]
-        parts = shapely.get_parts(outline.difference(shapely.union_all(near)))
-        part = max(parts, key=lambda part: part.area, default=outline)
-        if isinstance(part, Polygon) and part.area > 100 and footprint.contains(part):
+        part = largest_polygon(outline.difference(shapely.union_all(near)))
+        if part.area > 100 and footprint.contains(part):
             aprons.append(Feature("bare", part, slump.down, slump.activity, slump.brightness))
     return aprons
 

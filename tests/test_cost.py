@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rtsmap.network.cascade import build_network, count_parameters
-from rtsmap.network.counting import (
+from rtsmap.network.cost import (
     count_flop,
     flop_by_part,
     kept_bytes,
@@ -118,7 +118,7 @@ def test_kept_activations_by_hand():
     assert kept == 4 * 7 * (10 + 20 + 20)  # input, and what goes in and out of the activation function
 
 
-def test_counting_shapes_gives_what_a_real_pass_keeps():
+def test_cost_shapes_gives_what_a_real_pass_keeps():
     plan, how = (TINY, ("rgb", "nir")), {"frozen": ["nir"], "recompute": True}
     with sdpa_kernel(SDPBackend.MATH):
         real = training_memory(build_network(*plan, **how), 32, fused=False)
@@ -187,8 +187,8 @@ def test_what_cannot_be_shown_is_said(rtsmap, words, message):
     assert message in err
 
 
-def test_counting_without_torch_says_what_to_do(rtsmap, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rtsmap.network.counting", None)
+def test_cost_without_torch_says_what_to_do(rtsmap, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rtsmap.network.cost", None)
     code, _, err = rtsmap("models", "show", "mini", "--params")
     assert code == 2
     assert "counting needs torch and detectron2" in err

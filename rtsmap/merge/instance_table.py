@@ -1,4 +1,4 @@
-"""What the chips see, as arrays: Python objects one by one would cost more than the geometry."""
+"""The instances as arrays: a loop over Python objects would cost more than the geometry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
-#: More than the rows of any lattice.
+#: More than the number of rows of any chip grid.
 ROWS = 1e9
 
 
 @dataclass(frozen=True)
-class Views:
-    """Instances of chips.
+class InstanceTable:
+    """Instances as arrays with one entry each.
 
     Attributes:
         polygons: `(n,)`.
         scores: `(n,)`, 0..1.
-        chips: `(n, 2)`, row and column of the chip in the lattice.
+        chips: `(n, 2)`, row and column of the chip in the chip grid.
         windows: `(n, 4)`, bounds of the chip's window, px.
         cores: `(n, 4)`, bounds of its core, px.
     """
@@ -39,7 +39,7 @@ class Views:
 
     @classmethod
     def of(cls, instances: Sequence[Instance]) -> Self:
-        """The arrays of some instances."""
+        """The table of a sequence of instances."""
         # Instances of one chip share their place as a rule, so it is taken apart once.
         places = {id(one.window): one.window for one in instances}
         numbers = {key: number for number, key in enumerate(places)}
@@ -58,11 +58,11 @@ class Views:
         return len(self.polygons)
 
     def among(self, chosen: Booleans | Indices) -> Self:
-        """Some of them, by a mask or by index."""
+        """The chosen instances, by mask or by index."""
         return type(self)(*(values[chosen] for values in self._arrays))
 
     def and_then(self, others: Self) -> Self:
-        """These, and others after them."""
+        """These instances followed by others."""
         return type(self)(*(np.concatenate(both) for both in zip(self._arrays, others._arrays, strict=True)))
 
     @property
@@ -71,13 +71,13 @@ class Views:
 
     @property
     def bounds(self) -> Floats:
-        """`(n, 4)`, of the outlines."""
+        """`(n, 4)`, the bounds of the outlines, px."""
         return cast(Floats, shapely.bounds(self.polygons).reshape(-1, 4))
 
     def last_turns(self, strip_columns: int | None) -> Floats:
         """The turn of the last chips whose windows each instance may reach; see `turn`.
 
-        The lattice follows from one chip: its core ends half an overlap before its window, and the next window starts
+        The chip grid follows from one chip: its core ends half an overlap before its window, and the next window starts
         half an overlap before the next core. In the last row and column, whose cores may end with the scene long before
         their windows, this gives too short a stride; slumps are then held until the end.
         """
@@ -94,10 +94,10 @@ class Views:
         return cast(Floats, np.where(stride > 0, self.chips[:, 1 - axis] + np.maximum(beyond, 0), np.inf))
 
     def clearance(self) -> tuple[Floats, Floats]:
-        """How far each outline, and the centre of its bounds, keep from the window's border, in half overlaps.
+        """The distances of outlines and of the centres of their bounds from the window's border, in half overlaps.
 
-        Borders count beyond which other chips see more. An outline that touches one has 0; a centre below 1 lies in the
-        core of another chip.
+        Only borders beyond which other chips see more are counted. An outline that touches one has 0; a centre below 1
+        lies in the core of another chip.
         """
         inwards = np.array([1, 1, -1, -1])
         margin = (self.cores - self.windows) * inwards  # half an overlap; 0 where the scene ends
@@ -112,19 +112,19 @@ class Views:
 
 
 def turn(row: int, strip: int) -> float:
-    """A number that ascends as a lattice is worked through: strip by strip, and in each row by row."""
+    """A number that increases as the chip grid is processed: strip by strip, and within a strip row by row."""
     return strip * ROWS + row
 
 
-def in_core(views: Views) -> Views:
-    """Those that share area with their core, sorted so that nothing after this depends on the order of the input."""
-    views = views.among(clipped_area(views.polygons, views.cores) > 0)
-    keys = np.column_stack([views.chips, views.bounds, views.scores])
-    return views.among(sorted_order(keys, views.polygons))
+def in_core(table: InstanceTable) -> InstanceTable:
+    """The instances that share area with their core, sorted so that the order of the input does not matter."""
+    table = table.among(clipped_area(table.polygons, table.cores) > 0)
+    keys = np.column_stack([table.chips, table.bounds, table.scores])
+    return table.among(sorted_order(keys, table.polygons))
 
 
 def sorted_order(keys: Floats, geometries: Geometries) -> Indices:
-    """The order of rows of keys, first column first; where two are equal, of the outlines as bytes."""
+    """The order of rows of keys, by the first column first; equal rows are ordered by the bytes of the outlines."""
     order = np.lexsort(keys.T[::-1])
     if not (keys[order[1:]] == keys[order[:-1]]).all(axis=1).any():
         return order
@@ -133,7 +133,7 @@ def sorted_order(keys: Floats, geometries: Geometries) -> Indices:
 
 
 def clipped_area(polygons: Geometries, boxes: Floats) -> Floats:
-    """Area of each polygon within its box, px2; the boxes are those of chips, so that many share one."""
+    """Area of each polygon within its box, px2; the boxes are those of chips, so many polygons share one."""
     bounds = shapely.bounds(polygons).reshape(-1, 4)
     over = np.flatnonzero((bounds[:, :2] < boxes[:, :2]).any(axis=1) | (bounds[:, 2:] > boxes[:, 2:]).any(axis=1))
     pieces = polygons.copy()

@@ -1,6 +1,6 @@
-"""What a network costs: weights, arithmetic and training memory, counted from the shapes of its tensors alone.
+"""The cost of a network: weights, arithmetic and training memory, counted from the shapes of its tensors.
 
-Everything runs on torch's meta device, where tensors have no values: the largest network is counted in seconds.
+Everything runs on torch's meta device, where tensors have no values, so the largest network is counted in seconds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,10 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from rtsmap.network.cascade import box_predictors, build_network, count_parameters
 from rtsmap.settings.network import NetworkConfig
 
-#: Detections of a chip that the mask head is counted for; a chip holds a handful of slumps.
+#: Number of detections per chip for which the mask head is counted; a chip contains a handful of slumps.
 DETECTIONS = 10
 
-#: Parts by the start of the names of their weights; backbones have parts of their own, and the first that fits counts.
+#: Parts by the beginning of the names of their weights, the first match counting; each backbone is a separate part.
 PARTS = {
     "backbone.bottom_up.fusion.": "fusion",
     "backbone.": "feature pyramid",
@@ -33,7 +33,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of weights: all, and those that learn."""
+    """Numbers of all weights and of those that are trained."""
 
     total: int
     trainable: int
@@ -41,34 +41,34 @@ class Parameters:
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Memory in bytes that training holds between the forward and the backward pass of one chip."""
+    """Memory in bytes that training needs between the forward and the backward pass of one chip."""
 
     weights: int
     gradients: int
-    moments: int  # AdamW's two for each weight that learns
+    moments: int  # the two moments of AdamW for each weight that is trained
     activations: int
 
     @property
     def total(self) -> int:
-        """All of it, in bytes."""
+        """The sum, in bytes."""
         return self.weights + self.gradients + self.moments + self.activations
 
 
 def meta_network(config: NetworkConfig, modalities: Sequence[str], **how: Any) -> GeneralizedRCNN:
-    """`build_network` without memory for its weights."""
+    """Build a network on the meta device, without memory for its weights; see `build_network`."""
     with torch.device("meta"):
         return build_network(config, modalities, **how)
 
 
 def part_of(name: str) -> str:
-    """The part of the network, such as `backbone rgb`, that a weight of this name belongs to."""
+    """Return the part of the network, such as `backbone rgb`, to which the weight with this name belongs."""
     if name.startswith("backbone.bottom_up.backbones."):
         return f"backbone {name.split('.')[3]}"
     return next(part for start, part in PARTS.items() if name.startswith(start))
 
 
 def parameters_by_part(network: nn.Module) -> dict[str, Parameters]:
-    """Numbers of weights of each part, in the order of the network's data; they sum to `count_parameters`."""
+    """Count the weights of each part, in the order of the data flow; their sum is `count_parameters`."""
     parts: dict[str, list[nn.Parameter]] = {}
     for name, weight in network.named_parameters():
         parts.setdefault(part_of(name), []).append(weight)
@@ -82,10 +82,10 @@ def parameters_by_part(network: nn.Module) -> dict[str, Parameters]:
 
 
 def count_flop(run: Callable[[], object]) -> int:
-    """Floating point operations of a call, two for each multiply-add.
+    """Count the floating point operations of a call, two for each multiply-add.
 
-    Counted are matrix products, convolutions and both products of attention. Norms, softmax, activation functions,
-    pooling, interpolation, RoIAlign and non-maximum suppression are not: they have no multiply-adds to speak of.
+    Matrix products, convolutions and both products of attention are counted. Normalisation, softmax, activation
+    functions, pooling, interpolation, RoIAlign and non-maximum suppression are not, because their share is negligible.
     """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         run()
@@ -95,13 +95,13 @@ def count_flop(run: Callable[[], object]) -> int:
 def flop_by_part(
     network: GeneralizedRCNN, chip_size: int, *, proposals: int, detections: int = DETECTIONS
 ) -> dict[str, int]:
-    """Floating point operations to predict one chip, by the parts of `parameters_by_part`; see `count_flop`.
+    """Count the floating point operations to predict one chip, by the parts of `parameters_by_part`; see `count_flop`.
 
     Args:
-        network: on the meta device.
-        chip_size: side of the chip in px.
-        proposals: boxes that go through the box heads, all of their stages.
-        detections: boxes that go through the mask head.
+        network: a network on the meta device.
+        chip_size: side of the chip, px.
+        proposals: number of boxes that go through all stages of the box heads.
+        detections: number of boxes that go through the mask head.
     """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         maps = network.backbone(_image(network, chip_size))
@@ -136,32 +136,32 @@ def _outline(network: GeneralizedRCNN, boxes: int) -> object:
 
 
 def _pooled(network: GeneralizedRCNN, boxes: int, pooler: Any) -> Tensor:
-    """What RoIAlign makes of the pyramid for these boxes."""
+    """Return a tensor with the shape of the output of RoIAlign for this number of boxes."""
     shape = (boxes, network.backbone.output_shape()["p2"].channels, *pooler.output_size)
     return torch.zeros(shape, device=network.device, requires_grad=torch.is_grad_enabled())
 
 
 class FusedAttention(TorchFunctionMode):
-    """Attention by a GPU's memory-efficient kernel, where the meta device writes out its matrix products."""
+    """Computes attention with the memory-efficient kernel of GPUs, where the meta device uses explicit products."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """The kernel in place of `scaled_dot_product_attention`; everything else as it is."""
+        """Call the kernel instead of `scaled_dot_product_attention`, and all other functions unchanged."""
         if func is not functional.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
         return torch.ops.aten._scaled_dot_product_efficient_attention(*args, None, True, **(kwargs or {}))[0]
 
 
 def kept_bytes(run: Callable[[], object], weights: Iterable[Tensor], *, fused: bool = True) -> int:
-    """Memory in bytes that a call keeps for its backward pass, each storage once.
+    """Return the memory in bytes that a call keeps for its backward pass, counting each storage once.
 
     Args:
         run: the forward pass.
-        weights: what is there anyway and does not count.
-        fused: attention keeps queries, keys, values, output and one number a query, as the fused kernels of GPUs do
-            (on the meta device only); false: as torch's own products, the weight of every pair of tokens as well.
+        weights: tensors that exist anyway and are not counted.
+        fused: attention keeps queries, keys, values, output and one number per query, as the fused kernels of GPUs do
+            (on the meta device only); false: it also keeps the weight of each pair of tokens, as explicit products do.
     """
-    anyway = {weight.untyped_storage()._cdata for weight in weights}
-    kept: dict[int, Tensor] = {}  # holds the tensors, so that no address is given twice
+    existing = {weight.untyped_storage()._cdata for weight in weights}
+    kept: dict[int, Tensor] = {}  # keeps the tensors, so that no address is reused
 
     def keep(tensor: Tensor) -> Tensor:
         kept.setdefault(tensor.untyped_storage()._cdata, tensor)
@@ -170,20 +170,21 @@ def kept_bytes(run: Callable[[], object], weights: Iterable[Tensor], *, fused: b
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with torch.enable_grad(), hooks, FusedAttention() if fused else nullcontext():
         run()
-    return sum(tensor.untyped_storage().nbytes() for storage, tensor in kept.items() if storage not in anyway)
+    return sum(tensor.untyped_storage().nbytes() for storage, tensor in kept.items() if storage not in existing)
 
 
 def training_memory(network: GeneralizedRCNN, chip_size: int, *, fused: bool = True) -> TrainingMemory:
-    """Memory to train with one chip at a time in single precision, as `build_network` was told to freeze and recompute.
+    """Count the memory to train with one chip at a time in single precision.
 
-    Counted are weights, gradients, AdamW's moments, and all that the backbones, fusion, pyramid and heads keep for the
-    backward pass, with as many boxes and masks as training samples. Not counted are the losses, the search for
-    proposals, gradients of activations, the block that `recompute` works on, the working memory of kernels, what the
-    allocator holds in reserve, and the averaged copy of the weights that `rtsmap train` keeps.
+    Which backbones are frozen, and whether activations are recomputed, is as in the call of `build_network`. Weights,
+    gradients, the moments of AdamW and all that the backbones, the fusion, the pyramid and the heads keep for the
+    backward pass are counted, with as many boxes and masks as training samples. The losses, the selection of proposals,
+    gradients of activations, the block that `recompute` works on, the working memory of kernels, the reserve of the
+    allocator, and the averaged copy of the weights that `rtsmap train` keeps are not counted.
 
     Args:
-        network: on the meta device.
-        chip_size: side of the chip in px.
+        network: a network on the meta device.
+        chip_size: side of the chip, px.
         fused: see `kept_bytes`.
     """
     boxes = network.roi_heads.batch_size_per_image

@@ -10,9 +10,9 @@ from rtsmap.cli.options import NETWORKS
 from rtsmap.errors import ModelError
 from rtsmap.network.cascade import build_network, seeded_network
 from rtsmap.network.checkpoint import save_weights
-from rtsmap.network.importing import import_checkpoint, start_from
+from rtsmap.network.checkpoint_reading import read_checkpoint
 from rtsmap.network.mvitv2 import MViT
-from rtsmap.network.reading import read_checkpoint
+from rtsmap.network.pretrained import import_checkpoint, start_from
 from rtsmap.settings.network import PRESETS
 from rtsmap.settings.training import TrainConfig
 from tests.datasets import write_dataset
@@ -190,8 +190,8 @@ def test_a_truncated_file_is_refused(tmp_path, suffix, left):
     [
         ("weights.zip", b"", r"is not a checkpoint by its name; give a file that ends in \.safetensors, \.pkl"),
         ("missing.pth", None, "no such file"),
-        ("list.pkl", pickle.dumps([1, 2]), "holds no weights"),
-        ("numbers.pkl", pickle.dumps({"model": {"a": 1}}), "holds no weights"),
+        ("list.pkl", pickle.dumps([1, 2]), "contains no weights"),
+        ("numbers.pkl", pickle.dumps({"model": {"a": 1}}), "contains no weights"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, name, content, message):
@@ -222,7 +222,7 @@ class Attack:
 )
 def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path, name, write):
     write({"model": {"a": Attack(f"touch {tmp_path}/executed")}}, tmp_path / name)
-    with pytest.raises(ModelError, match=rf"{name}: refused, for it names \w+\.system, .* could run code"):
+    with pytest.raises(ModelError, match=rf"{name}: refused, because it names \w+\.system, .* could run code"):
         read_checkpoint(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 

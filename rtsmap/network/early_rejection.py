@@ -1,4 +1,4 @@
-"""The box heads of the cascade, with fewer proposals from stage to stage."""
+"""Early rejection: proposals with a low score in the first stage of the cascade skip the other stages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +9,16 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 
-class SureCascadeHeads(CascadeROIHeads):  # type: ignore[misc]
-    """At test time, only what the first stage is sure enough of goes through the others.
+class EarlyRejectionHeads(CascadeROIHeads):  # type: ignore[misc]
+    """Box heads of a cascade that drop proposals with a low score after the first stage at prediction.
 
-    Most proposals are background, and the first stage mostly says so. A score is the mean over the stages, so what is
-    left out might have reached two thirds at most, had the others been certain of it. In training all stages see all.
+    Most proposals are background, and the first stage mostly recognises this. The score of a detection is the mean over
+    the three stages, so a proposal to which the first stage gives a score near 0 can reach two thirds at most, even if
+    the other stages are certain. In training all proposals go through all stages.
 
     Args:
-        min_score: of the first stage, of any class, 0..1; 0 leaves nothing out.
-        **arguments: of detectron2's `CascadeROIHeads`.
+        min_score: lowest score, 0..1, by the first stage for any class; 0 drops no proposal.
+        **arguments: arguments of detectron2's `CascadeROIHeads`.
     """
 
     def __init__(self, *, min_score: float, **arguments: Any) -> None:
@@ -30,8 +31,8 @@ class SureCascadeHeads(CascadeROIHeads):  # type: ignore[misc]
         maps = [features[name] for name in self.box_in_features]
         sizes = [one.image_size for one in proposals]
         scores, boxes = self._stage(maps, proposals, 0)
-        sure = [one[:, :-1].amax(dim=1) >= self.min_score for one in scores]  # the last column is background
-        scores, boxes = ([one[kept] for one, kept in zip(values, sure, strict=True)] for values in (scores, boxes))
+        confident = [one[:, :-1].amax(dim=1) >= self.min_score for one in scores]  # the last column is background
+        scores, boxes = ([one[kept] for one, kept in zip(values, confident, strict=True)] for values in (scores, boxes))
         for stage in range(1, self.num_cascade_stages):
             refined = self._create_proposals_from_boxes(boxes, sizes)
             further, boxes = self._stage(maps, refined, stage)
@@ -44,7 +45,7 @@ class SureCascadeHeads(CascadeROIHeads):  # type: ignore[misc]
     def _stage(
         self, features: list[Tensor], proposals: list[Instances], stage: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Probabilities `(n, classes + 1)` and boxes `(n, 4)` of each image."""
+        """Return the probabilities `(n, classes + 1)` and boxes `(n, 4)` of each image."""
         predictions = self._run_stage(features, proposals, stage)
         predictor = self.box_predictor[stage]
         return list(predictor.predict_probs(predictions, proposals)), list(

@@ -1,4 +1,4 @@
-"""Reads checkpoints that others made, in whatever format, without running code that a file may hold."""
+"""Safe reading of checkpoints from elsewhere in several formats, without running code that a file may contain."""
 
 import pickle
 import re
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from rtsmap.errors import ModelError
 
-#: Keys under which the weights lie: detectron2's, pycls' and MViT's, PyTorch Lightning's.
+#: Keys of the weights in checkpoints of detectron2, of pycls and MViT, and of PyTorch Lightning.
 WRAPPERS = ("model", "model_state", "state_dict")
 
-#: All that pickled numpy arrays in plain containers name, by numpy 2's modules; `_frombuffer` since protocol 5.
+#: All names that pickles of numpy arrays in plain containers use, with the modules of numpy 2; `_frombuffer` since
+#: protocol 5.
 ARRAY_GLOBALS = frozenset(
     {
         ("collections", "OrderedDict"),
@@ -31,22 +32,22 @@ ARRAY_GLOBALS = frozenset(
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Makes numpy arrays and plain containers, and refuses a file that names anything else."""
+    """Reads numpy arrays and plain containers, and refuses a file that names any other class or function."""
 
     def find_class(self, module: str, name: str) -> Any:
-        module = re.sub(r"^numpy\.core\.", "numpy._core.", module)  # its name before numpy 2
+        module = re.sub(r"^numpy\.core\.", "numpy._core.", module)  # the name of the module before numpy 2
         if (module, name) not in ARRAY_GLOBALS:
             raise _UnsafeError(f"{module}.{name}")
         return super().find_class(module, name)
 
 
 class _UnsafeError(Exception):
-    """A pickle names what it should not; the message is that name."""
+    """A pickle names a class or function that is not allowed; the message is its name."""
 
 
 def _read_pickle(path: Path) -> object:
     with path.open("rb") as file:
-        return _ArraysOnly(file, encoding="latin1").load()  # latin1: numpy arrays of Python 2
+        return _ArraysOnly(file, encoding="latin1").load()  # latin1 is needed for numpy arrays pickled by Python 2
 
 
 def _read_torch(path: Path) -> object:
@@ -68,13 +69,13 @@ READERS: Mapping[str, Callable[[Path], object]] = {
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint in single precision, by its own names; no code in the file is run.
+    """Read the weights of a checkpoint, by their names in the file, in single precision; no code in the file is run.
 
     Args:
-        path: safetensors, PyTorch's `.pth`, `.pt` or `.pyth`, or detectron2's `.pkl` of numpy arrays.
+        path: a safetensors file, `.pth`, `.pt` or `.pyth` of PyTorch, or `.pkl` of detectron2 with numpy arrays.
 
     Raises:
-        ModelError: the file is missing or damaged, holds no weights, or names classes that weights do not need.
+        ModelError: the file is missing or damaged, contains no weights, or names classes that weights do not need.
     """
     if (reader := READERS.get(path.suffix.lower())) is None:
         raise ModelError(f"{path}: is not a checkpoint by its name; give a file that ends in {', '.join(READERS)}")
@@ -84,19 +85,19 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         weights = _weights(reader(path))
     except _UnsafeError as error:
         raise ModelError(
-            f"{path}: refused, for it names {error}, which weights do not need and which could run code; "
+            f"{path}: refused, because it names {error}, which weights do not need and which could run code; "
             "get the checkpoint from its publisher"
         ) from error
-    except Exception as error:  # a damaged file may break its reader anywhere
+    except Exception as error:  # a damaged file may raise any error
         raise ModelError(f"{path}: is damaged or no checkpoint ({type(error).__name__}); download it again") from error
     if not weights:
-        raise ModelError(f"{path}: holds no weights; give a checkpoint with named tensors")
+        raise ModelError(f"{path}: contains no weights; give a checkpoint with named tensors")
     return weights
 
 
 def _weights(content: object) -> dict[str, Tensor]:
-    """Named arrays of floating point; counters of batches, schedules and the like are left."""
-    for _ in range(2):  # a wrapper may hold another
+    """Return the named floating point arrays, without counters of batches, schedules and the like."""
+    for _ in range(2):  # a wrapper may contain another
         if isinstance(content, Mapping):
             content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
     weights = {}
