@@ -168,7 +168,7 @@ def test_the_layer_of_an_area_is_named_and_its_edges_are_parallels(rtsmap, scene
     code, _, err = rtsmap(*words, "--aoi", path)
     assert (code, "areas.gpkg: has several layers, far, north; choose one with --aoi-layer" in err) == (2, True), err
     code, _, err = rtsmap(*words, "--aoi-layer", "north")
-    assert (code, "--aoi-layer names a layer of --aoi" in err) == (2, True)
+    assert (code, "--aoi-layer names a layer of the file of --aoi" in err) == (2, True)
     code, _, err = rtsmap(*words, "--aoi", path, "--aoi-layer", "north")
     assert code == 0, err
     observed = geopandas.read_file(tmp_path / "slumps.gpkg", layer="observed_area")
