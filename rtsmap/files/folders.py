@@ -74,7 +74,7 @@ def _check_replaceable(path: Path, target: Path, foreign: Foreign, *, overwrite:
         if _holds(target, file):
             raise InputError(f"{path}: holds {file}, an input of this command; choose another folder")
     if os.path.ismount(target):
-        raise InputError(f"{path}: is a disk of its own and cannot be replaced; name a folder in it")
+        raise InputError(f"{path}: is a mount point and cannot be replaced; name a folder in it")
     if not any(target.iterdir()):
         return
     if not overwrite:

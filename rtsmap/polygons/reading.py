@@ -42,7 +42,7 @@ def read_polygons(
             has a geographic CRS but coordinates that cannot be longitudes and latitudes.
     """
     if path.is_fifo():
-        raise InputError(f"{path}: is a pipe, which cannot be read from any place in it; save it as a file")
+        raise InputError(f"{path}: is a pipe, which allows no random access; save it as a file")
     chosen = polygon_layer(path, layer, option=option, usual=usual)
     try:
         frame = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=chosen)

@@ -208,9 +208,7 @@ class _File:
 
     def _cannot_be(self, what: str, stored: Sequence[float]) -> SceneError:
         values = ", ".join(dict.fromkeys(f"{value:g}" for value in stored))
-        return SceneError(
-            f"{self._path}: states {what} of {values}, which makes no reflectance; give --scale and --offset"
-        )
+        return SceneError(f"{self._path}: states {what} of {values}, which is not valid; give --scale and --offset")
 
 
 def _number(tags: Mapping[str, str], names: Sequence[str]) -> float | None:

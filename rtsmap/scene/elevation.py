@@ -73,7 +73,7 @@ class Elevation:
         self._size_m = width_m, height_m
         if max(self._half_x, self._half_y) > _WIDEST:
             raise SceneError(
-                f"{scene}: its pixels of {min(self._size_m):.2f} m are too fine for the terrain around them; "
+                f"{scene}: its pixels of {min(self._size_m):.2f} m are too fine for relative elevation; "
                 f"resample it to {SURROUNDINGS_M / 2 / _WIDEST:g} m or more with gdalwarp first"
             )
         self._tiles: OrderedDict[tuple[int, int], FloatArray] = OrderedDict()
@@ -180,7 +180,7 @@ class Elevation:
         missing = 1 - sum(int(np.isfinite(height).sum()) for height in heights) / len(points)
         if missing > _WORTH_SAYING:
             _log.warning(
-                "%s: has no height on about %.0f %% of %s; the land counts as level there",
+                "%s: has no height on about %.0f %% of %s; the terrain counts as level there",
                 self.path,
                 100 * missing,
                 self._scene,
@@ -254,7 +254,7 @@ def _check(path: str, dataset: Any, grid: Grid, scene: str) -> None:
         raise SceneError(f"{path}: has {dataset.count} bands where an elevation model has 1; give the heights alone")
     check_placed(path, dataset)
     if not _overlaps(dataset, grid):
-        raise SceneError(f"{path}: does not cover {scene}; give an elevation model of that place")
+        raise SceneError(f"{path}: does not cover {scene}; give an elevation model of that area")
 
 
 def _overlaps(dataset: Any, grid: Grid) -> bool:

@@ -74,7 +74,7 @@ def open_raster(path: str) -> Any:
     # Without this option GDAL asks a server for a listing of the folder; with it, GDAL misses sidecars of local files.
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
     if is_pipe(Path(path)):
-        raise SceneError(f"{path}: is a pipe, which cannot be read from any place in it; save it as a file")
+        raise SceneError(f"{path}: is a pipe, which allows no random access; save it as a file")
     try:
         with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `check_placed` raises an error where it matters

@@ -136,9 +136,11 @@ def _band_numbers(files: SceneFiles, dataset: Any, chosen: Mapping[str, int] | N
         raise SceneError(f"{files.path}: the bands {', '.join(BANDS)} are needed; {_advice(dataset.count)}")
     for name in BANDS:
         if not 1 <= numbers[name] <= dataset.count:
-            raise SceneError(f"{files.path}: has {_count(dataset)}, no band {numbers[name]} for {name}; mend --bands")
+            raise SceneError(
+                f"{files.path}: has {_count(dataset)}, no band {numbers[name]} for {name}; correct --bands"
+            )
     if len({numbers[name] for name in BANDS}) < len(BANDS):
-        raise SceneError(f"{files.path}: blue, green, red and nir must be four different bands; mend --bands")
+        raise SceneError(f"{files.path}: blue, green, red and nir must be four different bands; correct --bands")
     return tuple(numbers[name] for name in BANDS)
 
 

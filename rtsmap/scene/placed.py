@@ -12,7 +12,7 @@ from rtsmap.scene.ground_distance import gsd_m
 #: Lowest and highest plausible side of a pixel on the ground, m.
 PIXEL_M = (0.01, 20_000.0)
 
-_ADVICE = "mend its CRS and geotransform with gdal_translate -a_srs and -a_ullr"
+_ADVICE = "correct its CRS and geotransform with gdal_translate -a_srs and -a_ullr"
 
 
 def crs_of(path: str, wkt: str) -> CRS:
@@ -47,6 +47,6 @@ def check_on_earth(path: str, grid: Grid) -> None:
     x, y = grid.transform @ (grid.width / 2, grid.height / 2)
     side = gsd_m(grid)
     if not math.isfinite(side) or (grid.crs.is_geographic and not (-91 < y < 91 and -541 < x < 541)):
-        raise SceneError(f"{path}: its centre, {x:g}, {y:g} in {grid.crs.name}, is no place on the Earth; {_ADVICE}")
+        raise SceneError(f"{path}: its centre, {x:g}, {y:g} in {grid.crs.name}, does not lie on the Earth; {_ADVICE}")
     if not PIXEL_M[0] <= side <= PIXEL_M[1]:
-        raise SceneError(f"{path}: a pixel of {side:g} m cannot be; {_ADVICE}")
+        raise SceneError(f"{path}: a pixel size of {side:g} m is not plausible; {_ADVICE}")

@@ -208,8 +208,8 @@ def _stated(
         if product.surface_reflectance:
             return Stated()
         raise SceneError(
-            f"{path}: something was made of a radiance product ({product.name}), and its numbers may be anything; "
-            "give --scale, or use the surface reflectance product (_SR)"
+            f"{path}: was derived from a radiance product ({product.name}) by an unknown tool, so that "
+            "its scale is unknown; give --scale, or use the surface reflectance product (_SR)"
         )
     none = (0.0,) * len(numbers)
     if product.surface_reflectance or "toar" in product.tags:

@@ -208,7 +208,7 @@ def _metadata(folder: Folder, head: str, wanted: Callable[[str], bool]) -> Eleme
 def _stated(path: str, own: Stated, _numbers: Sequence[int], _scale: float | None, offset: float | None) -> Stated:
     if own.offset is None and offset is None:
         raise SceneError(
-            f"{path}: neither an MTD_MSIL2A.xml nor its name tells the processing baseline; give --offset -0.1 where "
-            "that is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), else --offset 0"
+            f"{path}: neither an MTD_MSIL2A.xml nor its name specifies the processing baseline; give --offset -0.1 "
+            "where that is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), else --offset 0"
         )
     return own

@@ -197,8 +197,9 @@ def _stated(
     added = sentinel2_added(product) if baseline is None else added_of_baseline(str(baseline))
     if added is None and offset is None:
         raise SceneError(
-            f"{path}: tells neither the processing baseline nor the offset of its Sentinel-2 bands; give --offset -0.1 "
-            "where the baseline is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), else --offset 0"
+            f"{path}: specifies neither the processing baseline nor the offset of its Sentinel-2 bands; give "
+            "--offset -0.1 where the baseline is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), "
+            "else --offset 0"
         )
     usual = sentinel2((added or 0.0,) * len(pairs))
     return Stated(stated.scale or usual.scale, usual.offset if added is not None else None)

@@ -41,8 +41,8 @@ def stack(bands: Mapping[str, BandFile]) -> Any:
                 raise SceneError(f"{band.path}: has {source.count} bands, no band {band.number}; fetch it again")
             if not on_one_grid(first, source):
                 raise SceneError(
-                    f"{band.path}: does not lie on the grid of {first_band.path} (another size, place or CRS); "
-                    "give bands of one resolution and place"
+                    f"{band.path}: does not lie on the grid of {first_band.path} (another size, position or CRS); "
+                    "give bands on the same pixel grid"
                 )
         dtype = np.result_type(*(source.dtypes[band.number - 1] for _, band, source in sources)).name
         if dtype not in _TYPES:
@@ -73,7 +73,7 @@ def finer(path: str, mask: Any, image: Any) -> Any:
     ratio = max(1, round(image.height / mask.height))
     if ratio > _LARGEST_RATIO or not on_one_grid(image, mask, ratio):
         raise SceneError(
-            f"{path}: does not lie on the grid of its image (another size, place or CRS); "
+            f"{path}: does not lie on the grid of its image (another size, position or CRS); "
             "order image and mask with the same tools, or remove it"
         )
     if ratio == 1:
