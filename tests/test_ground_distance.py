@@ -89,7 +89,7 @@ def test_unevenness_is_that_of_the_corners() -> None:
     assert unevenness(grid_at("EPSG:32647", 3.0, 3.0)) == pytest.approx(1, abs=1e-4)
 
 
-_NOWHERE = "its centre, .* is no place on the Earth; mend its CRS"
+_NOWHERE = "its centre, .* does not lie on the Earth; correct its CRS"
 
 
 @pytest.mark.parametrize(

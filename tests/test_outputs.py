@@ -267,7 +267,7 @@ def only_new(folder):
         ("linked", [], "linked: holds what this command does not write"),
         ("plain.tif", [], "plain.tif: is a file"),
         ("plain.tif/x", [], "plain.tif: cannot write there"),
-        ("/proc", [], "is a disk of its own"),
+        ("/proc", [], "is a mount point"),
         ("n" * 256, [], "the name is too long"),
     ],
 )

@@ -123,8 +123,8 @@ def test_what_metadata_of_sentinel2_say() -> None:
 @pytest.mark.parametrize(
     ("stored", "message"),
     [
-        ({"scales": (0.0,) * 4}, "states a scale of 0, which makes no reflectance; give --scale and --offset"),
-        ({"scales": (1e-4, 1e-4, float("nan"), 1e-4)}, "states a scale of 0.0001, nan, which makes no reflectance"),
+        ({"scales": (0.0,) * 4}, "states a scale of 0, which is not valid; give --scale and --offset"),
+        ({"scales": (1e-4, 1e-4, float("nan"), 1e-4)}, "states a scale of 0.0001, nan, which is not valid"),
         ({"scales": (-1e-4,) * 4}, "states a scale of -0.0001, which"),
         ({"scales": (float("inf"),) * 4}, "states a scale of inf, which"),
         ({"offsets": (float("nan"),) * 4}, "states an offset of nan, which"),

@@ -287,7 +287,7 @@ def test_bands_made_by_bandmath_may_be_anything(tmp_path: Path, asset: str, mess
 def test_numbers_made_of_radiance_ask_for_a_scale(tmp_path: Path) -> None:
     path = scenes.write_planetscope(tmp_path, asset="AnalyticMS_bandmath")
     numbers = {"blue": 1, "green": 2, "red": 3, "nir": 4}
-    with pytest.raises(SceneError, match="its numbers may be anything; give --scale"):
+    with pytest.raises(SceneError, match="so that its scale is unknown; give --scale"):
         open_scene(str(path), bands=numbers)
     np.testing.assert_allclose(read_all(path, bands=numbers, scale=2e-5).reflectance, scenes.ramp() * 2e-5, rtol=1e-5)
 

@@ -350,15 +350,15 @@ def test_bands_that_nobody_named(tmp_path: Path) -> None:
 def test_too_few_bands(tmp_path: Path) -> None:
     path = scenes.write_raster(tmp_path / "a.tif", scenes.ramp(3), descriptions=None)
     fails(path, "none of its 3 bands is described as blue, green, red, nir; give an image")
-    fails(path, "has 3 bands, no band 4 for nir; mend --bands", bands=NUMBERS)
+    fails(path, "has 3 bands, no band 4 for nir; correct --bands", bands=NUMBERS)
 
 
 def test_bands_that_do_not_fit(tmp_path: Path) -> None:
     path = scenes.write_raster(tmp_path / "a.tif")
-    fails(path, "has 4 bands, no band 0 for blue; mend --bands", bands={**NUMBERS, "blue": 0})
+    fails(path, "has 4 bands, no band 0 for blue; correct --bands", bands={**NUMBERS, "blue": 0})
     fails(path, "the bands blue, green, red, nir are needed; say which", bands={"blue": 1})
     fails(path, "the bands blue, green, red, nir are needed", bands={**NUMBERS, "swir": 4})
-    fails(path, "blue, green, red and nir must be four different bands; mend --bands", bands={**NUMBERS, "red": 4})
+    fails(path, "blue, green, red and nir must be four different bands; correct --bands", bands={**NUMBERS, "red": 4})
 
 
 def test_eight_bit_numbers_need_a_scale(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Standard output and error that may be closed, full, or piped to a program that has ended; work goes on."""
+"""Standard output and error that may be closed, full, or piped to a program that has ended, without stopping work."""
 
 import io
 import sys
@@ -9,9 +9,9 @@ from rtsmap.interrupts import open_missing_streams
 
 
 class StandardStreams:
-    """While it is open, what cannot be written to standard output or error is dropped, and the first error remembered.
+    """A context in which text that standard output or error cannot take is dropped, and the first error is kept.
 
-    A layer that took hours is not to be lost because nobody could read the line that would have told of it.
+    A layer that took hours must not be lost because a progress message could not be printed.
     """
 
     def __init__(self) -> None:
@@ -31,16 +31,16 @@ class StandardStreams:
 
     @property
     def failure(self) -> OSError | None:
-        """Why standard output could not be written; None when it could, or when its reader had gone, as `head` does."""
+        """The first error of standard output; None if there was none, or if its reader had ended, as `head` does."""
         with suppress(AttributeError, ValueError):
             sys.stdout.flush()
         errors = [raw.error for raw in self._raw if raw.fileno() == 1 and not isinstance(raw.error, BrokenPipeError)]
         return errors[0] if errors else None
 
     def _forgiving(self, stream: TextIO | None, number: int) -> TextIO:
-        if stream is None:  # was closed when Python started; libraries write to it without asking
+        if stream is None:  # it was closed when Python started, but libraries write to it without a check
             return open(number, "w", encoding="utf-8", closefd=False)
-        if not _is_file(stream, number):  # closed, or a test's
+        if not _is_file(stream, number):  # it is closed, or was replaced by a test
             return stream
         raw = _Forgiving(number, "w", closefd=False)
         self._raw.append(raw)
@@ -51,12 +51,12 @@ class StandardStreams:
 
 
 class _Forgiving(io.FileIO):
-    """A file that takes everything, and remembers the first error."""
+    """A file that accepts all data, and keeps the first error of writing."""
 
     error: OSError | None = None
 
     def write(self, data: "io.ReadableBuffer") -> int:  # type: ignore[name-defined]
-        """As much as there is, written or not."""
+        """Write data. Returns its whole length, even if it could not be written."""
         if self.error is None:
             try:
                 return super().write(data)

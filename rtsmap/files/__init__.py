@@ -1,1 +1,1 @@
-"""Files and folders on disk: what may be written, written whole or not at all, and what is read from them."""
+"""Files and folders on disk: checks of inputs and outputs, atomic writing, and reading of JSON."""

@@ -1,4 +1,4 @@
-"""Folders written whole or not at all, and never in place of what rtsmap did not write."""
+"""Folders that are written completely or not at all, and that never replace files that rtsmap did not write."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,23 +11,23 @@ from rtsmap.files.outputs import EXISTS, check_place
 from rtsmap.files.scratch import scratch_folder
 from rtsmap.files.writing import free_name, keep_beside, rename_to_free, resolved, target_of
 
-#: Gives the names of what in an existing folder is not of the kind that is about to replace it.
+#: Returns the names of those entries of an existing folder that the command does not write and that must not be lost.
 Foreign = Callable[[Path], list[str]]
 
-_LISTED = 3  # names that an error tells
+_LISTED = 3  # names that an error message lists
 
 
 def check_folder(path: Path, foreign: Foreign, *, overwrite: bool, inputs: Iterable[Path | str | None] = ()) -> None:
-    """Fail before any work when a folder could not be written at its end, or would take something with it.
+    """Fail before any work if a folder could not be written at the end, or if replacing it would delete other files.
 
     Args:
-        path: of the folder. An empty one counts as none.
-        foreign: what must not be lost in a folder of this name.
-        overwrite: whether a folder with nothing foreign in it may be replaced.
-        inputs: what the command reads: paths, or names for GDAL.
+        path: the folder. An empty folder counts as absent.
+        foreign: returns the entries of an existing folder that must not be lost.
+        overwrite: whether a folder without foreign entries may be replaced.
+        inputs: everything that the command reads: paths or GDAL dataset names.
 
     Raises:
-        InputError: in one line, why not.
+        InputError: the folder cannot be written or must not be replaced; the message gives the reason in one line.
     """
     target = resolved(path)
     try:
@@ -40,17 +40,20 @@ def check_folder(path: Path, foreign: Foreign, *, overwrite: bool, inputs: Itera
 
 @contextmanager
 def replacing_folder(path: Path, foreign: Foreign, *, overwrite: bool = False) -> Iterator[Path]:
-    """Fill a folder under a temporary name; it takes the place of `path` only when the block succeeds.
+    """Fill a folder under a temporary name; it replaces `path` only if the block succeeds.
 
     Args:
-        path: of the folder; of a symbolic link the target is replaced.
+        path: the folder; if it is a symbolic link, the target of the link is replaced.
         foreign: see `check_folder`.
-        overwrite: likewise. If the place is taken when the block ends and must not be, the new folder is kept under a
-            name beside it.
+        overwrite: see `check_folder`. If a folder that must not be replaced exists when the block ends, the new folder
+            is kept beside it under a free name.
+
+    Yields:
+        The temporary folder, which is empty.
 
     Raises:
         InputError: see `check_folder`.
-        OutputError: the disk is full, the folder cannot be written, or another run was faster.
+        OutputError: the disk is full, the folder cannot be written, or another run has written it meanwhile.
     """
     check_folder(path, foreign, overwrite=overwrite)
     try:
@@ -71,7 +74,7 @@ def _check_replaceable(path: Path, target: Path, foreign: Foreign, *, overwrite:
         if _holds(target, file):
             raise InputError(f"{path}: holds {file}, an input of this command; choose another folder")
     if os.path.ismount(target):
-        raise InputError(f"{path}: is a disk of its own and cannot be replaced; name a folder in it")
+        raise InputError(f"{path}: is a mount point and cannot be replaced; name a folder in it")
     if not any(target.iterdir()):
         return
     if not overwrite:
@@ -85,12 +88,12 @@ def _check_replaceable(path: Path, target: Path, foreign: Foreign, *, overwrite:
 
 
 def _holds(folder: Path, file: Path) -> bool:
-    place = resolved(file)
-    return any(one.exists() and folder.samefile(one) for one in (place, *place.parents))
+    target = resolved(file)
+    return any(path.exists() and folder.samefile(path) for path in (target, *target.parents))
 
 
 def _put_in_place(temporary: Path, path: Path, foreign: Foreign, *, overwrite: bool) -> None:
-    """The old folder is put aside, and comes back if the new one cannot take its place."""
+    """Replace the folder: the old one is renamed first, and renamed back if the new one cannot be moved there."""
     target = target_of(path)
     replaces = overwrite and target.exists()
     try:

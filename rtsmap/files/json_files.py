@@ -1,4 +1,4 @@
-"""JSON that others wrote: any file that cannot be used is one clear error, however odd it is."""
+"""Reading of JSON from other programs: every file that cannot be used gives one clear error, whatever its fault."""
 
 import json
 from pathlib import Path
@@ -6,21 +6,21 @@ from typing import Any
 
 from rtsmap.errors import RtsmapError
 
-#: What code may raise that takes a document for what it should be: values missing, of another type, too large, or
-#: nested deeper than Python can follow.
+#: Exceptions that code may raise if it assumes a valid document: values are missing, have another type, are too large,
+#: or are nested more deeply than Python can follow.
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 
 
 def read_json(path: Path, error: type[RtsmapError], advice: str) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Args:
-        path: of the file, in UTF-8, with or without a byte order mark.
-        error: to raise.
-        advice: what to do about it, the end of the error's line.
+        path: the file, in UTF-8, with or without a byte order mark.
+        error: the class of the error to raise.
+        advice: what the user can do; it ends the error message.
 
     Raises:
-        RtsmapError: of the kind asked for; the file cannot be read, or is not JSON.
+        RtsmapError: of the class `error`; the file cannot be read, or is not JSON.
     """
     try:
         content = path.read_bytes()
@@ -30,16 +30,16 @@ def read_json(path: Path, error: type[RtsmapError], advice: str) -> Any:
 
 
 def parse_json(name: Path | str, content: bytes, error: type[RtsmapError], advice: str) -> Any:
-    """The document that the bytes of a JSON file hold.
+    """Parse the content of a JSON file.
 
     Args:
-        name: of the file, for the error.
-        content: in UTF-8, with or without a byte order mark.
+        name: the name of the file, for the error message.
+        content: the bytes of the file, in UTF-8, with or without a byte order mark.
         error: see `read_json`.
         advice: see `read_json`.
 
     Raises:
-        RtsmapError: of the kind asked for; the content is not JSON.
+        RtsmapError: of the class `error`; the content is not JSON.
     """
     try:
         return json.loads(content.decode("utf-8-sig"))

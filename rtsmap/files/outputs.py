@@ -1,4 +1,4 @@
-"""What is checked of outputs before any work: that they can be written, and that nothing is lost by it."""
+"""Checks of output files before any work: that they can be written, and that no other file is lost."""
 
 import errno
 import os
@@ -16,20 +16,20 @@ from rtsmap.files.writing import resolved
 
 EXISTS = "exists already; choose another name or add --overwrite"
 
-#: Suffixes of what rtsmap writes and never reads as part of a folder of scenes: only these are replaced there.
+#: Suffixes of files that rtsmap writes but never reads from a folder of scenes. Only such files are replaced there.
 _RESULTS = (".gpkg", ".parquet", ".png")
 
 
 def check_outputs(*outputs: Path | None, overwrite: bool, inputs: Iterable[Path | str | None] = ()) -> None:
-    """Fail before any work when a file could not be written at its end, or would take another one's place.
+    """Fail before any work if an output could not be written at the end, or would replace another file.
 
     Args:
-        *outputs: all files that a command is to write; None counts for nothing.
+        *outputs: all files that a command will write; None is ignored.
         overwrite: whether they may exist.
-        inputs: all that the command reads: paths of files and folders, or names for GDAL.
+        inputs: everything that the command reads: paths of files and folders, or GDAL dataset names.
 
     Raises:
-        InputError: in one line, which file and why.
+        InputError: the message names the file and the reason in one line.
     """
     wanted = [path for path in outputs if path is not None]
     for first, second in combinations(wanted, 2):
@@ -43,7 +43,7 @@ def check_outputs(*outputs: Path | None, overwrite: bool, inputs: Iterable[Path 
 
 
 def check_place(path: Path) -> None:
-    """Fail when nothing could be written under a name; makes the folder that it lies in.
+    """Fail if nothing could be written under a path. The parent folder is created.
 
     Raises:
         InputError: the folder cannot be made or written, or the name is too long.
@@ -51,7 +51,7 @@ def check_place(path: Path) -> None:
     target = resolved(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(target.parent) as folder:  # as it will be in the end
+        with scratch_folder(target.parent) as folder:  # the output will be written in the same way
             (folder / f"0{target.suffix}-journal").touch()
         with suppress(FileNotFoundError):
             target.lstat()
@@ -67,20 +67,20 @@ def _check_apart(first: Path, second: Path) -> None:
     if one == other or (_state(one) and _identity(one) == _identity(other)):
         raise InputError(f"{second}: would be written twice; give each output a name of its own")
     if one in other.parents or other in one.parents:
-        raise InputError(f"{second}: would be in {first}, or that in it, which is to be a file; choose another name")
+        raise InputError(f"{second}: contains {first} or lies in it, but both are to be files; choose another name")
 
 
 class _Read:
-    """The inputs of a command, by where they really lie and by which files they are."""
+    """The inputs of a command, by resolved path and by file identity (device and inode)."""
 
     def __init__(self, inputs: list[Path]) -> None:
-        self._places = {resolved(path): path for path in inputs}
+        self._paths = {resolved(path): path for path in inputs}
         self._files = {_identity(path): path for path in inputs}
-        self._folders = {place: path for place, path in self._places.items() if place.is_dir()}
+        self._folders = {real: path for real, path in self._paths.items() if real.is_dir()}
 
     def check(self, path: Path) -> None:
         target = resolved(path)
-        read = self._places.get(target) or (self._files.get(_identity(target)) if _state(target) else None)
+        read = self._paths.get(target) or (self._files.get(_identity(target)) if _state(target) else None)
         if read is not None:
             raise InputError(f"{path}: is an input of this command ({read}); choose another name")
         within = next((self._folders[folder] for folder in target.parents if folder in self._folders), None)
@@ -96,7 +96,7 @@ def _state(path: Path) -> os.stat_result | None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is, whatever its name; None of one that is not there."""
+    """Device and inode, which are the same for all names of a file; None if the file does not exist."""
     state = _state(path)
     return (state.st_dev, state.st_ino) if state else None
 

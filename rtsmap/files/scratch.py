@@ -1,6 +1,7 @@
 """Temporary folders beside the output, and the removal of those that a killed run left behind.
 
-Each holds a lock that ends with its process, whatever ends that; so what is locked is in use, and the rest is not.
+Each folder holds a lock file. The operating system releases the lock when the process ends for any reason, so that a
+locked folder is in use and an unlocked one is abandoned.
 """
 
 import os
@@ -19,19 +20,23 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-#: Short, so that there is room for it wherever there is room for a name.
+#: Short, so that the temporary name fits wherever the name of the output fits.
 PREFIX = ".rtsmap-"
 
 _LOCK = "lock"
-#: After which a folder is removed whose process cannot be seen from here: another machine's, or one without a lock.
+#: Age after which a folder is removed if its process cannot be checked: it was made on another machine, or has no lock.
 _FORGOTTEN_S = 7 * 24 * 3600.0
 
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder in `parent`, on the same disk as all that is renamed from there to its place; gone in the end.
+    """Create an empty temporary folder in `parent`, and remove it at the end.
 
-    Those of dead processes in the same place are removed first.
+    It lies on the same disk as the output, so that files can be renamed from it. Temporary folders in `parent` whose
+    process has ended are removed first.
+
+    Yields:
+        The folder.
 
     Raises:
         OSError: `parent` is missing, full, or cannot be written.
@@ -56,7 +61,7 @@ def remove_abandoned(parent: Path) -> None:
 
 
 def _locked(parent: Path) -> tuple[Path, int]:
-    """A new folder and the open file whose lock tells that it is in use."""
+    """Create a folder and lock a file in it. Returns the folder and the descriptor of the locked file."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         half_written.add(folder)
@@ -65,7 +70,7 @@ def _locked(parent: Path) -> tuple[Path, int]:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             os.write(lock, f"{platform.node()} {os.getpid()}\n".encode())
             _lock(lock, wait=True)
-            if (folder / _LOCK).exists():  # else another run took it for abandoned before it was locked
+            if (folder / _LOCK).exists():  # else another run removed it as abandoned before it was locked
                 return folder, lock
         except BaseException as error:
             _give_up(folder, lock)
@@ -91,7 +96,7 @@ def _remove_if_abandoned(folder: Path) -> None:
     descriptor = os.open(lock, os.O_RDWR)
     try:
         text = os.read(descriptor, 300).decode(errors="replace")
-        here = text.split(" ")[0] == platform.node()  # locks of some network disks are known to one machine only
+        here = text.split(" ")[0] == platform.node()  # on some network disks, only the locking machine sees the lock
         if (here or time.time() - lock.stat().st_mtime > _FORGOTTEN_S) and _lock(descriptor):
             shutil.rmtree(folder, ignore_errors=True)
     finally:
@@ -99,7 +104,7 @@ def _remove_if_abandoned(folder: Path) -> None:
 
 
 def _lock(descriptor: int, *, wait: bool = False) -> bool:
-    """Whether the lock is ours now; false also where the disk knows no locks."""
+    """Lock a file. Returns whether this process now holds the lock; False also on disks that do not support locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (OSError, AttributeError):

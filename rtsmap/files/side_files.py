@@ -1,4 +1,4 @@
-"""Files that other programs keep beside one, and that must not meet another file of its name."""
+"""Sidecar files that other programs keep beside a file, and that must not be applied to a new file of the same name."""
 
 import os
 from contextlib import suppress
@@ -9,18 +9,18 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-#: What SQLite keeps beside a GeoPackage that is open, or was when its program crashed. SQLite would apply what is in
-#: them to whatever file has the name.
+#: Files that SQLite keeps beside a GeoPackage that is open, or that was open when a program crashed. SQLite would apply
+#: their content to any later file of the same name.
 _OF_DATABASES = ("-wal", "-journal", "-shm")
 
-#: What GDAL and QGIS keep beside a raster: statistics and overviews of what was in it.
+#: Files that GDAL and QGIS keep beside a raster: statistics and overviews of its former content.
 _OF_RASTERS = (".aux.xml", ".ovr")
 
 _FIRST_LOCKED_BYTE, _LOCKED_BYTES = 0x40000000, 512  # https://www.sqlite.org/fileformat2.html#the_lock_byte_page
 
 
 def in_use(path: Path) -> Path | None:
-    """The file beside `path` that holds changes not yet in it, or tells that a program has it open; None without."""
+    """The sidecar file that shows that `path` is open in a program or has uncommitted changes, or None."""
     beside = [file for file in _beside(path, _OF_DATABASES) if os.path.lexists(file)]
     for file in beside:
         if not file.name.endswith("-shm") and file.stat().st_size:
@@ -29,7 +29,7 @@ def in_use(path: Path) -> Path | None:
 
 
 def remove_stale(path: Path) -> None:
-    """Remove what describes the file that is about to be replaced, and what `in_use` found to be empty."""
+    """Remove outdated sidecar files: GDAL's, which describe the old file, and SQLite's, which `in_use` found unused."""
     for file in _beside(path, (*_OF_DATABASES, *(_OF_RASTERS if path.exists() else ()))):
         with suppress(FileNotFoundError):
             file.unlink()
@@ -40,12 +40,12 @@ def _beside(path: Path, endings: tuple[str, ...]) -> list[Path]:
 
 
 def _locked(path: Path) -> bool:
-    """Whether another process holds one of SQLite's locks on a file."""
+    """Whether another process holds one of SQLite's locks on a file; True also if that cannot be determined."""
     try:
         with path.open("r+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCKED_BYTES, _FIRST_LOCKED_BYTE)
     except FileNotFoundError:
         return False
-    except (OSError, AttributeError):  # locked, or not to be known
+    except (OSError, AttributeError):  # it is locked, or cannot be checked
         return True
     return False

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their checksums."""
+"""Atomic writing of files, and their checksums."""
 
 import hashlib
 import itertools
@@ -15,24 +15,27 @@ _LONGEST_NAME = 255  # bytes, on nearly every disk
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
+    """Hexadecimal SHA-256 checksum of the content of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """Write a file under a temporary name; it takes the place of `path` only when the block succeeds.
+    """Write a file under a temporary name; it replaces `path` only if the block succeeds.
 
-    The temporary name has the suffix of `path`, by which GDAL and others choose a format.
+    The temporary name has the suffix of `path`, from which GDAL and other libraries choose a format.
 
     Args:
-        path: of the file. Of a symbolic link the target is replaced, and the link stays.
-        overwrite: whether a file may be there when the block ends. If it may not but is, which another run must have
-            made meanwhile, it stays, and the new one is kept under a name beside it.
+        path: the file. If it is a symbolic link, the target is replaced and the link stays.
+        overwrite: whether the file may exist when the block ends. If it may not but does, because another run has
+            written it meanwhile, it is left as it is, and the new file is kept beside it under a free name.
+
+    Yields:
+        The temporary path to write to.
 
     Raises:
-        OutputError: the disk is full, the folder cannot be written, or another run was faster.
+        OutputError: the disk is full, the folder cannot be written, or another run has written the file meanwhile.
     """
     with replacing_together([path], overwrite=overwrite) as (temporary,):
         yield temporary
@@ -40,14 +43,14 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def replacing_together(paths: Sequence[Path], *, overwrite: bool = True) -> Iterator[list[Path]]:
-    """Write files that belong together, as `replacing` writes one; none takes its place before all are written.
+    """Write files that belong together, as `replacing` writes one; none is moved to its path before all are written.
 
     Args:
-        paths: of the files, all in one folder; the last takes its place last.
+        paths: the files, all in one folder; they are moved in this order.
         overwrite: see `replacing`.
 
     Yields:
-        Their temporary names, in one folder too.
+        Their temporary paths, all in one folder.
 
     Raises:
         OutputError: see `replacing`.
@@ -55,7 +58,7 @@ def replacing_together(paths: Sequence[Path], *, overwrite: bool = True) -> Iter
     try:
         targets = [target_of(path) for path in paths]
         with scratch_folder(targets[-1].parent) as folder:
-            # not under their own names, which may leave no room for what SQLite adds to them
+            # short names, because SQLite appends its own endings and a long name would leave no room for them
             temporary = [folder / f"{number}{path.suffix}" for number, path in enumerate(paths)]
             yield temporary
             _put_in_place(temporary, targets, overwrite=overwrite)
@@ -64,23 +67,23 @@ def replacing_together(paths: Sequence[Path], *, overwrite: bool = True) -> Iter
 
 
 def resolved(path: Path) -> Path:
-    """Where a path leads when all links are followed, whether there is something or not."""
+    """The path with all symbolic links followed, whether it exists or not."""
     return Path(os.path.realpath(path))
 
 
 def target_of(path: Path) -> Path:
-    """What is to be replaced: of a link where it leads; else the path as the user wrote it, as messages show it."""
+    """The path to replace: the target of a symbolic link, else the path as the user wrote it, for use in messages."""
     return resolved(path) if path.is_symlink() or path.name in ("", "..") else path
 
 
 def keep_beside(sources: Sequence[Path], wanted: Sequence[Path], why: str) -> OutputError:
-    """Give results whose place is taken the first free names `name.1.suffix`, `name.2.suffix`, ... instead.
+    """Rename results whose paths are taken to the first free names of `name.1.suffix`, `name.2.suffix`, ...
 
     Returns:
-        The error that says so.
+        The error to raise, with the reason and the names under which the results are kept.
 
     Raises:
-        OSError: that is not possible either.
+        OSError: the results cannot be renamed.
     """
     for number in itertools.count(1):
         names = [_numbered(path, number) for path in wanted]
@@ -99,10 +102,10 @@ def free_name(path: Path) -> Path:
 
 
 def rename_to_free(source: Path, target: Path) -> None:
-    """Rename a file, or a folder, unless something is there by then.
+    """Rename a file or a folder unless the target exists.
 
     Raises:
-        FileExistsError: something is there. An empty folder counts as nothing where a folder is renamed.
+        FileExistsError: the target exists. If a folder is renamed, an empty target folder counts as absent.
     """
     if source.is_dir():
         try:
@@ -133,7 +136,7 @@ def _put_in_place(sources: Sequence[Path], targets: Sequence[Path], *, overwrite
 
 
 def _rename(sources: Sequence[Path], targets: Sequence[Path], *, overwrite: bool) -> None:
-    """Rename all or, where one fails that must not replace anything, none."""
+    """Rename all files; without `overwrite`, if one of them fails, the others are renamed back."""
     renamed: list[tuple[Path, Path]] = []
     try:
         for source, target in zip(sources, targets, strict=True):
@@ -150,7 +153,7 @@ def _rename(sources: Sequence[Path], targets: Sequence[Path], *, overwrite: bool
 
 
 def _numbered(path: Path, number: int) -> Path:
-    """`slumps.gpkg` and 1 give `slumps.1.gpkg`, of a long name as much as there is room for."""
+    """Insert a number: `slumps.gpkg` and 1 give `slumps.1.gpkg`; a name that becomes too long is shortened."""
     stem, ending = path.stem, f".{number}{path.suffix}"
     while len(os.fsencode(stem + ending)) > _LONGEST_NAME and len(stem) > 1:
         stem = stem[:-1]

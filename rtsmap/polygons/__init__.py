@@ -1,8 +1,8 @@
-"""Polygons that others made: labels, areas of interest, finished layers, in any format that GDAL reads.
+"""Polygons from files: labels, areas of interest and finished layers, in any format that GDAL reads.
 
-A file in longitude and latitude means what it shows on a map: an edge between two points of one latitude follows that
-parallel, however long it is, and an area may cross the antimeridian or reach a pole. Edges of projected files are
-straight in their own CRS. `project` keeps both true in the CRS of a scene.
+A file in longitude and latitude is taken as it looks on a map: an edge between two points of equal latitude follows
+that parallel, however long it is, and an area may cross the antimeridian or reach a pole. Edges in projected files are
+straight in the CRS of the file. `project` preserves both in the CRS of a scene.
 """
 
 from rtsmap.polygons.projecting import project, project_frame, utm_of

@@ -1,4 +1,4 @@
-"""Polygons in longitude and latitude that cross the antimeridian, with longitudes that do not jump there."""
+"""Unwrapping of polygons that cross the antimeridian, so that their longitudes do not jump there."""
 
 import math
 from collections.abc import Sequence
@@ -11,27 +11,31 @@ from pyproj import CRS
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
-#: An edge that is longer than this part of a full circle is meant the short way round. Boxes over more than half of the
-#: globe are drawn by people; what is wrapped at the antimeridian by software is seldom wider than a quarter of it.
+#: An edge longer than this fraction of a full circle is taken as the short way round the globe. The limit is above one
+#: half because people draw boxes over more than half of the globe, while areas that software wraps at the antimeridian
+#: are seldom wider than a quarter of it.
 SHORT_WAY = 0.75
 
 _SAME = 1e-9  # degrees
 
 
 def full_circle(crs: CRS) -> float:
-    """360 in the unit of a geographic CRS, which is not always the degree."""
+    """A full circle of longitude (360 degrees) in the unit of a geographic CRS, which is not always the degree."""
     return 2 * math.pi / float(crs.axis_info[0].unit_conversion_factor)
 
 
 def unwrapped(shapes: NDArray[Any], circle: float = 360.0) -> NDArray[Any]:
-    """The same areas with continuous longitudes, which then may go beyond 180.
+    """Make longitudes continuous; they may then exceed 180 degrees.
 
-    A ring that jumps from 179 to -179 goes on to 181. A ring that ends a full circle from where it began goes round a
-    pole, and is closed along it. Parts that meet at the antimeridian, as RFC 7946 cuts them, become one.
+    A ring that jumps from 179 to -179 continues to 181. A ring that ends a full circle from its start encloses a pole,
+    and is closed along it. Parts that meet at the antimeridian, where RFC 7946 cuts them, are joined.
 
     Args:
         shapes: `(n,)` polygons and multipolygons, valid or not.
-        circle: 360 in their unit.
+        circle: a full circle of longitude in their unit.
+
+    Returns:
+        `(n,)` the same areas.
     """
     bounds = shapely.bounds(shapes)
     wide = np.flatnonzero(bounds[:, 2] - bounds[:, 0] > SHORT_WAY * circle)
@@ -53,7 +57,7 @@ def _polygon(polygon: Polygon, circle: float) -> Polygon:
 def _ring(points: NDArray[np.float64], circle: float) -> NDArray[np.float64]:
     steps = np.diff(points[:, 0])
     jumps = np.where(np.abs(steps) > SHORT_WAY * circle, -np.sign(steps) * circle, 0.0)
-    around = np.abs(np.abs(steps) - circle) < _SAME  # the edge of a box round the globe, or from 180 to -180
+    around = np.abs(np.abs(steps) - circle) < _SAME  # an edge of a box round the globe, or from 180 to -180
     if around.any() and Polygon(points).is_valid:
         jumps[around] = 0.0
     moved = points.copy()
@@ -65,7 +69,7 @@ def _ring(points: NDArray[np.float64], circle: float) -> NDArray[np.float64]:
 
 
 def _joined(polygons: Sequence[Polygon], circle: float) -> BaseGeometry:
-    """Parts east of the antimeridian moved behind those west of it, where some of both lie at it."""
+    """Join parts at the antimeridian: if some touch it on either side, those east of it are moved by a full circle."""
     west, _, east, _ = shapely.bounds(np.array(polygons, dtype=object)).T
     eastern, western = np.abs(west + circle / 2) < _SAME, np.abs(east - circle / 2) < _SAME
     if not (eastern.any() and western.any() and not (eastern & western).any()):

@@ -1,4 +1,4 @@
-"""The part of one CRS that lies around a scene in another."""
+"""The surroundings of a scene, as boxes in another CRS."""
 
 import math
 from collections.abc import Iterator
@@ -16,28 +16,35 @@ from rtsmap.polygons.longitudes import full_circle
 #: `(left, bottom, right, top)`.
 Bounds = tuple[float, float, float, float]
 
-#: Polygons are kept whole to at least this distance from a scene.
+#: Polygons are kept complete up to at least this distance from a scene.
 MARGIN_M = 20_000.0
 
 _SIDE_POINTS = 33
-_EARTH_M = 40_000_000.0  # all the way round
+_EARTH_M = 40_000_000.0  # circumference
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Boxes in the source's CRS that together cover the surroundings of a scene.
+    """Boxes in the CRS of the source that together cover the surroundings of a scene.
 
     Attributes:
-        boxes: one for most scenes; several, which overlap a little, where a scene is wider than a quarter of the globe
-            or holds a pole. Their x may go beyond where the CRS ends.
-        circle: x after which the CRS begins anew; None where it does not.
+        boxes: one box for most scenes; several boxes, which overlap a little, if a scene is wider than a quarter of the
+            globe or contains a pole. Their x may lie outside the range of the CRS.
+        circle: the period of x, after which coordinates repeat; None if x is not periodic.
     """
 
     boxes: tuple[Bounds, ...]
     circle: float | None
 
     def cut(self, shapes: NDArray[Any]) -> Iterator[tuple[Bounds, NDArray[np.intp], NDArray[Any]]]:
-        """For each box what of the polygons lies in it, and which ones these are, once for each turn of the globe."""
+        """Clip polygons to each box, for each shift by full circles with which they may reach it.
+
+        Args:
+            shapes: `(n,)` polygons in the CRS of the source.
+
+        Yields:
+            The box, the indices of the polygons that may touch it, and these polygons clipped to it; some may be empty.
+        """
         bounds = shapely.bounds(shapes)
         known = np.isfinite(bounds).all(axis=1)
         for box in self.boxes:
@@ -57,7 +64,7 @@ class Neighbourhood:
 
 
 def _clipped(shapes: NDArray[Any], box: Bounds) -> NDArray[Any]:
-    """Polygons that lie wholly in a box stay exactly as they are."""
+    """Clip polygons to a box; those that lie completely inside it are returned unchanged."""
     frame, result = shapely.box(*box), shapes.copy()
     crossing = ~shapely.within(shapely.envelope(shapes), frame)
     result[crossing] = shapely.intersection(shapes[crossing], frame)
@@ -72,15 +79,15 @@ def _moved(shapes: NDArray[Any], turn: float) -> NDArray[Any]:
 
 
 def neighbourhood(source: CRS, target: CRS, near: Bounds) -> Neighbourhood:
-    """The surroundings of a scene.
+    """Find the surroundings of a scene in another CRS.
 
     Args:
         source: CRS of the result.
-        target: of the scene.
-        near: bounds of the scene.
+        target: CRS of the scene.
+        near: bounds of the scene in `target`.
 
     Raises:
-        InputError: none of the scene has coordinates in the source's CRS.
+        InputError: no part of the scene can be transformed to the CRS of the source.
     """
     back = Transformer.from_crs(target, source, always_xy=True)
     x, y = (np.asarray(values) for values in back.transform(*_outline(near)))
@@ -88,7 +95,7 @@ def neighbourhood(source: CRS, target: CRS, near: Bounds) -> Neighbourhood:
     if not known.any():
         raise InputError(f"{source.name}: the scene has no coordinates in it; give the polygons in another CRS")
     x, y, circle = x[known], y[known], circle_of(source)
-    if circle is not None:  # x[0] is the scene's centre where that has coordinates
+    if circle is not None:  # x[0] is the centre of the scene if that can be transformed
         x = x[0] + np.remainder(x - x[0] + circle / 2, circle) - circle / 2
     left, bottom, right, top = x.min(), y.min(), x.max(), y.max()
     if not source.is_geographic:
@@ -101,7 +108,7 @@ def neighbourhood(source: CRS, target: CRS, near: Bounds) -> Neighbourhood:
 
 
 def circle_of(crs: CRS) -> float | None:
-    """The x after which a CRS begins anew: longitude, and the x of Mercator and its like; None for others."""
+    """The period of x in a CRS: of longitude, or of x in cylindrical projections such as Mercator; None in others."""
     if crs.is_geographic:
         return full_circle(crs)
     if not crs.is_projected or crs.geodetic_crs is None:
@@ -111,12 +118,12 @@ def circle_of(crs: CRS) -> float | None:
     if not np.isfinite(x).all() or x[2] <= x[0]:
         return None
     sixth = float(x[2] - x[0])
-    upright = np.abs(x[[1, 3]] - x[[0, 2]]).max() < 1e-6 * sixth  # a meridian has one x
+    upright = np.abs(x[[1, 3]] - x[[0, 2]]).max() < 1e-6 * sixth  # x is constant along a meridian
     return 6 * sixth if upright else None
 
 
 def _outline(bounds: Bounds) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The centre, and points on the four sides."""
+    """Coordinates x and y of the centre of a box, followed by points on its four sides."""
     left, bottom, right, top = bounds
     part = np.linspace(0.0, 1.0, _SIDE_POINTS)
     along_x, along_y = left + (right - left) * part, bottom + (top - bottom) * part
@@ -127,7 +134,7 @@ def _outline(bounds: Bounds) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _degrees(box: Bounds, middle: float, circle: float, source: CRS, target: CRS, near: Bounds) -> Bounds:
-    """A box in longitude and latitude with its margin; all the way round where it reaches a pole."""
+    """A box in longitude and latitude, extended by a margin; it spans a full circle if it reaches a pole."""
     left, bottom, right, top = box
     margin = MARGIN_M / _EARTH_M * circle + 0.1 * (top - bottom)
     onto = Transformer.from_crs(source, target, always_xy=True)
@@ -146,7 +153,7 @@ def _degrees(box: Bounds, middle: float, circle: float, source: CRS, target: CRS
 
 
 def _slices(box: Bounds, middle: float, circle: float | None) -> Iterator[Bounds]:
-    """Parts of at most a quarter of the globe, so that no edge in one of them goes round it."""
+    """Divide a box into parts of at most a quarter of the globe, so that no edge in a part goes round the globe."""
     left, bottom, right, top = box
     if circle is None:
         yield box

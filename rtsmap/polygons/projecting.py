@@ -1,4 +1,4 @@
-"""Polygons in another CRS with every edge where it was on the Earth, not only the corners."""
+"""Transformation of polygons to another CRS that preserves the course of every edge on the Earth, not only its ends."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,31 +15,32 @@ from shapely.geometry.base import BaseGeometry
 from rtsmap.geometry import polygon_parts
 from rtsmap.polygons.neighbourhood import Bounds, circle_of, neighbourhood
 
-#: Edges may depart from their true course by this part of a scene's longer side: a hundredth of a pixel in 10,000.
+#: The largest deviation of an edge from its true course, as a fraction of the longer side of the scene: a hundredth of
+#: a pixel in 10,000.
 TOLERANCE = 1e-6
 
-_ROUNDS = 12  # of making edges shorter; three are enough for most
+_ROUNDS = 12  # the most rounds of densification; three are enough for most polygons
 _Points = NDArray[np.float64]
 
 
 def project(shapes: NDArray[Any], source: CRS, target: CRS, near: Bounds) -> NDArray[Any]:
-    """Polygons in another CRS, exact around a scene.
+    """Transform polygons to another CRS, exactly in the surroundings of a scene.
 
-    Edges are densified until they follow their course in the source's CRS, so that the edge of an area in longitude and
-    latitude stays on its parallel. What is farther from the scene than `neighbourhood.MARGIN_M` is cut off: it need not
-    have coordinates in the target's CRS.
+    Edges are densified until they follow their course in the CRS of the source, so that the edge of an area in
+    longitude and latitude stays on its parallel. Parts farther from the scene than `neighbourhood.MARGIN_M` are cut
+    off, because they may have no coordinates in the target CRS.
 
     Args:
-        shapes: `(n,)` valid polygons and multipolygons; longitudes as `longitudes.unwrapped` gives them.
-        source: their CRS.
-        target: that of the scene.
-        near: bounds of the scene.
+        shapes: `(n,)` valid polygons and multipolygons, with the longitudes that `longitudes.unwrapped` returns.
+        source: CRS of the polygons.
+        target: CRS of the scene.
+        near: bounds of the scene in `target`.
 
     Returns:
-        `(n,)` valid polygons and multipolygons; those that do not lie around the scene are empty.
+        `(n,)` valid polygons and multipolygons; those outside the surroundings of the scene are empty.
 
     Raises:
-        InputError: the scene has no coordinates in the source's CRS.
+        InputError: no part of the scene can be transformed to the CRS of the source.
     """
     circle = circle_of(target)
     if source == target and circle is None:
@@ -58,15 +59,16 @@ def project(shapes: NDArray[Any], source: CRS, target: CRS, near: Bounds) -> NDA
 
 
 def project_frame(frame: geopandas.GeoDataFrame, crs: object, near: Bounds | None = None) -> geopandas.GeoDataFrame:
-    """A layer of polygons in another CRS; see `project`.
+    """Transform a layer of polygons to another CRS; see `project`.
 
     Args:
         frame: the layer.
-        crs: wanted.
-        near: bounds of a scene in that CRS; what does not lie around it is left out. None: the layer's own.
+        crs: the target CRS.
+        near: bounds of a scene in the target CRS; polygons outside its surroundings are dropped. If None, the bounds of
+            the layer are used.
 
     Returns:
-        The rows with a polygon there; their index stays.
+        The rows whose polygons are not empty, with their index unchanged.
     """
     target = CRS.from_user_input(crs)
     shapes = frame.geometry.to_numpy()
@@ -79,7 +81,7 @@ def project_frame(frame: geopandas.GeoDataFrame, crs: object, near: Bounds | Non
 
 
 def utm_of(frame: geopandas.GeoDataFrame) -> CRS:
-    """The UTM zone (beyond 84 N and 80 S the polar stereographic projection) of the middle of a layer."""
+    """The UTM zone of the centre of a layer; beyond 84 N and 80 S, the polar stereographic projection."""
     lon, lat = np.radians(shapely.get_coordinates(frame.to_crs("EPSG:4326").geometry.to_numpy())).T
     east, north, up = (np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean(), np.sin(lat).mean()
     longitude, latitude = np.degrees(np.arctan2(north, east)), np.degrees(np.arctan2(up, np.hypot(east, north)))
@@ -89,7 +91,7 @@ def utm_of(frame: geopandas.GeoDataFrame) -> CRS:
 
 
 def united_polygons(shape: BaseGeometry) -> BaseGeometry:
-    """The union of the polygons of a geometry, without the points and lines that a collection may hold."""
+    """The union of the polygons of a geometry, without the points and lines that a collection may contain."""
     if isinstance(shape, Polygon | MultiPolygon):
         return shape
     return _union(polygon_parts(shape))
@@ -104,7 +106,7 @@ def _union(parts: Sequence[BaseGeometry]) -> BaseGeometry:
 
 
 def _middle(onto: Transformer, box: Bounds, circle: float | None, near: Bounds) -> float:
-    """The x of the middle of a box, by the turn of the globe that the scene lies in."""
+    """The x of the middle of a box in the target CRS, shifted by full circles to lie nearest to the scene."""
     middle = (near[0] + near[2]) / 2
     x = float(onto.transform((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)[0])
     return middle if circle is None or not np.isfinite(x) else x + circle * round((middle - x) / circle)
@@ -118,20 +120,20 @@ def _transformed(onto: Transformer, middle: float, circle: float | None, points:
 
 
 def _densified(shapes: NDArray[Any], to_target: Callable[[_Points], _Points], tolerance: float) -> NDArray[Any]:
-    """The same polygons with vertices so close that straight edges between them are right in the target's CRS."""
+    """Insert vertices until straight edges between the transformed vertices deviate by no more than the tolerance."""
     dense = shapes.copy()
     for _ in range(_ROUNDS):
         longest, bend = _bends(dense, to_target)
         bent = bend > tolerance
         if not bent.any():
             break
-        shorter = 0.9 * np.sqrt(tolerance / bend[bent])  # a bend grows with the square of an edge's length
+        shorter = 0.9 * np.sqrt(tolerance / bend[bent])  # the deviation grows with the square of the edge length
         dense[bent] = shapely.segmentize(dense[bent], longest[bent] * np.clip(shorter, 1e-3, 0.5))
     return dense
 
 
 def _bends(shapes: NDArray[Any], to_target: Callable[[_Points], _Points]) -> tuple[_Points, _Points]:
-    """Of each polygon the length of its longest edge, and the farthest that any departs from a straight line."""
+    """For each polygon, the length of its longest edge and the largest deviation of an edge from a straight line."""
     parts, of_shape = shapely.get_parts(shapes, return_index=True)
     rings, of_part = shapely.get_rings(parts, return_index=True)
     points, of_ring = shapely.get_coordinates(rings, return_index=True)

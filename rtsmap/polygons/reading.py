@@ -1,4 +1,4 @@
-"""Reading polygons: the layer that is meant, valid, of a known CRS."""
+"""Reading of polygons: choice of the layer, repair of invalid geometries, and checks of the CRS."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rtsmap.polygons.projecting import project, united_polygons
 
 POLYGONS = ["Polygon", "MultiPolygon"]
 
-#: The layer of slumps in a map by `rtsmap predict`, which holds the observed area too.
+#: The layer of slumps in a map by `rtsmap predict`, which also contains a layer of the observed area.
 MAP_LAYER = "thaw_slumps"
 
 _COLLECTION = "GeometryCollection"
@@ -26,27 +26,28 @@ _OF_POLYGONS = ("Polygon", "Surface", _COLLECTION, "Unknown")
 def read_polygons(
     path: Path, layer: str | None = None, *, option: str = "--layer", usual: str | None = None
 ) -> geopandas.GeoDataFrame:
-    """The polygons of a file with their attributes, in its CRS; invalid ones are mended, other geometries left out.
+    """Read the polygons of a file with their attributes, in the CRS of the file.
 
-    Longitudes are continuous across the antimeridian, see `longitudes.unwrapped`.
+    Invalid polygons are repaired, and other geometries are dropped. Longitudes are continuous across the antimeridian,
+    see `longitudes.unwrapped`.
 
     Args:
         path: GeoPackage, GeoJSON, shapefile, ..., or GeoParquet.
-        layer: of the file; needed where it has several with polygons.
-        option: that names a layer, for the error.
-        usual: the layer to take where the file has one of this name and none is asked for.
+        layer: the layer of the file; required if several layers contain polygons.
+        option: the option that specifies a layer, for the error message.
+        usual: the layer to read if `layer` is None and the file has a layer of this name.
 
     Raises:
-        InputError: the file cannot be read, has several layers or not the one asked for, has no CRS, or coordinates
-            that cannot be degrees although its CRS says so.
+        InputError: the file cannot be read, has several layers of polygons, lacks the specified layer, has no CRS, or
+            has a geographic CRS but coordinates that cannot be longitudes and latitudes.
     """
     if path.is_fifo():
-        raise InputError(f"{path}: is a pipe, which cannot be read from any place in it; save it as a file")
+        raise InputError(f"{path}: is a pipe, which allows no random access; save it as a file")
     chosen = polygon_layer(path, layer, option=option, usual=usual)
     try:
         frame = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=chosen)
     except Exception as error:  # pyogrio's and pyarrow's errors share no base class
-        reason = str(error).partition(";")[0].rstrip(".")  # after it pyogrio recommends what only programs can do
+        reason = str(error).partition(";")[0].rstrip(".")  # the rest is advice of pyogrio to programmers
         raise InputError(
             f"{path}: cannot be read as a layer of polygons ({reason}); give a GeoPackage, GeoJSON or shapefile"
         ) from error
@@ -76,19 +77,19 @@ def _continuous(path: Path, shapes: np.ndarray, crs: CRS) -> np.ndarray:
 
 
 def read_area(path: Path, crs: object, near: Bounds, layer: str | None = None) -> BaseGeometry:
-    """The union of a file's polygons in the CRS of a scene, exact around the scene; see `project`.
+    """Read the union of the polygons of a file in the CRS of a scene, exact around the scene; see `project`.
 
     Args:
-        path: of the file.
-        crs: of the scene.
-        near: bounds of the scene.
-        layer: of the file; needed where it has several with polygons.
+        path: the file.
+        crs: CRS of the scene.
+        near: bounds of the scene in `crs`.
+        layer: the layer of the file; required if several layers contain polygons.
 
     Returns:
-        Polygons; empty where none lies around the scene.
+        A polygon or multipolygon, which is empty if no polygon lies around the scene.
 
     Raises:
-        InputError: see `read_polygons`; or there is no polygon.
+        InputError: see `read_polygons`; or the file contains no polygon.
     """
     frame = _read_area(path, layer)
     source, target = CRS.from_user_input(frame.crs), CRS.from_user_input(crs)
@@ -97,7 +98,7 @@ def read_area(path: Path, crs: object, near: Bounds, layer: str | None = None) -
 
 
 def check_area(path: Path, layer: str | None = None) -> None:
-    """Fail before any work where `read_area` would.
+    """Fail before any work if `read_area` would fail.
 
     Raises:
         InputError: see `read_area`.
@@ -113,10 +114,14 @@ def _read_area(path: Path, layer: str | None) -> geopandas.GeoDataFrame:
 
 
 def polygon_layer(path: Path, layer: str | None, *, option: str = "--layer", usual: str | None = None) -> str | None:
-    """The layer of polygons of a file, where there is no doubt which; see `read_polygons`.
+    """The layer of a file that contains polygons, if it is unambiguous; see `read_polygons`.
+
+    Returns:
+        The name of the layer; None if the format has no layers, no layer may contain polygons, or the layers cannot be
+        listed.
 
     Raises:
-        InputError: there are several, or there is none of that name.
+        InputError: several layers contain polygons, or there is no layer of the specified name.
     """
     if path.suffix == ".parquet":
         if layer is not None:
@@ -124,7 +129,7 @@ def polygon_layer(path: Path, layer: str | None, *, option: str = "--layer", usu
         return None
     try:
         layers = [(str(name), kind) for name, kind in pyogrio.list_layers(path)]
-    except Exception:  # reading it says what is wrong
+    except Exception:  # the reading of the file then reports the error
         return layer
     if layer is not None:
         names = [name for name, kind in layers if kind is not None]

@@ -1,4 +1,4 @@
-"""Unforeseen exceptions as one clear line, for the failure of a scene or of the whole command."""
+"""Unforeseen exceptions as one clear line, for the failure of one scene or of the whole command."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from rtsmap.errors import InputError, RtsmapError
 #: If this variable is set in the environment, failures are reported with a traceback.
 DEBUG = "RTSMAP_DEBUG"
 
-#: Errors of the system if the user named a file that cannot be read.
+#: System errors that arise if the user gave a file that cannot be read.
 _OF_A_NAME = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 
 
@@ -22,10 +22,10 @@ def explained(error: Exception, subject: str = "") -> RtsmapError:
 
     Args:
         error: any exception; an `RtsmapError` keeps its class, and therefore its exit code.
-        subject: what was worked on, such as the path of a scene; the line begins with it unless it names it already.
+        subject: what was processed, such as the path of a scene; the line begins with it unless it already contains it.
 
     Returns:
-        An `InputError` if a file or its name is the cause, else an `UnforeseenError`.
+        An `InputError` if a file or its name is the cause, otherwise an `UnforeseenError`.
     """
     name = readable(subject)
     if isinstance(error, RtsmapError):
@@ -36,30 +36,30 @@ def explained(error: Exception, subject: str = "") -> RtsmapError:
 
 
 def story(error: BaseException) -> str:
-    """The traceback of a failure if the environment asks for it, else an empty text."""
+    """The traceback of a failure if the environment variable `RTSMAP_DEBUG` is set, otherwise an empty string."""
     return "".join(traceback.format_exception(error)) if os.environ.get(DEBUG) else ""
 
 
 def readable(text: str) -> str:
-    r"""Text that every terminal and file accepts: bytes of a file name that are not UTF-8 become `\\udcff`."""
+    r"""Make text that every terminal and file accepts: bytes of a file name that are not UTF-8 become `\\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def in_one_line(text: str) -> str:
-    r"""Text whose line breaks and other control characters, which the name of a file may hold, are written as `\n`."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in readable(text))
+    r"""Escape line breaks and other control characters, which a file name may contain, as `\n` and the like."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in readable(text))
 
 
 def _reason(error: Exception) -> str:
-    said = readable(str(error)).strip().partition("\n")[0]
+    detail = readable(str(error)).strip().partition("\n")[0]
     match error:
         case MemoryError():
-            return f"the memory does not suffice ({said or 'none is left'}); free some, or give a smaller --chip-size"
+            return f"the memory does not suffice ({detail or 'none is left'}); free some, or give a smaller --chip-size"
         case RecursionError():
-            return "is nested too deeply to be read; is it what it should be?"
+            return "is nested too deeply to be read; check that it is the file you meant"
         case UnicodeError():
-            return f"a name or a text is not UTF-8 ({said}); rename the file or save it as UTF-8"
+            return f"a name or a text is not UTF-8 ({detail}); rename the file or save it as UTF-8"
         case OSError(strerror=str(reason)):
             return f"{readable(str(error.filename))}: {reason}" if error.filename else reason
-    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    what = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
     return f"rtsmap cannot go on ({what}); {DEBUG}=1 in the environment shows where in the code"

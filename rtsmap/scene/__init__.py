@@ -1,4 +1,4 @@
-"""What a scene is: products and their files, metadata, and reading pixels by window."""
+"""Scenes: satellite products and their files, metadata, and reading of pixels by window."""
 
 from rtsmap.scene.masks import CLASSES, DEFAULT_MASK
 from rtsmap.scene.opening import open_scene

@@ -1,7 +1,7 @@
-"""How the numbers of a raster become reflectance: what a user, a product, the file or its name say of scale and offset.
+"""Conversion of digital numbers to reflectance: scale and offset from the user, the product, the file or its name.
 
-An offset is the reflectance of the number 0: -0.1 for Sentinel-2 products of baseline 04.00 and later, which store
-reflectance x 10000 + 1000, and -0.2 for Landsat's Collection 2.
+The offset is the reflectance of the digital number 0: -0.1 for Sentinel-2 products of baseline 04.00 and later, which
+store reflectance x 10000 + 1000, and -0.2 for Landsat Collection 2.
 """
 
 import math
@@ -16,7 +16,7 @@ from rtsmap.errors import InputError, SceneError
 
 _INTEGER_SCALE = 1e-4  # the usual scale of surface reflectance: Planet, Sentinel-2, HLS
 _SENTINEL2 = re.compile(r"S2[A-D]_MSIL(?:1C|2A)_\d{8}T\d{6}_N(\d{2})(\d{2})(?!\d)", re.IGNORECASE)
-_SENTINEL2_ADDED = -1000.0  # number of a reflectance of 0, negative as metadata write it, from baseline 04.00 on
+_SENTINEL2_ADDED = -1000.0  # `BOA_ADD_OFFSET` from baseline 04.00 on: minus the digital number of reflectance 0
 _ADDED_TAGS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
 _QUANTIFICATION_TAGS = ("BOA_QUANTIFICATION_VALUE", "QUANTIFICATION_VALUE")
 _LANDSAT = re.compile(r"L[COTE]0[45789]_L2S[PR]_\d{6}_\d{8}_\d{8}_02_(?:T1|T2|RT)(?![0-9A-Za-z])", re.IGNORECASE)
@@ -25,13 +25,13 @@ _LANDSAT_SCALE, _LANDSAT_OFFSET = 2.75e-5, -0.2
 
 @dataclass(frozen=True)
 class Calibration:
-    """How numbers become reflectance, `number * scale + offset`, in the order of `bands.BANDS`.
+    """Scale and offset of each band, in the order of `bands.BANDS`: reflectance is `digital number * scale + offset`.
 
     Attributes:
-        numbers: of the bands in the file, from 1.
+        numbers: numbers of the bands in the file, from 1.
         scale: reflectance per digital number.
-        offset: reflectance of the number 0; 0 without it.
-        offset_known: whether somebody says what the offset is; else it is taken for 0, as is usual.
+        offset: reflectance of the digital number 0; zeros if not given.
+        offset_known: whether the offset is specified somewhere; otherwise it is assumed to be 0, as is usual.
     """
 
     numbers: tuple[int, ...]
@@ -46,11 +46,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Stated:
-    """What a product says of its bands, in the order of `bands.BANDS`; None where it is silent.
+    """Scale and offset that a product states for its bands, in the order of `bands.BANDS`; None if it states none.
 
     Attributes:
         scale: reflectance per digital number.
-        offset: reflectance of the number 0; of Sentinel-2 see `sentinel2`.
+        offset: reflectance of the digital number 0; for Sentinel-2 see `sentinel2`.
     """
 
     scale: Sequence[float] | None = None
@@ -58,7 +58,7 @@ class Stated:
 
 
 def sentinel2(added: Sequence[float], quantification: float = 10_000.0) -> Stated:
-    """What the metadata of a Sentinel-2 product say.
+    """Convert the metadata of a Sentinel-2 product to scale and offset in reflectance.
 
     Args:
         added: `BOA_ADD_OFFSET` (level 2A) or `RADIO_ADD_OFFSET` (1C) of each band: -1000, or 0 before baseline 04.00.
@@ -68,13 +68,13 @@ def sentinel2(added: Sequence[float], quantification: float = 10_000.0) -> State
 
 
 def sentinel2_added(name: str) -> float | None:
-    """What the name of a Sentinel-2 product says was added to its numbers, as `BOA_ADD_OFFSET` does: -1000 or 0.
+    """The `BOA_ADD_OFFSET` of a Sentinel-2 product, from the processing baseline in its name.
 
     Args:
-        name: or a path, such as `S2B_MSIL2A_20220716T051659_N0400_R062_T45XVB_20220716T074312.SAFE`.
+        name: a name or path, such as `S2B_MSIL2A_20220716T051659_N0400_R062_T45XVB_20220716T074312.SAFE`.
 
     Returns:
-        None where it is the name of no such product.
+        -1000 or 0; None if the name is not that of a Sentinel-2 product.
     """
     match = _SENTINEL2.search(name)
     if match is None:
@@ -83,10 +83,10 @@ def sentinel2_added(name: str) -> float | None:
 
 
 def check_given(scale: float | None, offset: float | None) -> None:
-    """Check what a user gives.
+    """Check the scale and offset that a user gives.
 
     Raises:
-        InputError: a scale that is not above 0, or a number that is none.
+        InputError: the scale is not a finite number above 0, or the offset is not a finite number.
     """
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise InputError(f"--scale {scale:g}: must be above 0, such as 1e-4 for reflectance x 10000")
@@ -103,22 +103,23 @@ def calibrate(
     scale: float | None = None,
     offset: float | None = None,
 ) -> Calibration:
-    """The calibration of a raster: as the user says, else the product, the file, its tags, its name, else as is usual.
+    """Determine the calibration of a raster.
 
-    Scale and offset are looked for one by one, so that a scale that is given does not drop the offset of the file.
+    The sources are, in this order: the user, the product, the values stored in the file, its tags, its name, and the
+    usual values. Scale and offset are determined separately, so that a scale from the user does not discard the offset
+    of the file.
 
     Args:
-        path: the raster.
-        dataset: the same, open.
-        numbers: of the bands in the file, from 1.
-        stated: what the product says.
-        scale: reflectance per digital number, as the user says.
-        offset: reflectance of the number 0, as the user says.
+        path: path of the raster.
+        dataset: the open raster.
+        numbers: numbers of the bands in the file, from 1.
+        stated: scale and offset that the product states.
+        scale: reflectance per digital number, if the user specifies it.
+        offset: reflectance of the digital number 0, if the user specifies it.
 
     Raises:
-        InputError: a scale that is given and not above 0, or a number that is none.
-        SceneError: the file states a scale or an offset that cannot be, or has 8-bit numbers of which nobody says what
-            they mean.
+        InputError: see `check_given`.
+        SceneError: the file states an invalid scale or offset, or has 8-bit numbers without a specified scale.
     """
     check_given(scale, offset)
     stated, file = stated or Stated(), _File(path, dataset, numbers)
@@ -134,7 +135,7 @@ def _first(*choices: Sequence[float] | None) -> tuple[float, ...] | None:
 
 
 class _File:
-    """What a file states of its numbers. GDAL's scale 1 and offset 0 also mean that nothing is stored."""
+    """Scale and offset in a raster file. GDAL also reports scale 1 and offset 0 if the file stores none."""
 
     def __init__(self, path: str, dataset: Any, numbers: tuple[int, ...]) -> None:
         self._path, self._numbers = path, numbers
@@ -146,7 +147,7 @@ class _File:
         self._tags = [{**common, **dataset.tags(number)} for number in numbers]
 
     def scales(self) -> tuple[float, ...]:
-        """Those stored, else of the tags, else of the name, else the usual ones."""
+        """The stored scales, else those from the tags, else those from the name, else the usual scales."""
         stored = self._stored_scales
         if any(own != 1 for own in stored):
             if not all(math.isfinite(own) and own > 0 for own in stored):
@@ -157,11 +158,11 @@ class _File:
         return self._of_tags() or self._usual()
 
     def offsets(self, scales: Sequence[float], *, rescaled: bool) -> tuple[float, ...] | None:
-        """Those stored, else of the tags or the name; None where nobody says anything.
+        """The stored offsets, else those from the tags or the name; None if the file specifies none.
 
         Args:
             scales: reflectance per digital number.
-            rescaled: the scales are the user's; else the stored ones, where there are any.
+            rescaled: whether `scales` come from the user rather than from the product or the file.
         """
         stored = self._stored_offsets
         if any(stored):
@@ -171,20 +172,20 @@ class _File:
             return self._in_reflectance(scales) if of_numbers else tuple(stored)
         if self._integers and _LANDSAT.search(self._path):
             return (_LANDSAT_OFFSET,) * len(scales)
-        if not (self._integers or rescaled):  # reals without a scale are reflectance already
+        if not (self._integers or rescaled):  # floating-point numbers without a scale are already reflectance
             return None
         added = self._added()
         return None if added is None else tuple(n * own for n, own in zip(added, scales, strict=True))
 
     def _in_reflectance(self, scales: Sequence[float]) -> tuple[float, ...]:
-        """Stored offsets of numbers with another scale than the stored one: -1000 counts numbers, -0.1 reflectance."""
+        """Stored offsets under another scale than the stored one: -1000 is in digital numbers, -0.1 in reflectance."""
         return tuple(
             offset if abs(offset) < 1 else offset / (own if math.isfinite(own) and own > 0 else 1.0) * scale
             for offset, own, scale in zip(self._stored_offsets, self._stored_scales, scales, strict=True)
         )
 
     def _added(self) -> list[float] | None:
-        """What was added to the numbers, as Sentinel-2's metadata write it (-1000)."""
+        """The offset in digital numbers, in the convention of Sentinel-2 metadata (-1000)."""
         tagged = [_number(tags, _ADDED_TAGS) for tags in self._tags]
         known = [number for number in tagged if number is not None]
         if len(known) == len(tagged):
@@ -207,13 +208,11 @@ class _File:
 
     def _cannot_be(self, what: str, stored: Sequence[float]) -> SceneError:
         values = ", ".join(dict.fromkeys(f"{value:g}" for value in stored))
-        return SceneError(
-            f"{self._path}: states {what} of {values}, which makes no reflectance; give --scale and --offset"
-        )
+        return SceneError(f"{self._path}: states {what} of {values}, which is not valid; give --scale and --offset")
 
 
 def _number(tags: Mapping[str, str], names: Sequence[str]) -> float | None:
-    """The finite number of the first of these tags that is there."""
+    """The value of the first of these tags that is a number; None if there is none or it is not finite."""
     for name, text in tags.items():
         if name.upper() in names:
             try:

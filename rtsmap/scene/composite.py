@@ -1,4 +1,4 @@
-"""Composites of PlanetScope orders: `composite.tif`, the items of a day as one image, with `composite_udm2.tif`."""
+"""Composites of PlanetScope orders: `composite.tif`, a mosaic of the items of one day, and `composite_udm2.tif`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,23 +23,26 @@ _GENERIC_FOLDERS = {"psscene", "files", ""}
 
 
 def parse(file_name: str) -> re.Match[str] | None:
-    """The parts of a composite's name; None where it is none."""
+    """Parse the file name of a composite; None if the file is not a composite."""
     return _IMAGE.fullmatch(file_name)
 
 
 def files(
     folder: Folder, image: str, beside: Sequence[str], numbers: Mapping[int, Mapping[str, int]]
 ) -> SceneFiles | None:
-    """A composite and what lies beside it; None where nothing shows that it is of Planet: many tools make composites.
+    """Find a composite with its mask and metadata.
 
     Args:
-        folder: that holds it.
+        folder: the folder or archive that holds the composite.
         image: its name, relative to the folder.
-        beside: names of the files in the same place, relative to the folder.
-        numbers: of bands, by the number of bands.
+        beside: names of the files in the same subfolder, relative to the folder.
+        numbers: band numbers, by the number of bands in the file.
+
+    Returns:
+        The files; None if nothing shows that the composite is from Planet, because other tools make composites too.
 
     Raises:
-        SceneError: its metadata are malformed.
+        SceneError: the metadata are malformed.
     """
     match = parse(PurePosixPath(image).name)
     if match is None:
@@ -70,7 +73,7 @@ def _first(pattern: str, names: Sequence[str]) -> str | None:
 
 
 def _known(day: str | None, items: Sequence[str]) -> Metadata:
-    """The earliest of the items; the day alone where the name tells no more, and nothing where days differ."""
+    """The time of the earliest item if all are from one day, else the day in the name, else nothing."""
     moments = sorted(datetime.strptime(item, "%Y%m%d_%H%M%S").replace(tzinfo=UTC) for item in items)
     if moments and moments[0].date() == moments[-1].date():
         return Metadata(acquired=moments[0])
@@ -78,14 +81,14 @@ def _known(day: str | None, items: Sequence[str]) -> Metadata:
 
 
 def _id(folder: Folder, image: str, prefix: str) -> str:
-    """Every order calls its composite the same, so its folder tells them apart."""
-    places = [*folder.path.resolve().parts[:-1], folder.path.stem, *PurePosixPath(image).parent.parts]
-    order = next((place for place in reversed(places) if place.lower() not in _GENERIC_FOLDERS), "")
+    """An id that includes the name of the folder, because the composite has the same name in every order."""
+    parts = [*folder.path.resolve().parts[:-1], folder.path.stem, *PurePosixPath(image).parent.parts]
+    order = next((part for part in reversed(parts) if part.lower() not in _GENERIC_FOLDERS), "")
     return f"{prefix}composite" if prefix else f"{order}_composite"
 
 
 def _is_reflectance(folder: Folder, tools: str) -> bool | None:
-    """Whether its numbers are reflectance x 10000; None where neither the manifest nor names tell."""
+    """Whether digital numbers are reflectance x 10000; None if neither the manifest nor file names show it."""
     if "toar" in tools.lower():
         return True
     manifests = [name for name in folder.names if PurePosixPath(name).name == "manifest.json"]
@@ -99,7 +102,11 @@ def _is_reflectance(folder: Folder, tools: str) -> bool | None:
 def _stated(
     path: str, reflectance: bool | None, numbers: Sequence[int], scale: float | None, _offset: float | None
 ) -> Stated:
-    """Reflectance x 10000 unless the order says that it is of radiance."""
+    """Scale and offset for reflectance x 10000.
+
+    Raises:
+        SceneError: the composite holds radiance.
+    """
     if scale is not None or reflectance is None:
         return Stated()
     if not reflectance:

@@ -1,8 +1,8 @@
-"""The lie of the land on a scene's grid: relative elevation and slope, from a digital elevation model.
+"""Terrain on the pixel grid of a scene: relative elevation and slope, from a digital elevation model.
 
-Both are measures of the neighbourhood, so that heights above the ellipsoid (ArcticDEM) and above the sea (Copernicus
-DEM) give the same, and so do sites at different heights. Neither depends on how a scene is cut into windows: heights
-are warped tile by tile, on tiles that lie at fixed places of the scene, and their means are sums of whole numbers.
+Both depend only on differences of height in the neighbourhood, so that heights above the ellipsoid (ArcticDEM) and
+above sea level (Copernicus DEM) give the same result at any altitude. Neither depends on how a scene is divided into
+windows: heights are warped in tiles at fixed positions of the scene, and their means are sums of integers.
 """
 
 import logging
@@ -25,45 +25,45 @@ from rtsmap.records import FloatArray, Grid, Window
 from rtsmap.scene.files import check_placed, open_raster
 from rtsmap.scene.ground_distance import pixel_size_m
 
-#: Side of the square whose mean a pixel's elevation is relative to, m. AWI's darts-nextgen takes a disc of 100 m radius
-#: by default; here a little more, so that a slump of usual size (80 m across) is a small part of its own surroundings.
-#: Sums over squares are cheap at any pixel size.
+#: Side of the square window, in m: relative elevation is the height of a pixel above the mean of this window. AWI's
+#: darts-nextgen uses a disc of 100 m radius by default. The window here is a little larger, so that a slump of usual
+#: size (80 m across) fills only a small part of it. Sums over squares are cheap at any pixel size.
 SURROUNDINGS_M = 300.0
 
-#: Heights of the Earth's surface, m; others stand for no height, whatever a file declares.
+#: Range of heights of the Earth's surface, m; values outside it are treated as nodata, whatever the file declares.
 LOWEST_M, HIGHEST_M = -500.0, 9000.0
 
-#: Means no height where a file declares nothing, as in ArcticDEM. Another number must be declared, or it is averaged
-#: into the heights beside it.
+#: The nodata value that is assumed if the file declares none, as in ArcticDEM. Any other nodata value must be declared,
+#: or it is averaged into the heights beside it.
 NODATA = -9999.0
 
 _TILE = 512  # px
-_TILES_KEPT = 64  # of 1 MB, a row of chips of a PlanetScope frame
-_STEPS_PER_M = 1024  # means are sums of heights in whole numbers of these, the same in whatever order
-_WIDEST = 500  # px from a pixel to the end of its surroundings; more would take gigabytes
-_SAMPLES = 8  # per side of the scene, to tell how much of it an elevation model covers
-_WORTH_SAYING = 0.1  # part of the scene without heights
+_TILES_KEPT = 64  # tiles of 1 MB, enough for a row of chips of a PlanetScope frame
+_STEPS_PER_M = 1024  # heights are summed as integers in this unit, so that the order of summation does not matter
+_WIDEST = 500  # px from a pixel to the edge of its window; more would take gigabytes
+_SAMPLES = 8  # sample points along each side of the scene, to estimate how much of it the elevation model covers
+_WORTH_SAYING = 0.1  # fraction of the scene without heights above which a warning is given
 
 _log = logging.getLogger(__name__)
 
 
 class Elevation:
-    """An elevation model seen on a scene's grid.
+    """An elevation model on the pixel grid of a scene.
 
-    Where it has no height, both relative elevation and slope are 0, as on a plain; the pixels stay valid and clear, for
-    the scene has seen them.
+    Where the model has no height, both relative elevation and slope are 0, as on a plain; the pixels stay valid and
+    clear, because the scene observed them.
 
     Args:
-        path: one band of heights in metres, in any CRS: whatever GDAL opens.
-        grid: of the scene.
-        scene: its path, for messages.
+        path: a raster with one band of heights in metres, in any CRS and any format that GDAL opens.
+        grid: pixel grid of the scene.
+        scene: path of the scene, for messages.
 
     Attributes:
-        path: as given.
+        path: path of the elevation model.
 
     Raises:
-        SceneError: the file cannot be read, has several bands or no place on the Earth, or lies elsewhere; or the
-            scene's pixels are smaller than 0.3 m.
+        SceneError: the file cannot be read, has several bands, is not georeferenced, or does not overlap the scene; or
+            the pixels of the scene are smaller than 0.3 m.
     """
 
     def __init__(self, path: str, grid: Grid, scene: str) -> None:
@@ -73,7 +73,7 @@ class Elevation:
         self._size_m = width_m, height_m
         if max(self._half_x, self._half_y) > _WIDEST:
             raise SceneError(
-                f"{scene}: its pixels of {min(self._size_m):.2f} m are too fine for the terrain around them; "
+                f"{scene}: its pixels of {min(self._size_m):.2f} m are too fine for relative elevation; "
                 f"resample it to {SURROUNDINGS_M / 2 / _WIDEST:g} m or more with gdalwarp first"
             )
         self._tiles: OrderedDict[tuple[int, int], FloatArray] = OrderedDict()
@@ -85,23 +85,24 @@ class Elevation:
             stack.pop_all()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the elevation model."""
         with ExitStack() as stack:
             stack.callback(self._dataset.close)
             stack.callback(self._heights.close)
 
     def read(self, window: Window, valid: NDArray[np.bool_]) -> FloatArray:
-        """The terrain of a window.
+        """Read the terrain of a window.
 
         Args:
-            window: of the scene's grid; it may reach beyond.
-            valid: `(rows, columns)`.
+            window: a window of the scene's grid; it may extend beyond the grid.
+            valid: `(rows, columns)` valid pixels.
 
         Returns:
-            `(2, rows, columns)` float32 in the order of `bands.TERRAIN`: m and degrees; 0 where not valid.
+            `(2, rows, columns)` float32 in the order of `bands.TERRAIN`: relative elevation in m and slope in degrees;
+            0 for pixels that are not valid.
 
         Raises:
-            SceneError: the file is damaged there.
+            SceneError: the elevation model cannot be read in this window.
         """
         terrain = np.zeros((len(TERRAIN), window.height, window.width), dtype=np.float32)
         inside = window.intersection(self._grid.window)
@@ -113,15 +114,15 @@ class Elevation:
         except RasterioError as error:
             raise SceneError(f"{self.path}: cannot be read, it is truncated or damaged; fetch it again") from error
         row, column = inside.row - window.row, inside.column - window.column
-        place = np.s_[row : row + inside.height, column : column + inside.width]
-        terrain[0][place] = relative_elevation(heights, self._half_y, self._half_x)
+        slices = np.s_[row : row + inside.height, column : column + inside.width]
+        terrain[0][slices] = relative_elevation(heights, self._half_y, self._half_x)
         y, x = self._half_y - 1, self._half_x - 1
-        terrain[1][place] = slope(heights[y : len(heights) - y, x : heights.shape[1] - x], *self._size_m)
+        terrain[1][slices] = slope(heights[y : len(heights) - y, x : heights.shape[1] - x], *self._size_m)
         terrain *= valid
         return terrain
 
     def _warped(self) -> Any:
-        """Heights on the scene's grid, and around it as far as its pixels' surroundings reach."""
+        """Heights on the scene's grid, extended by half the averaging window on each side."""
         grid, dataset = self._grid, self._dataset
         try:
             return WarpedVRT(
@@ -141,7 +142,7 @@ class Elevation:
             ) from error
 
     def _around(self, window: Window) -> FloatArray:
-        """Heights of a window of the scene and of its surroundings, NaN where there is none."""
+        """Heights of a window of the scene, extended by half the averaging window on each side; NaN for nodata."""
         height, width = window.height + 2 * self._half_y, window.width + 2 * self._half_x
         heights = np.empty((height, width), dtype=np.float32)
         for down in range(window.row // _TILE, (window.row + height - 1) // _TILE + 1):
@@ -166,7 +167,7 @@ class Elevation:
         return self._tiles[key]
 
     def _look_over(self) -> None:
-        """Warn, once, where the model has no height on a good part of the scene."""
+        """Warn once if the model has no heights for more than a tenth of the scene."""
         if self._looked_over:
             return
         self._looked_over = True
@@ -179,7 +180,7 @@ class Elevation:
         missing = 1 - sum(int(np.isfinite(height).sum()) for height in heights) / len(points)
         if missing > _WORTH_SAYING:
             _log.warning(
-                "%s: has no height on about %.0f %% of %s; the land counts as level there",
+                "%s: has no height on about %.0f %% of %s; the terrain counts as level there",
                 self.path,
                 100 * missing,
                 self._scene,
@@ -187,15 +188,15 @@ class Elevation:
 
 
 def relative_elevation(heights: FloatArray, half_rows: int, half_columns: int) -> FloatArray:
-    """Height over the mean of a rectangle around each pixel, m.
+    """Height above the mean of a rectangular window around each pixel, m.
 
     Args:
-        heights: `(rows + 2 half_rows, columns + 2 half_columns)` in m, NaN where there is none.
-        half_rows: of the rectangle, beside the pixel in its middle.
-        half_columns: likewise.
+        heights: `(rows + 2 half_rows, columns + 2 half_columns)` in m, NaN without a height.
+        half_rows: rows of the window above and below the pixel in its centre.
+        half_columns: columns of the window to the left and right of that pixel.
 
     Returns:
-        `(rows, columns)`; 0 where there is no height.
+        `(rows, columns)` float32 in m; 0 without a height.
     """
     known = np.isfinite(heights)
     steps = np.rint(np.where(known, heights, np.float32(0)) * np.float32(_STEPS_PER_M)).astype(np.int64)
@@ -213,12 +214,12 @@ def slope(heights: FloatArray, width_m: float, height_m: float) -> FloatArray:
     """Steepest slope in degrees, 0..90, by central differences (Zevenbergen and Thorne 1987).
 
     Args:
-        heights: `(rows + 2, columns + 2)` in m, NaN where there is none.
-        width_m: of a pixel.
-        height_m: likewise.
+        heights: `(rows + 2, columns + 2)` in m, NaN without a height.
+        width_m: width of a pixel in m.
+        height_m: height of a pixel in m.
 
     Returns:
-        `(rows, columns)`; 0 where one of the four neighbours has no height.
+        `(rows, columns)` in degrees; 0 if one of the four neighbours has no height.
     """
     across = (heights[1:-1, 2:] - heights[1:-1, :-2]) / np.float32(2 * width_m)
     down = (heights[2:, 1:-1] - heights[:-2, 1:-1]) / np.float32(2 * height_m)
@@ -237,7 +238,7 @@ def _box_sums(values: NDArray[np.int64], half_rows: int, half_columns: int) -> N
 
 
 def _known(heights: FloatArray, dataset: Any) -> FloatArray:
-    """Heights in metres, NaN where there is none."""
+    """Convert stored values to heights in metres, with NaN for nodata and for values outside the valid range."""
     metres = heights * np.float32(dataset.scales[0]) + np.float32(dataset.offsets[0])
     absent = (heights == NODATA) | ~(metres >= LOWEST_M) | ~(metres <= HIGHEST_M)
     metres[absent] = np.nan
@@ -253,19 +254,19 @@ def _check(path: str, dataset: Any, grid: Grid, scene: str) -> None:
         raise SceneError(f"{path}: has {dataset.count} bands where an elevation model has 1; give the heights alone")
     check_placed(path, dataset)
     if not _overlaps(dataset, grid):
-        raise SceneError(f"{path}: does not cover {scene}; give an elevation model of that place")
+        raise SceneError(f"{path}: does not cover {scene}; give an elevation model of that area")
 
 
 def _overlaps(dataset: Any, grid: Grid) -> bool:
-    """Whether the rectangles around both meet, in the CRS of the elevation model."""
+    """Whether the bounding boxes of both overlap in the CRS of the elevation model."""
     right, bottom = grid.transform @ (grid.width, grid.height)
     bounds = grid.transform.c, bottom, right, grid.transform.f
     try:
         west, south, east, north = transform_bounds(_crs(grid), dataset.crs, *bounds)
-    except RasterioError:  # no such place in that CRS
+    except RasterioError:  # the bounds cannot be transformed to that CRS
         return False
     box = dataset.bounds
     low, high = sorted((box.bottom, box.top))
     sides = west < box.right, box.left < east
-    across = any(sides) if west > east else all(sides)  # the former across the antimeridian
+    across = any(sides) if west > east else all(sides)  # west > east if the box crosses the antimeridian
     return bool(across and south < high and low < north)

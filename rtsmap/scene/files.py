@@ -1,4 +1,4 @@
-"""Opening rasters, on this machine or elsewhere."""
+"""Opening of local and remote rasters, and checks of their georeference."""
 
 import re
 import warnings
@@ -13,7 +13,8 @@ from rtsmap.errors import SceneError
 from rtsmap.files.inputs import is_pipe
 from rtsmap.runtime.failures import readable
 
-#: `GTIFF_DIR:2:image.tif`, `SENTINEL2_L2A:...:10m:EPSG_32607`, `NETCDF:"cube.nc":red`; a drive has one letter alone.
+#: The driver in GDAL names such as `GTIFF_DIR:2:image.tif`, `SENTINEL2_L2A:...:10m:EPSG_32607`, `NETCDF:"cube.nc":red`.
+#: It has at least two letters, because a single letter is a drive of Windows.
 _DRIVER_PREFIX = re.compile(r"[A-Z][A-Z0-9_]+:(?!//)")
 
 _SCHEMES = {
@@ -27,23 +28,23 @@ _SCHEMES = {
 
 
 def is_remote(path: str) -> bool:
-    """Whether only GDAL can reach a path: `https://`, `s3://`, `/vsicurl/` and the like."""
+    """Whether a path can be opened only by GDAL: `https://`, `s3://`, `/vsicurl/` and the like."""
     return "://" in path or path.startswith("/vsi")
 
 
 def is_gdal_name(path: str) -> bool:
-    """Whether a name is no path but begins with a driver of GDAL, such as `GTIFF_DIR:2:image.tif`."""
+    """Whether a name is not a path but begins with the name of a GDAL driver, such as `GTIFF_DIR:2:image.tif`."""
     return _DRIVER_PREFIX.match(path) is not None and not Path(path).exists()
 
 
 def vsi_path(path: str) -> str:
-    """A path as GDAL itself writes it, which a virtual raster needs: `https://` becomes `/vsicurl/https://`."""
+    """Convert a path to GDAL's own notation, which a virtual raster needs: `https://` becomes `/vsicurl/https://`."""
     scheme, separator, rest = path.partition("://")
     return _SCHEMES[scheme] + rest if separator and scheme in _SCHEMES else path
 
 
 def check_placed(path: str, dataset: Any) -> None:
-    """Check that a dataset has a place on Earth.
+    """Check that a dataset is georeferenced.
 
     Raises:
         SceneError: it has no CRS or no geotransform.
@@ -54,13 +55,13 @@ def check_placed(path: str, dataset: Any) -> None:
 
 
 def on_one_grid(first: Any, second: Any, ratio: int = 1) -> bool:
-    """Whether two datasets share CRS, corner and size, the second with pixels `ratio` times as large."""
-    ours, theirs = first.transform, second.transform
-    expected = (ours.a * ratio, ours.b, ours.c, ours.d, ours.e * ratio, ours.f)
+    """Whether two datasets have the same CRS, corner and extent, the second with pixels `ratio` times as large."""
+    fine, coarse = first.transform, second.transform
+    expected = (fine.a * ratio, fine.b, fine.c, fine.d, fine.e * ratio, fine.f)
     return bool(
         first.shape == (second.height * ratio, second.width * ratio)
         and first.crs == second.crs
-        and np.allclose(theirs[:6], expected, rtol=0, atol=1e-3 * abs(ours.a))
+        and np.allclose(coarse[:6], expected, rtol=0, atol=1e-3 * abs(fine.a))
     )
 
 
@@ -68,15 +69,15 @@ def open_raster(path: str) -> Any:
     """Open a dataset.
 
     Raises:
-        SceneError: it is not there, GDAL knows no such format, or its numbers are complex.
+        SceneError: it does not exist, GDAL does not support the format, or its numbers are complex.
     """
-    # Without it GDAL asks a server for the list of the folder; with it, it would miss the sidecars of local files.
+    # Without this option GDAL asks a server for a listing of the folder; with it, GDAL misses sidecars of local files.
     options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
     if is_pipe(Path(path)):
-        raise SceneError(f"{path}: is a pipe, which cannot be read from any place in it; save it as a file")
+        raise SceneError(f"{path}: is a pipe, which allows no random access; save it as a file")
     try:
         with rasterio.Env(**options), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who needs a place says so, as an error
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `check_placed` raises an error where it matters
             return _of_real_numbers(path, rasterio.open(path))
     except UnicodeEncodeError as error:
         raise SceneError(f"{readable(path)}: its name is not UTF-8; rename it") from error

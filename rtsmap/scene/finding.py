@@ -1,4 +1,4 @@
-"""Which product a scene is: the families of products are asked in turn, and any other raster is a raster."""
+"""Recognition of the product of a scene: each product family is tried in turn, and others are plain rasters."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from rtsmap.scene.folder import Folder, is_archive
 from rtsmap.scene.metadata import Metadata
 from rtsmap.scene.product import SceneFiles
 
-#: Of scenes that come as folders or archives.
+#: Product families whose scenes are folders or archives, in the order in which they are tried.
 FAMILIES: tuple[Callable[[Folder], SceneFiles | None], ...] = (
     sentinel2.in_folder,
     landsat.in_folder,
@@ -24,10 +24,13 @@ _DIRECTORY = re.compile(r"GTIFF_DIR:(\d+):")
 
 
 def find(path: str) -> SceneFiles:
-    """The files of a scene, and what is known of it before any is opened as a raster.
+    """Find the files and metadata of a scene before any raster is opened.
+
+    Args:
+        path: see `scene.opening.open_scene`.
 
     Raises:
-        SceneError: it is not there, is a folder without a scene, or its metadata are malformed.
+        SceneError: the path does not exist or is a folder without a scene, or the metadata are malformed.
     """
     if not path.strip():
         raise SceneError("the name of a scene is empty; give a file, a folder or an address")
@@ -65,18 +68,18 @@ def _in_folder(path: Path) -> SceneFiles:
 def _raster(path: str) -> SceneFiles:
     stem = PurePosixPath(path).stem
     page = _DIRECTORY.match(path)
-    scene_id = f"{stem}_{page[1]}" if page and page[1] != "1" else stem  # images of one file are different scenes
+    scene_id = f"{stem}_{page[1]}" if page and page[1] != "1" else stem  # each image of a file is a separate scene
     return SceneFiles(path=path, scene_id=scene_id, product="raster", known=_from_name(stem))
 
 
 def _from_name(stem: str) -> Metadata:
-    """The date in a name, `YYYYMMDD` or `YYYYMMDDTHHMMSS`, where there is exactly one."""
+    """The date in a name, `YYYYMMDD` or `YYYYMMDDTHHMMSS`, if there is exactly one."""
     moments = set()
     for day, time in _MOMENT.findall(stem):
         try:
             moment = datetime.strptime(day + (time or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         except ValueError:
             continue
-        if 1972 <= moment.year < 2100:  # from the first Landsat on; other digits are numbers, not dates
+        if 1972 <= moment.year < 2100:  # from the year of the first Landsat on; other digits are not dates
             moments.add(moment)
     return Metadata(acquired=moments.pop() if len(moments) == 1 else None)

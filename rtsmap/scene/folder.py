@@ -1,4 +1,4 @@
-"""The files of a scene that comes as a folder or as an archive, read without unpacking it."""
+"""The files of a scene in a folder or in an archive, which is read without unpacking."""
 
 import os
 import tarfile
@@ -13,11 +13,11 @@ _ARCHIVES = {".zip": "/vsizip/", ".tar": "/vsitar/"}
 
 @dataclass(frozen=True)
 class Folder:
-    """Files by their names.
+    """A folder or an archive, and the names of its files.
 
     Attributes:
-        path: the folder, or the archive.
-        names: of all files in it and below, relative to it, with `/`, sorted.
+        path: the folder or the archive.
+        names: sorted names of all files in it and its subfolders, relative to it and with `/`.
     """
 
     path: Path
@@ -25,7 +25,7 @@ class Folder:
 
     @classmethod
     def of(cls, path: Path) -> "Folder":
-        """A folder or an archive.
+        """List a folder or an archive.
 
         Raises:
             SceneError: it cannot be read.
@@ -37,20 +37,20 @@ class Folder:
 
     @classmethod
     def beside(cls, file: Path) -> "Folder":
-        """The files that lie in the same folder as one, itself included."""
+        """The files in the same folder as a file, which is included."""
         return cls(file.parent, tuple(sorted(entry.name for entry in file.parent.iterdir())))
 
     def shown(self, name: str) -> str:
-        """A file's path as in messages."""
+        """The path of a file for messages."""
         return str(self.path / name)
 
     def raster(self, name: str) -> str:
-        """A file's path as GDAL takes it."""
+        """The path of a file in GDAL's notation."""
         prefix = _ARCHIVES.get(self.path.suffix.lower(), "") if is_archive(self.path) else ""
         return f"{prefix}{self.path.resolve()}/{name}" if prefix else str(self.path / name)
 
     def read(self, name: str) -> bytes:
-        """The content of a file.
+        """Read the content of a file.
 
         Raises:
             SceneError: it cannot be read.
@@ -70,7 +70,7 @@ class Folder:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is an archive whose files GDAL reads in place."""
+    """Whether a path is an archive whose files GDAL reads without unpacking."""
     return path.suffix.lower() in _ARCHIVES and path.is_file()
 
 

@@ -1,4 +1,4 @@
-"""Landsat scenes of Collection 2, level 2: a folder or archive of surface reflectance by band, with `QA_PIXEL`."""
+"""Landsat Collection 2 level 2 scenes: a folder or archive with surface reflectance by band and `QA_PIXEL`."""
 
 import re
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from rtsmap.scene.masks import QA_PIXEL
 from rtsmap.scene.metadata import Metadata, utc
 from rtsmap.scene.product import BandFile, MaskFile, SceneFiles, only
 
-#: Numbers of blue, green, red and near infrared on the two generations of sensors.
+#: Number of the blue band, by satellite; green, red and near infrared follow it in both generations of sensors.
 _FIRST_BAND: Mapping[str, int] = {"04": 1, "05": 1, "07": 1, "08": 2, "09": 2}
-SCALE, OFFSET = 2.75e-5, -0.2  # of surface reflectance in Collection 2, of all its sensors
+SCALE, OFFSET = 2.75e-5, -0.2  # of surface reflectance in Collection 2, the same for all sensors
 
 _HEAD = r"(?P<head>(?:.*/)?(?P<id>L[COTE](?P<satellite>0[45789])_\w+?))"
 _FILE = re.compile(rf"{_HEAD}_SR_B(?P<band>\d)\.tiff?", re.IGNORECASE)
@@ -23,10 +23,10 @@ _DAY = re.compile(r"L\w\d\d_\w+?_\d{6}_(\d{8})_")
 
 
 def in_folder(folder: Folder) -> SceneFiles | None:
-    """The one Landsat scene in a folder or archive; None where there is none.
+    """The one Landsat scene in a folder or archive; None if there is none.
 
     Raises:
-        SceneError: there are several, a band is missing, it is of level 1, or the metadata are malformed.
+        SceneError: there are several scenes, a band is missing, the scene is of level 1, or its metadata are malformed.
     """
     matches = [match for name in folder.names if (match := _FILE.fullmatch(name))]
     if not matches:
@@ -54,28 +54,28 @@ def in_folder(folder: Folder) -> SceneFiles | None:
 
 
 def is_metadata(name: str) -> bool:
-    """Whether a file is the metadata of a Landsat scene, which stands for the folder that holds it."""
+    """Whether a file is the metadata file of a Landsat scene, which may be given instead of its folder."""
     return re.fullmatch(r"L[COTE]0\d_\w+_MTL\.(?:txt|json|xml)", name, re.IGNORECASE) is not None
 
 
 def _known(folder: Folder, head: str, match: re.Match[str]) -> Metadata:
-    """From the MTL file, as text, XML or JSON; day and satellite also from the id.
+    """Metadata from the MTL file (text, XML or JSON); day and satellite otherwise from the scene id.
 
     Raises:
-        SceneError: a date or number in it is none.
+        SceneError: the MTL file contains an invalid date or number.
     """
     day = _DAY.match(match["id"])
-    said_by_id = Metadata(
+    from_id = Metadata(
         acquired=datetime.strptime(day[1], "%Y%m%d").replace(tzinfo=UTC) if day else None,
         satellite_id=f"LANDSAT_{int(match['satellite'])}",
     )
     names = [f"{head}_MTL.{suffix}" for suffix in ("txt", "xml", "json")]
     name = next((name for name in names if name in folder.names), None)
     if name is None:
-        return said_by_id
+        return from_id
     content = folder.read(name).decode("utf-8", "replace")
     try:
-        return _read(content).or_else(said_by_id)
+        return _read(content).or_else(from_id)
     except ValueError as error:
         raise SceneError(f"{folder.shown(name)}: is not valid metadata ({error}); fetch it again") from error
 
@@ -90,7 +90,7 @@ def _read(content: str) -> Metadata:
         return None if value is None else float(value)
 
     day, time, cloud = text("DATE_ACQUIRED"), text("SCENE_CENTER_TIME"), number("CLOUD_COVER")
-    moment = f"{day}T{time.rstrip('Z')[:15]}" if day and time else day  # seven decimals are one more than Python reads
+    moment = f"{day}T{time.rstrip('Z')[:15]}" if day and time else day  # Python reads six of the seven decimals
     return Metadata(
         acquired=utc(moment),
         satellite_id=text("SPACECRAFT_ID"),

@@ -1,4 +1,4 @@
-"""A look at a few places of a scene before any work, whether they hold what can be reflectance."""
+"""A check before any work, on a sample of blocks, that a scene contains plausible reflectance."""
 
 import math
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ from rtsmap.records import Window
 from rtsmap.scene.plausible import check_reflectance
 from rtsmap.scene.raster import Scene
 
-_LOOKS = 4  # blocks each way
-_LOOKS_LARGE = 3  # likewise, of blocks that cost more to decode
-_LARGE_PX = 256 * 256
-_LOOK_PX = 512  # of a block's side, where blocks are larger
-_STEP = 4  # px; one pixel in so many each way tells enough
-_FEWEST_EQUAL = 600  # px looked at; of fewer, all may be one quiet lake
+_LOOKS = 4  # sampled blocks along each side of the scene
+_LOOKS_LARGE = 3  # the same for large blocks, which cost more to decode
+_LARGE_PX = 256 * 256  # pixels above which a block is large
+_LOOK_PX = 512  # px of the side of a block that are read at most
+_STEP = 4  # px; every fourth row and column is enough
+_FEWEST_EQUAL = 600  # px in the sample; fewer equal pixels may all lie in one calm lake
 
 
 def look_at(scene: Scene) -> None:
-    """Check that a scene holds reflectance.
+    """Check that a scene contains plausible reflectance.
 
-    Reads nine to sixteen blocks, a few hundredths of a PlanetScope frame. Only where these are all equal, the scene is
-    read on until a pixel differs.
+    Nine to sixteen blocks are read, a few hundredths of a PlanetScope frame. Only if all their pixels are equal, the
+    rest of the scene is read until a pixel differs.
 
     Raises:
-        SceneError: it does not; the message says what would fit.
+        SceneError: it does not contain reflectance; the message suggests a scale and offset that would fit.
     """
     numbers = np.concatenate([_clear_numbers(scene, window, _STEP) for window in _spread(scene)], axis=1)
     if (
@@ -42,7 +42,7 @@ def look_at(scene: Scene) -> None:
 
 
 def _holds_nothing_but(number: float, scene: Scene) -> bool:
-    """Whether all clear pixels hold this number in all bands."""
+    """Whether all clear pixels have this digital number in all bands."""
     step = scene.block_shape[0]
     windows = (Window(row, 0, step, scene.grid.width) for row in range(0, scene.grid.height, step))
     return all((_clear_numbers(scene, window) == number).all() for window in windows)
@@ -51,12 +51,12 @@ def _holds_nothing_but(number: float, scene: Scene) -> bool:
 def _clear_numbers(scene: Scene, window: Window, step: int = 1) -> NDArray[np.float64]:
     try:
         return scene.clear_numbers(window.intersection(scene.grid.window), step)
-    except SceneError:  # whoever needs these rows will name them
+    except SceneError:  # damaged rows are reported when they are needed
         return np.empty((len(BANDS), 0))
 
 
 def _spread(scene: Scene) -> Iterator[Window]:
-    """Single blocks at even distances over a scene."""
+    """Windows of single blocks, evenly spaced over a scene."""
     height, width = scene.block_shape
     looks = _LOOKS if height * width <= _LARGE_PX else _LOOKS_LARGE
     for row in _starts(scene.grid.height, height, looks**2 if scene.striped else looks):
@@ -68,7 +68,7 @@ def _spread(scene: Scene) -> Iterator[Window]:
 
 
 def _starts(size: int, block: int, number: int) -> list[int]:
-    """Where blocks begin that lie at even distances along a side."""
+    """First rows or columns of up to `number` blocks, evenly spaced along a side of `size` px."""
     blocks = math.ceil(size / block)
-    chosen = {int((place + 0.5) * blocks / number) for place in range(number)}
-    return [place * block for place in sorted(chosen)]
+    chosen = {int((index + 0.5) * blocks / number) for index in range(number)}
+    return [index * block for index in sorted(chosen)]

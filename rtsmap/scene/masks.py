@@ -1,6 +1,6 @@
-"""Cloud masks that come with products: which pixels hold no ground, and which show cloud, haze, shadow or snow.
+"""Cloud masks of products: which pixels contain no data, and which show cloud, haze, shadow or snow.
 
-The classes have the same names whatever the product: a name means, in each kind of mask, what is nearest to it.
+The classes have the same names for all products; each name stands for the most similar class of each kind of mask.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 from rtsmap.errors import InputError
 from rtsmap.records import BoolArray
 
-#: Classes that can be masked, and the band of the UDM2 that holds each. They exclude one another.
+#: Classes that can be masked, and the band of the UDM2 that contains each. They are mutually exclusive.
 CLASSES: Mapping[str, int] = {"snow": 2, "shadow": 3, "light_haze": 4, "heavy_haze": 5, "cloud": 6}
 
-#: Masked unless told otherwise. Since UDM2.1 (processed from 2023-11-29 on) the heavy haze band is always empty and all
-#: haze stands in the light haze band, by its definition haze through which the ground is seen. It stays unmasked by
-#: default, in both versions, because a masked slump is a slump not found; add `light_haze` to be strict.
+#: Classes masked by default. Since UDM2.1 (processed from 2023-11-29 on) the heavy haze band is always empty, and all
+#: haze is in the light haze band, which is defined as haze through which the ground is visible. Light haze is not
+#: masked by default in either version, because a masked slump cannot be detected; add `light_haze` to be strict.
 DEFAULT_MASK = ("cloud", "heavy_haze", "shadow")
 
-_UDM1_BAND = 8  # of the UDM2
-_BLACKFILL = np.uint8(1)  # bit 0 of the UDM: the image holds no data here
+_UDM1_BAND = 8  # band of the UDM2 that contains the former UDM
+_BLACKFILL = np.uint8(1)  # bit 0 of the UDM: the image contains no data here
 _UDM1_CLOUD = 1 << 1
 _UDM1_MISSING = 0b11111100  # from bit 2 on: data of a band are missing or suspect
 
-#: Sentinel-2 scene classification. 2 dark, 4 vegetation, 5 bare, 6 water and 7 unclassified are clear; thin cirrus lets
-#: the ground through, as light haze does.
+#: Sentinel-2 scene classification. 2 dark, 4 vegetation, 5 bare, 6 water and 7 unclassified are clear. Thin cirrus
+#: counts as light haze, because the ground is visible through it.
 _SCL_INVALID = (0, 1)  # no data, saturated or defective
 _SCL_CLASSES: Mapping[str, tuple[int, ...]] = {"shadow": (3,), "cloud": (8, 9), "light_haze": (10,), "snow": (11,)}
 
-#: Bits of the pixel quality band of Landsat Collection 2. A cloud's dilated edge (bit 1) counts as cloud.
+#: Bits of the pixel quality band of Landsat Collection 2. The dilated edge of a cloud (bit 1) counts as cloud.
 _QA_FILL = 1 << 0
 _QA_CLASSES: Mapping[str, int] = {"cloud": 1 << 1 | 1 << 3, "light_haze": 1 << 2, "shadow": 1 << 4, "snow": 1 << 5}
 
@@ -43,11 +43,11 @@ class MaskKind:
     """How one kind of mask is read.
 
     Attributes:
-        name: as in messages.
-        count: bands of such a file.
-        bands: numbers of the bands that `interpret` expects for these classes.
-        interpret: of `(bands, rows, columns)` as stored, two arrays `(rows, columns)`: true where the image holds no
-            data, true in one of the classes.
+        name: the name in messages.
+        count: the number of bands of such a file.
+        bands: returns the numbers of the bands that `interpret` needs for the given classes.
+        interpret: converts stored values `(bands, rows, columns)` and classes to two boolean arrays `(rows, columns)`:
+            true where the image contains no data, and true where a pixel is in one of the classes.
     """
 
     name: str
@@ -58,7 +58,7 @@ class MaskKind:
 
 @dataclass(frozen=True)
 class OpenMask:
-    """A mask on the grid of its image, and the classes in which a pixel is not clear."""
+    """An open mask on the pixel grid of its image, and the classes in which a pixel is not clear."""
 
     path: str
     dataset: Any
@@ -71,15 +71,15 @@ class OpenMask:
         return self.kind.bands(self.classes)
 
     def interpret(self, numbers: NDArray[Any]) -> Interpreted:
-        """Pixels without data, and masked ones; see `MaskKind`."""
+        """Pixels without data, and masked pixels; see `MaskKind`."""
         return self.kind.interpret(numbers, self.classes)
 
 
 def check_classes(mask: Collection[str]) -> tuple[str, ...]:
-    """The classes, each once.
+    """Check the names of classes. Returns each class once, in the order of `CLASSES`.
 
     Raises:
-        InputError: a class that no mask has.
+        InputError: a name is not in `CLASSES`.
     """
     unknown = sorted(set(mask) - set(CLASSES))
     if unknown:

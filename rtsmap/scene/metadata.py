@@ -1,4 +1,4 @@
-"""What is known of a scene, and how Planet's files say it: `<id>_metadata.json` and `..._metadata.xml`."""
+"""Metadata of a scene, and reading of Planet's metadata files: `<id>_metadata.json` and `..._metadata.xml`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _FIRST_YEAR, _LAST_YEAR = 1957, 2200  # placeholders such as 0001 and 9999 are n
 
 @dataclass(frozen=True)
 class Metadata:
-    """What one source says; None where it says nothing. Names and units are those of `records.SceneInfo`.
+    """Metadata of a scene from one source; None if it is missing. Names and units are those of `records.SceneInfo`.
 
     Attributes:
         reflectance_coefficients: top-of-atmosphere reflectance per digital number, by band number from 1.
@@ -30,16 +30,16 @@ class Metadata:
     reflectance_coefficients: Mapping[int, float] = field(default_factory=dict)
 
     def or_else(self, other: "Metadata") -> "Metadata":
-        """Field by field: this, or where it says nothing, the other."""
-        mine = {name: value for name, value in vars(self).items() if value not in (None, {})}
-        return Metadata(**{**vars(other), **mine})
+        """Fill the missing fields with those of `other`."""
+        present = {name: value for name, value in vars(self).items() if value not in (None, {})}
+        return Metadata(**{**vars(other), **present})
 
 
 def read_json(path: str, content: bytes) -> Metadata:
-    """Read `<id>_metadata.json`, a GeoJSON feature or its properties alone.
+    """Read `<id>_metadata.json`, a GeoJSON feature or only its properties.
 
     Raises:
-        SceneError: it is not such a JSON, or has a date or number that is none.
+        SceneError: the content is not such a JSON document, or contains an invalid date or number.
     """
     document = parse_json(path, content, SceneError, "fetch it again or remove it")
     try:
@@ -62,10 +62,10 @@ def _from_json(properties: Mapping[str, Any]) -> Metadata:
 
 
 def read_xml(path: str, content: bytes) -> Metadata:
-    """Read `..._metadata.xml`; namespaces are ignored, for their addresses differ between versions.
+    """Read `..._metadata.xml`. Namespaces are ignored, because their URIs differ between versions.
 
     Raises:
-        SceneError: it is not XML, or has a date or number that is none.
+        SceneError: the content is not XML, or contains an invalid date or number.
     """
     try:
         return _from_xml(ElementTree.fromstring(content))
@@ -103,7 +103,11 @@ def _number(value: Any) -> float | None:
 
 
 def utc(value: Any) -> datetime | None:
-    """A moment in UTC from ISO 8601; one without an offset is of UTC."""
+    """Parse an ISO 8601 time to UTC; a time without an offset is taken as UTC.
+
+    Raises:
+        ValueError: it is not a time, or its year is not from 1957 to 2200.
+    """
     if value is None:
         return None
     moment = datetime.fromisoformat(value)

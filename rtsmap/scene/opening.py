@@ -1,4 +1,4 @@
-"""Opening a scene: which of its bands are which, how its numbers become reflectance, and its mask."""
+"""Opening of a scene: assignment of bands, calibration to reflectance, cloud mask and elevation model."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -23,8 +23,8 @@ from rtsmap.scene.stacking import stack as stack_bands
 
 _log = logging.getLogger(__name__)
 
-_UNEVEN = 1.2  # sides of pixels; a model bears no more than about twice that
-_ABSENT = ("404", "403", "does not exist", "No such")  # S3 says 403 of what is not there, unless one may list
+_UNEVEN = 1.2  # ratio of pixel sides; models tolerate at most about twice that
+_ABSENT = ("404", "403", "does not exist", "No such")  # S3 answers 403 for a missing file if listing is not permitted
 
 
 def open_scene(
@@ -39,25 +39,28 @@ def open_scene(
     """Open a scene for reading by window.
 
     The files of a scene are found by their names: a PlanetScope image with its mask and metadata, a Sentinel-2 product,
-    a Landsat Collection 2 scene, a STAC item. Any other raster needs bands described as blue, green, red and nir, or
-    `bands`. Of remote images the UDM2 alone is looked for, by one request for its name; date and satellite then come
-    from the id.
+    a Landsat Collection 2 scene, or a STAC item. Any other raster needs bands described as blue, green, red and nir, or
+    the argument `bands`. For a remote PlanetScope image only the UDM2 is searched, with one request for the expected
+    name; date and satellite are then taken from the item id.
 
     Args:
-        path: an image; a folder, zip or tar archive that holds one scene (an order of Planet, a SAFE folder, a Landsat
-            scene) or a metadata file of it; a STAC item, also by its address; or whatever GDAL opens (`/vsicurl/...`,
-            `s3://...`, `GTIFF_DIR:2:...`).
+        path: an image; a folder, zip or tar archive that contains one scene (a Planet order, a SAFE folder, a Landsat
+            scene), or a metadata file of that scene; the path or URL of a STAC item; or any name that GDAL opens
+            (`/vsicurl/...`, `s3://...`, `GTIFF_DIR:2:...`).
         bands: number of each band in the file, from 1, by the names of `bands.BANDS`.
-        scale: reflectance per digital number; without it that of the product, else of the file, else 1e-4 for integers
+        scale: reflectance per digital number; by default that of the product, else of the file, else 1e-4 for integers
             and 1 for floating-point numbers.
-        offset: reflectance of the number 0; without it that of the product, else of the file, else 0.
-        mask: classes out of `masks.CLASSES` in which a pixel is not clear.
-        dem: an elevation model in metres, with one band, in any CRS and at any resolution: ArcticDEM, Copernicus DEM.
-            The scene's pixels then have their terrain; see `scene.elevation`.
+        offset: reflectance of the digital number 0; by default that of the product, else of the file, else 0.
+        mask: classes from `masks.CLASSES` in which a pixel is not clear.
+        dem: an elevation model in metres, with one band, in any CRS and at any resolution, such as ArcticDEM or the
+            Copernicus DEM. Pixels then have relative elevation and slope; see `scene.elevation`.
+
+    Returns:
+        The open scene, to be used in a `with` statement or closed.
 
     Raises:
-        SceneError: with one line `path: what is wrong; what to do`.
-        InputError: `mask` has a name that is no class, or scale or offset cannot be.
+        SceneError: the scene cannot be used; the message is one line `path: what is wrong; what to do`.
+        InputError: `mask` contains an unknown class, or scale or offset is invalid.
 
     Example:
         >>> import rtsmap
@@ -88,7 +91,7 @@ def open_scene(
         scene = Scene(dataset, info, grid, calibration, opened, elevation)
         look_at(scene)
         _warn_of_uneven(files.path, grid)
-        stack.pop_all()  # from here on the scene closes its files
+        stack.pop_all()  # from here on, the scene is responsible for closing its files
         return scene
 
 
@@ -133,9 +136,11 @@ def _band_numbers(files: SceneFiles, dataset: Any, chosen: Mapping[str, int] | N
         raise SceneError(f"{files.path}: the bands {', '.join(BANDS)} are needed; {_advice(dataset.count)}")
     for name in BANDS:
         if not 1 <= numbers[name] <= dataset.count:
-            raise SceneError(f"{files.path}: has {_count(dataset)}, no band {numbers[name]} for {name}; mend --bands")
+            raise SceneError(
+                f"{files.path}: has {_count(dataset)}, no band {numbers[name]} for {name}; correct --bands"
+            )
     if len({numbers[name] for name in BANDS}) < len(BANDS):
-        raise SceneError(f"{files.path}: blue, green, red and nir must be four different bands; mend --bands")
+        raise SceneError(f"{files.path}: blue, green, red and nir must be four different bands; correct --bands")
     return tuple(numbers[name] for name in BANDS)
 
 
@@ -144,7 +149,7 @@ def _count(dataset: Any) -> str:
 
 
 def _advice(count: int) -> str:
-    """What to do about bands that are not known."""
+    """Advice, for an error message, if the bands of an image with `count` bands are not known."""
     if count < len(BANDS):
         return "give an image with blue, green, red and near infrared, or the folder of a Sentinel-2 or Landsat scene"
     known = BAND_NUMBERS.get(count)
@@ -153,7 +158,7 @@ def _advice(count: int) -> str:
 
 
 def _open_mask(file: MaskFile, image: Any, classes: tuple[str, ...]) -> OpenMask | None:
-    """Open the mask on the grid of its image; None where one whose name was guessed turns out not to exist."""
+    """Open the mask on the pixel grid of its image; None if its name was derived by rule and it does not exist."""
     try:
         dataset = open_raster(file.path)
     except SceneError as error:

@@ -1,4 +1,4 @@
-"""Whether the place of a raster can be true: a CRS of the Earth, and coordinates and pixels that fit it."""
+"""Plausibility of the georeference of a raster: a CRS of the Earth, with coordinates and pixel sizes that fit it."""
 
 import math
 
@@ -9,17 +9,21 @@ from rtsmap.errors import SceneError
 from rtsmap.records import Grid
 from rtsmap.scene.ground_distance import gsd_m
 
-#: Ground that a pixel of a scene or of an elevation model can cover, m along a side.
+#: Lowest and highest plausible side of a pixel on the ground, m.
 PIXEL_M = (0.01, 20_000.0)
 
-_ADVICE = "mend its CRS and geotransform with gdal_translate -a_srs and -a_ullr"
+_ADVICE = "correct its CRS and geotransform with gdal_translate -a_srs and -a_ullr"
 
 
 def crs_of(path: str, wkt: str) -> CRS:
-    """The CRS that a text describes.
+    """Parse the CRS of a raster.
+
+    Args:
+        path: path of the raster, for messages.
+        wkt: the CRS as WKT.
 
     Raises:
-        SceneError: it is none of a map plane or of longitude and latitude on the Earth.
+        SceneError: it is neither a projected nor a geographic CRS of the Earth.
     """
     try:
         crs = CRS.from_wkt(wkt)
@@ -33,16 +37,16 @@ def crs_of(path: str, wkt: str) -> CRS:
 
 
 def check_on_earth(path: str, grid: Grid) -> None:
-    """Check that the centre of a grid lies on the Earth, and that its pixels have a size that pixels can have.
+    """Check that the centre of a grid lies on the Earth and that its pixels have a plausible size.
 
-    Metres that are called degrees, or degrees that are called metres, do neither.
+    Coordinates in metres with a geographic CRS, or in degrees with a projected one, fail this check.
 
     Raises:
-        SceneError: it does not, or they do not.
+        SceneError: the centre or the pixel size is not plausible.
     """
     x, y = grid.transform @ (grid.width / 2, grid.height / 2)
     side = gsd_m(grid)
     if not math.isfinite(side) or (grid.crs.is_geographic and not (-91 < y < 91 and -541 < x < 541)):
-        raise SceneError(f"{path}: its centre, {x:g}, {y:g} in {grid.crs.name}, is no place on the Earth; {_ADVICE}")
+        raise SceneError(f"{path}: its centre, {x:g}, {y:g} in {grid.crs.name}, does not lie on the Earth; {_ADVICE}")
     if not PIXEL_M[0] <= side <= PIXEL_M[1]:
-        raise SceneError(f"{path}: a pixel of {side:g} m cannot be; {_ADVICE}")
+        raise SceneError(f"{path}: a pixel size of {side:g} m is not plausible; {_ADVICE}")

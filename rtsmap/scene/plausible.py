@@ -1,7 +1,8 @@
-"""Whether numbers can be the reflectance of ground, before a scene is searched for hours in vain.
+"""Checks that scaled digital numbers can be reflectance, before a scene is processed for hours in vain.
 
-A wrong scale or offset leaves nothing that a network knows, and "0 slumps" would look like a finding. What is refused
-cannot be ground, snow, water, cloud or shade; what only might be wrong is refused where nobody states the offset.
+With a wrong scale or offset a network recognises nothing, and "0 slumps" would look like a valid result. Values are
+rejected if they cannot be ground, snow, water, cloud or shade. Values that are only suspicious are rejected if no
+source specifies the offset.
 """
 
 from collections.abc import Iterator
@@ -14,37 +15,37 @@ from rtsmap.bands import BANDS
 from rtsmap.errors import SceneError
 from rtsmap.scene.calibration import Calibration
 
-_FEWEST = 16  # pixels; of fewer nothing is said
-_MOST = 0.5  # part of the pixels
-_BELOW = -0.02  # dark water comes out a little below 0 where the atmosphere is corrected too much
-_BRIGHTEST = 1.3  # snow in low sun and thick cloud may pass 1, in all bands alike
-_DARKEST = 0.004  # the brightest band of the brightest pixels; deep water and full shade reach 0.01
-_DARKEST_PLANTS = 0.03  # likewise, where the near infrared is mostly the brightest
-_ADDED = (0.1, 0.2)  # by Sentinel-2 since baseline 04.00, by Landsat's Collection 2
+_FEWEST = 16  # pixels; fewer are not checked
+_MOST = 0.5  # fraction of the pixels
+_BELOW = -0.02  # reflectance of dark water is a little below 0 if the atmospheric correction is too strong
+_BRIGHTEST = 1.3  # snow in low sun and thick cloud may exceed 1, in all bands alike
+_DARKEST = 0.004  # in the brightest band of the brightest pixels; deep water and full shade reach 0.01
+_DARKEST_PLANTS = 0.03  # the same limit if the near infrared is the brightest band of most pixels
+_ADDED = (0.1, 0.2)  # added by Sentinel-2 since baseline 04.00, and by Landsat Collection 2
 _ALMOST = 0.005
 _RED, _NIR = BANDS.index("red"), BANDS.index("nir")
 
-#: Scale and offset of usual products, the likeliest first.
+#: Scale and offset of common products, the most likely first.
 _USUAL = (
     *((1e-4, 0.0), (1e-4, -0.1), (2.75e-5, -0.2), (1.0, 0.0), (0.01, 0.0), (0.004, 0.0), (1e-3, 0.0)),
-    (1.526e-5, 0.0),  # 65535 for 1
+    (1.526e-5, 0.0),  # 65535 stands for 1
 )
-#: Highest median of a band that looks like ground; the former also where it is not all water.
+#: Ranges of the highest band median that look like ground. The first range excludes scenes that are nearly all water.
 _LIKELY = ((0.05, 0.7), (0.01, 0.7))
 
 Numbers = NDArray[np.floating]
 
 
 def check_reflectance(path: str, numbers: Numbers, calibration: Calibration) -> None:
-    """Check that numbers can be reflectance.
+    """Check that digital numbers can be reflectance.
 
     Args:
-        path: the scene, for messages.
-        numbers: `(4, pixels)` as stored, of clear pixels spread over the scene; of few nothing is said.
-        calibration: how they become reflectance.
+        path: path of the scene, for messages.
+        numbers: `(4, pixels)` stored values of clear pixels spread over the scene; fewer than 16 are not checked.
+        calibration: scale and offset in use.
 
     Raises:
-        SceneError: most of them lie outside of what ground can reflect; the message says which scale and offset fit.
+        SceneError: the values cannot be reflectance; the message suggests a scale and offset that fit.
     """
     if numbers.shape[1] < _FEWEST:
         return
@@ -62,7 +63,7 @@ def check_reflectance(path: str, numbers: Numbers, calibration: Calibration) -> 
 
 
 def impossible(reflectance: Numbers) -> str:
-    """Why `(4, pixels)` cannot be reflectance; empty where it can."""
+    """The reason why values `(4, pixels)` cannot be reflectance; an empty string if they can."""
     lowest, highest = reflectance.min(axis=0), reflectance.max(axis=0)
     if (lowest < _BELOW).mean() > _MOST:
         return "most pixels are below 0"
@@ -76,10 +77,11 @@ def impossible(reflectance: Numbers) -> str:
 
 
 def lifted(reflectance: Numbers) -> str:
-    """Why 0.1 or 0.2 seems to be added to all reflectance `(4, pixels)`; empty where it does not.
+    """The reason why reflectance `(4, pixels)` seems to include a constant of 0.1 or 0.2; else an empty string.
 
-    Nothing is dark, not even in the darkest of its bands, and what is left without it has the colours of plants or
-    water. Through haze blue would be the brightest of the visible bands, and bare ground hardly changes towards NIR.
+    The criterion is that no pixel is dark in any band, and that the medians, without the constant, are those of plants
+    or water. Haze cannot be the cause, because blue would then be the brightest visible band; nor can bare ground,
+    whose reflectance changes little towards the near infrared.
     """
     darkest, medians = float(np.percentile(reflectance.min(axis=0), 1)), np.median(reflectance, axis=1)
     found = (added for added in _ADDED if 0 <= darkest - added + _ALMOST <= 0.1 and _dark_ground(medians - added))
@@ -87,14 +89,14 @@ def lifted(reflectance: Numbers) -> str:
 
 
 def _dark_ground(medians: Numbers) -> bool:
-    """Whether medians of the bands are those of plants or water on a clear day."""
+    """Whether band medians are typical of plants or water on a clear day."""
     blue, green, red, nir = medians
     plants, water = nir - red > 0.3 * (nir + red), nir < 0.03 and nir < green
     return bool(blue < green + 0.01 and blue < 0.08 and (plants or water))
 
 
 def _like_plants(reflectance: Numbers) -> NDArray[np.bool_]:
-    """Where the near infrared is clearly the brightest, as never on snow or cloud."""
+    """Pixels in which the near infrared is clearly the brightest band, which never holds for snow or cloud."""
     like_plants: NDArray[np.bool_] = reflectance[_NIR] > 1.1 * reflectance[:_NIR].max(axis=0)
     return like_plants
 
@@ -107,16 +109,16 @@ def _advice(numbers: Numbers, calibration: Calibration) -> str:
 
 
 def _candidates(numbers: Numbers, calibration: Calibration) -> Iterator[tuple[float, float]]:
-    """The scale in use with other offsets, then those of usual products."""
+    """The scale in use with other offsets, then scale and offset of common products."""
     scale = calibration.scale[0]
     yield from ((scale, offset) for offset in (0.0, *(-added for added in _ADDED)))
     yield from _USUAL
-    if (numbers < 0).any():  # taken off once too often before they were stored
+    if (numbers < 0).any():  # the constant may have been subtracted once too often before the numbers were stored
         yield from ((scale, added) for added in _ADDED)
 
 
 def _fits(reflectance: Numbers, likely: tuple[float, float]) -> bool:
-    """Whether numbers look like ground in summer, more than that they only can be reflectance."""
+    """Whether values look like ground in summer, which is stricter than being possible reflectance."""
     if impossible(reflectance) or lifted(reflectance):
         return False
     medians, darkest = np.median(reflectance, axis=1), np.percentile(reflectance.min(axis=0), 1)

@@ -1,7 +1,7 @@
-"""What a family of products tells of a scene before its pixels are read: its files, and what is known of them.
+"""The description of a scene before its pixels are read: its files, metadata and calibration.
 
-A family is one module with a function that recognises its scenes and returns `SceneFiles`; `scene.finding` asks them in
-turn. Another sensor is another such module.
+Each product family is one module with a function that recognises its scenes and returns `SceneFiles`. `scene.finding`
+tries these functions in turn. To support another sensor, add such a module.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +12,15 @@ from rtsmap.scene.calibration import Stated
 from rtsmap.scene.masks import MaskKind
 from rtsmap.scene.metadata import Metadata
 
-_LISTED = 8  # scenes that an error names
+_LISTED = 8  # scenes that an error message lists
 
-#: Of band numbers and of the scale and offset that the user gives: what the product itself says of these bands.
+#: Takes band numbers and the scale and offset from the user (or None), and returns those that the product states.
 StatedBy = Callable[[Sequence[int], float | None, float | None], Stated]
 
 
 @dataclass(frozen=True)
 class BandFile:
-    """Where one band lies: a raster, and the band's number in it."""
+    """The location of one band: the path of a raster, and the number of the band in it."""
 
     path: str
     number: int = 1
@@ -28,7 +28,7 @@ class BandFile:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """Where the cloud mask lies; not `certain` where its name follows from a rule and nobody has looked."""
+    """The location of the cloud mask; not `certain` if its name was derived by rule and its existence not checked."""
 
     path: str
     kind: MaskKind
@@ -44,14 +44,14 @@ class SceneFiles:
     """The files of a scene.
 
     Attributes:
-        path: of the scene, as in messages and in the layer.
-        scene_id: unique for the acquisition where the product has such an id.
-        product: its kind, in words.
-        known: what metadata and names say.
-        bands: by the names of `bands.BANDS`, where they are files of their own; None: `path` holds them all.
-        numbers: of bands in `path`, by the number of bands that it has; empty where only descriptions can tell.
-        stated: scale and offset.
-        mask: the cloud mask; None: none was found.
+        path: path of the scene, as in messages and in the output layer.
+        scene_id: id of the scene, unique for the acquisition if the product has such an id.
+        product: kind of product, in words.
+        known: metadata from files and names.
+        bands: the file of each band, by the names of `bands.BANDS`; None if `path` contains all bands.
+        numbers: band numbers in `path`, by its number of bands; empty if they follow only from band descriptions.
+        stated: returns the scale and offset that the product states.
+        mask: the cloud mask; None if none was found.
     """
 
     path: str
@@ -65,10 +65,15 @@ class SceneFiles:
 
 
 def only(where: object, what: str, found: Sequence[str]) -> str:
-    """The one of several; to be called with at least one.
+    """Return the only element of `found`, which must not be empty.
+
+    Args:
+        where: the folder or archive, for the message.
+        what: the kind of elements in the plural, for the message.
+        found: their names.
 
     Raises:
-        SceneError: there are several.
+        SceneError: there are several elements.
     """
     if len(found) > 1:
         more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""

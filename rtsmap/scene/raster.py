@@ -1,4 +1,4 @@
-"""Reading a raster by window: reflectance, which pixels are valid and clear, and the terrain where it is known."""
+"""Reading of a raster by window: reflectance, valid and clear pixels, and terrain if an elevation model is given."""
 
 import math
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ from rtsmap.scene.masks import OpenMask
 from rtsmap.scene.placed import check_on_earth, crs_of
 from rtsmap.scene.resample import ResampledSource
 
-_DARKEST, _BRIGHTEST = -0.5, 2.0  # reflectance that no ground has, wherever a product puts its zero
-_NO_REAL = 1e30  # GDAL and others fill with -3.4e38, and some with 1e38
+_DARKEST, _BRIGHTEST = -0.5, 2.0  # limits that no reflectance of ground exceeds, whatever the offset of the product
+_NO_REAL = 1e30  # floating-point fill values are larger: GDAL and others use -3.4e38, some programs 1e38
 
 _SMALLEST_CACHE = 32 << 20  # bytes
 _LARGEST_CACHE = 160 << 20  # enough for a frame, and for a strip of a tiled mosaic
@@ -36,7 +36,7 @@ def grid_of(path: str, dataset: Any) -> Grid:
     """The pixel grid of a dataset.
 
     Raises:
-        SceneError: it has no place on Earth, or is not north-up.
+        SceneError: it is not georeferenced on the Earth, or is not north-up.
     """
     check_placed(path, dataset)
     transform = dataset.transform
@@ -49,15 +49,15 @@ def grid_of(path: str, dataset: Any) -> Grid:
 
 
 class Scene:
-    """An open scene, a source of pixels. Made by `open_scene`; close it, or use it in a `with` statement.
+    """An open scene, a source of pixels. It is returned by `open_scene`; close it, or use it in a `with` statement.
 
-    One thread may read at a time.
+    Only one thread at a time may read.
 
     Attributes:
-        info: what is known of the scene.
-        grid: its pixel grid.
-        mask_path: its cloud mask; None where it has none, and every valid pixel counts as clear.
-        dem_path: the elevation model of its pixels' terrain; None where none was given.
+        info: metadata of the scene.
+        grid: pixel grid of the scene.
+        mask_path: path of the cloud mask; None if there is none, so that every valid pixel counts as clear.
+        dem_path: path of the elevation model; None if none was given.
     """
 
     def __init__(
@@ -83,23 +83,23 @@ class Scene:
 
     @property
     def clouds_masked(self) -> bool:
-        """Whether a mask was read and any of its classes is masked; else nothing is known of clouds."""
+        """Whether a cloud mask is read and at least one class is masked; otherwise clouds are unknown."""
         return self._mask is not None and bool(self._mask.classes)
 
     @property
     def calibration(self) -> Calibration:
-        """How its numbers become reflectance."""
+        """Scale and offset from digital numbers to reflectance."""
         return self._calibration
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """Rows and columns of the file's blocks."""
+        """Rows and columns of the blocks of the file."""
         height, width = self._dataset.block_shapes[0]
         return int(height), int(width)
 
     @property
     def striped(self) -> bool:
-        """Whether the file's blocks are as wide as the image, so that a part of a row costs as much as the whole."""
+        """Whether blocks are as wide as the image, so that reading a part of a row costs as much as the whole row."""
         return self.block_shape[1] >= self.grid.width
 
     def __enter__(self) -> Self:
@@ -120,10 +120,10 @@ class Scene:
                 stack.callback(self._elevation.close)
 
     def read(self, window: Window) -> Pixels:
-        """The pixels of a window; those beyond the grid's edges are not valid.
+        """Read the pixels of a window; pixels beyond the edges of the grid are not valid.
 
         Raises:
-            SceneError: the image, its mask or the elevation model is damaged there.
+            SceneError: the image, its mask or the elevation model cannot be read in this window.
         """
         pixels = self._read_padded(window)
         if self._elevation is None:
@@ -148,20 +148,20 @@ class Scene:
         return Pixels(reflectance, valid, clear)
 
     def read_decimated(self, max_pixels_per_side: int) -> Pixels:
-        """The whole scene with at most that many rows and columns, by nearest pixel; from overviews where it has any.
+        """Read the whole scene with at most that many rows and columns, by nearest neighbour and from overviews if any.
 
         Raises:
-            SceneError: the image or its mask is damaged.
+            SceneError: the image or its mask cannot be read.
         """
         factor = max(1.0, max(self.grid.height, self.grid.width) / max_pixels_per_side)
         shape = max(1, int(self.grid.height / factor)), max(1, int(self.grid.width / factor))
         return self._read(self.grid.window, shape)
 
     def clear_numbers(self, window: Window, step: int = 1) -> NDArray[np.float64]:
-        """Numbers `(4, pixels)`, as they are stored, of the clear pixels in a window, one in `step` each way.
+        """Stored values `(4, pixels)` of the clear pixels in a window, from every `step`-th row and column.
 
         Raises:
-            SceneError: the image or its mask is damaged there.
+            SceneError: the image or its mask cannot be read in this window.
         """
         shape = math.ceil(window.height / step), math.ceil(window.width / step)
         numbers, _, clear = self._stored(window, shape)
@@ -172,10 +172,10 @@ class Scene:
 
         Args:
             gsd_m: pixel size to resample to, in metres.
-            accepted_m: lowest and highest pixel size that need no resampling.
+            accepted_m: lowest and highest pixel size, in metres, that need no resampling.
 
         Returns:
-            The scene itself where both sides of its pixels lie in `accepted_m`, else a view of it with square pixels.
+            The scene itself if both sides of its pixels lie in `accepted_m`, else a resampled view with square pixels.
         """
         lowest, highest = accepted_m
         if all(lowest <= size <= highest for size in pixel_size_m(self.grid)):
@@ -183,12 +183,15 @@ class Scene:
         return ResampledSource(self, gsd_m)
 
     def read_cache_bytes(self, rows: int, columns: int | None = None, grid: Grid | None = None) -> int:
-        """Block cache with which GDAL decodes every block once for rows of chips, but within 32 to 160 MiB.
+        """Size of the block cache with which GDAL decodes every block once for a row of chips: 32 to 160 MiB.
 
         Args:
-            rows: their height, in px of `grid`.
-            columns: their width, likewise; that of the scene without it.
-            grid: the scene's own, or that of a view by `at_gsd`.
+            rows: height of the row of chips, in px of `grid`.
+            columns: width of the row of chips, in px of `grid`; by default the width of the scene.
+            grid: the grid of the scene (default), or of a view from `at_gsd`.
+
+        Returns:
+            The size in bytes.
         """
         if grid is not None:
             rows = math.ceil(rows * grid.transform.e / self.grid.transform.e) + 2
@@ -201,20 +204,20 @@ class Scene:
 
     @contextmanager
     def read_cache(self, rows: int, columns: int | None = None, grid: Grid | None = None) -> Iterator[None]:
-        """Give GDAL's block cache, one for the process, the size `read_cache_bytes` while the block runs."""
+        """Set the size of GDAL's block cache, which the process shares, to `read_cache_bytes` in a `with` block."""
         cache = self.read_cache_bytes(rows, columns, grid)
         with rasterio.Env(GDAL_CACHEMAX=cache):  # rasterio takes integers as bytes
             yield
 
     def _read(self, window: Window, shape: tuple[int, int]) -> Pixels:
         numbers, valid, clear = self._stored(window, shape)
-        if not valid.any():  # a good part of a PlanetScope scene's rectangle, for the frames are turned
+        if not valid.any():  # frequent, because PlanetScope frames are rotated within their bounding box
             return Pixels(np.zeros(numbers.shape, dtype=np.float32), valid, valid.copy())
         known = self._calibration
         return Pixels(to_reflectance(numbers, known.scale, valid, known.offset), valid, clear)
 
     def _stored(self, window: Window, shape: tuple[int, int]) -> tuple[NDArray[Any], BoolArray, BoolArray]:
-        """Numbers as they are stored, which of them are valid, and which are clear."""
+        """Stored values, valid pixels and clear pixels."""
         numbers = self._load(self._dataset, list(self._calibration.numbers), window, shape)
         valid = self._valid(numbers, window, shape)
         if self._mask is None or not valid.any():
@@ -233,13 +236,13 @@ class Scene:
         if self._mask_source is not None:
             valid &= self._load(self._dataset, self._mask_source, window, shape)[0] > 0
             return valid
-        valid &= (numbers != 0).any(axis=0)  # one band may well be 0 in water, but no ground is black in all bands
+        valid &= (numbers != 0).any(axis=0)  # a single band may be 0 in water, but no ground is 0 in all bands
         if self._nodata != 0:
             valid &= (numbers != self._nodata).all(axis=0)
         return self._without_fill(numbers, valid)
 
     def _without_fill(self, numbers: NDArray[Any], valid: BoolArray) -> BoolArray:
-        """Not valid where all bands hold one number that no ground has and that the file does not declare: -9999."""
+        """Exclude undeclared fill values: pixels with the same impossible number in all bands, such as -9999."""
         lowest, highest = self._fill_limits
         fill = (numbers[0] < lowest) | (numbers[0] >= highest)
         if fill.any():
@@ -249,7 +252,18 @@ class Scene:
     def _load(
         self, dataset: Any, indexes: list[int], window: Window, shape: tuple[int, int], path: str | None = None
     ) -> NDArray[Any]:
-        """Bands by number; without any, the dataset's mask band."""
+        """Read bands by number, or the mask band of the dataset if `indexes` is empty.
+
+        Args:
+            dataset: the open raster.
+            indexes: band numbers from 1.
+            window: the window to read.
+            shape: rows and columns of the result, `(bands, rows, columns)`.
+            path: path of the raster, for messages; by default that of the scene.
+
+        Raises:
+            SceneError: the rows cannot be read.
+        """
         part = rasterio.windows.Window(window.column, window.row, window.width, window.height)
         read = dataset.read if indexes else dataset.read_masks
         try:
@@ -263,10 +277,10 @@ class Scene:
 
 
 def _mask_source(dataset: Any, numbers: tuple[int, ...]) -> list[int] | None:
-    """What to `_load` as the mask: an alpha band, a mask band (an empty list), or nothing.
+    """The `indexes` with which `_load` reads the mask: an alpha band, a mask band (an empty list), or None without one.
 
-    The colour tags of PlanetScope and of many 4-band files call the near infrared alpha, and GDAL then takes it for the
-    mask; and it does not see the alpha band of a file with 5 bands. Hence the tags are looked at here.
+    The colour tags of PlanetScope and of many 4-band files label the near infrared as alpha, and GDAL then uses it as
+    the mask. GDAL also ignores the alpha band of a file with 5 bands. Therefore the tags are evaluated here.
     """
     alpha = [index for index, tag in enumerate(dataset.colorinterp, start=1) if tag == ColorInterp.alpha]
     if alpha:
@@ -275,7 +289,7 @@ def _mask_source(dataset: Any, numbers: tuple[int, ...]) -> list[int] | None:
 
 
 def _nodata_of(dataset: Any, number: int) -> Any:
-    """The number that means nodata, in the dataset's type; 0 if undeclared, for no ground is black in all bands."""
+    """The nodata value in the type of the dataset; 0 if none is declared, because no ground is 0 in all bands."""
     dtype = np.dtype(dataset.dtypes[number - 1])
     declared = dataset.nodatavals[number - 1]
     if np.issubdtype(dtype, np.floating):
@@ -287,9 +301,10 @@ def _nodata_of(dataset: Any, number: int) -> Any:
 
 
 def _fill_limits(dataset: Any, calibration: Calibration) -> tuple[float, float]:
-    """Numbers below the one or from the other on stand for no data where all bands hold the same one.
+    """Limits of fill values: a pixel has no data if all bands equal one number below the first or not below the second.
 
-    The highest number of a type, such as 65535, may also be snow or cloud where it means a reflectance that they have.
+    The highest number of a type, such as 65535, is not a fill value if it stands for a reflectance of up to 2, which
+    may be snow or cloud.
     """
     dtype = np.dtype(dataset.dtypes[calibration.numbers[0] - 1])
     scale, offset = calibration.scale[0], calibration.offset[0]
@@ -299,7 +314,7 @@ def _fill_limits(dataset: Any, calibration: Calibration) -> tuple[float, float]:
 
 
 def _stripe_bytes(dataset: Any, rows: int, columns: int | None, bands: int) -> int:
-    """Bytes of the blocks that a stripe touches, wherever it starts."""
+    """The most bytes of decoded blocks that a stripe can touch, wherever it starts."""
     sizes = (dataset.height, rows), (dataset.width, columns or dataset.width)
     blocks = [
         min(math.ceil(part / side) + 1, math.ceil(whole / side))

@@ -1,8 +1,8 @@
-"""Pixels on a grid of another ground sampling distance.
+"""Resampling of pixels to another ground sampling distance.
 
-The weights are applied here rather than by GDAL's warper because every kind of pixel that is not valid (nodata,
-blackfill, a mask band, NaN) must stay out of its neighbours, and because the result must not depend on how a scene is
-cut into windows. On valid pixels they are the warper's own (a test compares the two).
+Weights are applied here rather than by GDAL's warper because invalid pixels of every kind (nodata, blackfill, a mask
+band, NaN) must not affect their neighbours, and because the result must not depend on how a scene is divided into
+windows. For valid pixels the weights equal those of the warper (a test compares the two).
 """
 
 import math
@@ -17,18 +17,21 @@ from rtsmap.bands import BANDS, TERRAIN
 from rtsmap.records import FloatArray, Grid, Pixels, PixelSource, Window
 from rtsmap.scene.ground_distance import pixel_size_m
 
-_SOURCE_PIXELS = 2_000_000  # read at a time, whatever the ratio of the two pixel sizes
+_SOURCE_PIXELS = 2_000_000  # pixels of the source read at a time, whatever the ratio of the two pixel sizes
 
 
 class ResampledSource:
     """A view of a source on a grid with the same upper-left corner and square pixels of another size on the ground.
 
-    Reflectance and terrain are interpolated linearly where pixels become smaller and averaged by area where they become
-    larger, from valid pixels only; masks take the nearest pixel.
+    Reflectance and terrain are interpolated linearly to smaller pixels and averaged by area to larger ones, from valid
+    pixels only; masks take the nearest pixel.
 
     Args:
-        source: the pixels, in any CRS; they need not be square on the ground (those of a grid in degrees are not).
-        gsd: pixel size wanted, in metres.
+        source: source of pixels in any CRS; pixels need not be square on the ground (in a geographic CRS they are not).
+        gsd: side of the new pixels on the ground, in metres.
+
+    Attributes:
+        grid: pixel grid of the view.
     """
 
     def __init__(self, source: PixelSource, gsd: float) -> None:
@@ -45,7 +48,7 @@ class ResampledSource:
         )
 
     def read(self, window: Window) -> Pixels:
-        """The pixels of a window; those beyond the grid's edges are not valid."""
+        """Read the pixels of a window; pixels beyond the edges of the grid are not valid."""
         result = Pixels(
             np.zeros((len(BANDS), window.height, window.width), dtype=np.float32),
             np.zeros((window.height, window.width), dtype=np.bool_),
@@ -69,26 +72,26 @@ class ResampledSource:
         if pixels.terrain is not None and result.terrain is None:
             result = replace(result, terrain=np.zeros((len(TERRAIN), *result.valid.shape), dtype=np.float32))
         row, column = slab.row - window.row, slab.column - window.column
-        place = np.s_[row : row + slab.height, column : column + slab.width]
+        slices = np.s_[row : row + slab.height, column : column + slab.width]
         inside = down.inside[:, None] & across.inside
         for mask, target in ((pixels.valid, result.valid), (pixels.clear, result.clear)):
-            np.logical_and(mask.take(down.nearest, axis=0).take(across.nearest, axis=1), inside, out=target[place])
+            np.logical_and(mask.take(down.nearest, axis=0).take(across.nearest, axis=1), inside, out=target[slices])
         if not pixels.valid.any():
             return result
         weight = _weighted(pixels.valid.astype(np.float32), down, across)
-        usable = result.valid[place] & (weight > 0)
+        usable = result.valid[slices] & (weight > 0)
         everywhere: Any = True if usable.all() else usable  # without a mask the division takes a third of the time
         for band, plane in zip(result.reflectance, pixels.reflectance, strict=True):
-            np.divide(_weighted(plane, down, across), weight, out=band[place], where=everywhere)
-            np.minimum(band[place], 1.0, out=band[place])  # rounding may pass the top of the range
+            np.divide(_weighted(plane, down, across), weight, out=band[slices], where=everywhere)
+            np.minimum(band[slices], 1.0, out=band[slices])  # rounding may exceed the top of the range
         if pixels.terrain is not None and result.terrain is not None:
             for band, plane in zip(result.terrain, pixels.terrain, strict=True):
-                np.divide(_weighted(plane, down, across), weight, out=band[place], where=everywhere)
+                np.divide(_weighted(plane, down, across), weight, out=band[slices], where=everywhere)
         return result
 
 
 class _Axis:
-    """How `size` cells of one axis of the source make `count` cells of the view, from its cell `start` on."""
+    """Weights along one axis, by which `size` cells of the source give `count` cells of the view from `start` on."""
 
     def __init__(self, start: int, count: int, size: int, ratio: float) -> None:
         cells = np.arange(start, start + count)
@@ -107,7 +110,7 @@ class _Axis:
         self.first = int(taps[0, 0])
         self.count = int(taps[-1, -1]) - self.first + 1
         self.nearest = np.clip(np.floor(centre).astype(np.intp), 0, size - 1) - self.first
-        self.inside = centre < size  # the last cell may reach beyond the source
+        self.inside = centre < size  # the last cell may extend beyond the source
         starts = np.arange(count + 1) * taps.shape[1]
         columns = (taps - self.first).ravel()
         self.weights = csr_array((weights.astype(np.float32).ravel(), columns, starts), shape=(count, self.count))
@@ -120,4 +123,4 @@ def _weighted(plane: FloatArray, down: _Axis, across: _Axis) -> FloatArray:
 
 
 def _cells(size: int, ratio: float) -> int:
-    return max(1, math.ceil(round(size / ratio, 6)))  # 100 cells of 3 m are 300 of 1 m, not 301 by rounding
+    return max(1, math.ceil(round(size / ratio, 6)))  # 100 cells of 3 m give 300 of 1 m, not 301 through rounding

@@ -1,6 +1,7 @@
-"""Sentinel-2 products: a SAFE folder or archive of level 2A or 1C, or the files of its bands alone.
+"""Sentinel-2 products: a SAFE folder or archive of level 2A or 1C, or only its band files.
 
-From processing baseline 04.00 on (2022-01-25) an offset of -1000 belongs to the numbers; the metadata state it by band.
+From processing baseline 04.00 on (2022-01-25) digital numbers have an offset of -1000, which the metadata state for
+each band.
 """
 
 import re
@@ -18,7 +19,7 @@ from rtsmap.scene.masks import SCL
 from rtsmap.scene.metadata import Metadata, utc
 from rtsmap.scene.product import BandFile, MaskFile, SceneFiles, only
 
-#: The bands of 10 m, and the numbers by which metadata call them.
+#: Names of the bands of 10 m, and their ids in the metadata.
 BAND_NAMES: Mapping[str, str] = {"blue": "B02", "green": "B03", "red": "B04", "nir": "B08"}
 _BAND_IDS: Mapping[str, str] = {"blue": "1", "green": "2", "red": "3", "nir": "7"}
 
@@ -36,19 +37,22 @@ _GDAL_NAME = re.compile(r"SENTINEL2_L(?:1C|2A)(?:_TILE)?:(?P<file>.+\.xml)(?::(?
 
 
 def added_of_baseline(baseline: str) -> float:
-    """What a processing baseline, such as `05.10`, adds to numbers, as `BOA_ADD_OFFSET` does: -1000 or 0.
+    """The `BOA_ADD_OFFSET` of a processing baseline such as `05.10`: -1000 or 0.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: the baseline is not a number.
     """
     return _ADDED if float(baseline) >= _OFFSET_FROM_BASELINE else 0.0
 
 
 def product_of_gdal_name(name: str) -> Path | None:
-    """The product behind `SENTINEL2_L2A:/vsizip/x.zip/y.SAFE/MTD_MSIL2A.xml:10m:EPSG_32607`; None of other names.
+    """The product in a GDAL name such as `SENTINEL2_L2A:/vsizip/x.zip/y.SAFE/MTD_MSIL2A.xml:10m:EPSG_32607`.
+
+    Returns:
+        The folder or archive; None for other names.
 
     Raises:
-        SceneError: it names bands of another resolution.
+        SceneError: the name specifies bands of another resolution than 10 m.
     """
     match = _GDAL_NAME.fullmatch(name)
     if match is None:
@@ -59,7 +63,7 @@ def product_of_gdal_name(name: str) -> Path | None:
 
 
 def product_of_file(file: Path) -> Path | None:
-    """The folder or archive of the product that a metadata file is of; None of other files."""
+    """The folder or archive of the product to which a metadata file belongs; None for other files."""
     name = file.name.lower()
     if not (name in {"mtd_tl.xml", "manifest.safe"} or _PRODUCT_FILE.fullmatch(file.name)):
         return None
@@ -71,10 +75,10 @@ def product_of_file(file: Path) -> Path | None:
 
 
 def in_folder(folder: Folder) -> SceneFiles | None:
-    """The one Sentinel-2 scene in a folder or archive; None where there is none.
+    """The one Sentinel-2 scene in a folder or archive; None if there is none.
 
     Raises:
-        SceneError: there are several, a band is missing, or the metadata are malformed.
+        SceneError: there are several scenes, a band is missing, or the metadata are malformed.
     """
     scenes = _scenes(folder)
     if not scenes:
@@ -109,7 +113,11 @@ _Files = Mapping[tuple[str, str], str]
 
 
 def _scenes(folder: Folder) -> dict[str, dict[tuple[str, str], str]]:
-    """Files by band and resolution (text in m, empty where the name has none), for each scene's common beginning."""
+    """Group files by the common beginning of their names, which identifies a scene.
+
+    Returns:
+        For each scene, its files by band and resolution (a text in m, empty if the name contains none).
+    """
     scenes: dict[str, dict[tuple[str, str], str]] = {}
     for name in folder.names:
         if match := _FILE.fullmatch(name):
@@ -126,25 +134,25 @@ def _bands(files: _Files) -> dict[str, str] | None:
 
 
 class _Details:
-    """What names and metadata say of a scene.
+    """Metadata of a scene, from names and metadata files.
 
     Args:
-        folder: that holds it.
-        head: common beginning of its files.
+        folder: the folder or archive of the scene.
+        head: common beginning of the names of its files.
     """
 
     def __init__(self, folder: Folder, head: str) -> None:
         self._product = _metadata(folder, head, lambda name: _PRODUCT_FILE.fullmatch(name) is not None)
         self._tile = _metadata(folder, head, lambda name: PurePosixPath(name).name == "MTD_TL.xml")
         uri = self._text("PRODUCT_URI") or self._text("PRODUCT_URI_2A") or ""
-        places = (folder.path.resolve().name, *head.split("/"), uri)
-        self._id = next((found for place in reversed(places) if (found := _ID.match(place))), None)
+        names = (folder.path.resolve().name, *head.split("/"), uri)
+        self._id = next((found for name in reversed(names) if (found := _ID.match(name))), None)
         stem = head.rpartition("/")[2].rstrip("_")
         self.scene_id = self._id[0] if self._id else stem or folder.path.resolve().stem
         self.level = self._id["level"] if self._id else None
 
     def known(self) -> Metadata:
-        """Date, satellite, angles and clouds."""
+        """Acquisition time, satellite, angles and cloud fraction."""
         match, sun = self._id, ".//{*}Mean_Sun_Angle/{*}%s_ANGLE"
         zenith, cloud = self._number(sun % "ZENITH"), self._number(".//{*}Cloud_Coverage_Assessment")
         views = [self._number(f".//{{*}}Mean_Viewing_Incidence_Angle[@bandId='{band}']/{{*}}ZENITH_ANGLE")
@@ -164,7 +172,7 @@ class _Details:
         )
 
     def stated(self) -> Stated:
-        """Scale and offset by band; silent on the offset where neither metadata nor name tell the baseline."""
+        """Scale and offset by band; no offset if neither the metadata nor the name specify the baseline."""
         found = (self._number(f".//{{*}}{name}") for name in _QUANTIFICATIONS)
         quantification = next(filter(None, found), 10_000.0)
         added = [self._number(f".//{{*}}{name}[@band_id='{_BAND_IDS[band]}']")
@@ -186,7 +194,7 @@ class _Details:
 
 
 def _metadata(folder: Folder, head: str, wanted: Callable[[str], bool]) -> ElementTree.Element | None:
-    """The nearest metadata file above a scene's bands."""
+    """The metadata file in the nearest folder above the bands of a scene; None if there is none."""
     names = [name for name in folder.names if wanted(name) and head.startswith(name.rpartition("/")[0])]
     if not names:
         return None
@@ -200,7 +208,7 @@ def _metadata(folder: Folder, head: str, wanted: Callable[[str], bool]) -> Eleme
 def _stated(path: str, own: Stated, _numbers: Sequence[int], _scale: float | None, offset: float | None) -> Stated:
     if own.offset is None and offset is None:
         raise SceneError(
-            f"{path}: neither an MTD_MSIL2A.xml nor its name tells the processing baseline; give --offset -0.1 where "
-            "that is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), else --offset 0"
+            f"{path}: neither an MTD_MSIL2A.xml nor its name specifies the processing baseline; give --offset -0.1 "
+            "where that is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), else --offset 0"
         )
     return own

@@ -1,6 +1,6 @@
-"""STAC items: one JSON that names the files of a scene.
+"""STAC items: JSON documents that list the files of a scene.
 
-The keys of assets are those of Earth Search, the Copernicus Data Space, the Planetary Computer and Landsat's catalogue.
+Asset keys are those of Earth Search, the Copernicus Data Space, the Planetary Computer and the Landsat catalogue.
 """
 
 import posixpath
@@ -21,7 +21,7 @@ from rtsmap.scene.metadata import Metadata, utc
 from rtsmap.scene.product import BandFile, MaskFile, SceneFiles
 from rtsmap.scene.sentinel2 import added_of_baseline
 
-#: Keys of assets, best first. `nir08` is Landsat's near infrared, but Sentinel-2's narrow band of 20 m.
+#: Asset keys, best first. `nir08` is the near infrared of Landsat, but the narrow near infrared (20 m) of Sentinel-2.
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "blue": ("blue", "B02", "B02_10m"),
     "green": ("green", "B03", "B03_10m"),
@@ -34,11 +34,11 @@ _MASKS: Sequence[tuple[str, MaskKind]] = (
     *((key, UDM2) for key in ("udm2", "ortho_udm2", "UDM2")),
 )
 _TIMEOUT_S = 60
-_LARGEST = 16 << 20  # bytes; an item has some ten thousand
+_LARGEST = 16 << 20  # bytes; an item usually has about ten thousand
 
 
 def is_item(path: str) -> bool:
-    """Whether a path or an address looks like that of an item."""
+    """Whether a path or URL looks like that of an item."""
     if is_remote(path):
         name = path.partition("?")[0]
         return name.endswith((".json", ".geojson")) or (
@@ -48,13 +48,13 @@ def is_item(path: str) -> bool:
 
 
 def of_item(path: str) -> SceneFiles:
-    """The scene that an item describes.
+    """Read the description of a scene from an item.
 
     Args:
-        path: a file, or an `http` address.
+        path: path of a file, or an `http` or `https` URL.
 
     Raises:
-        SceneError: it cannot be read, is no item, or lacks a band.
+        SceneError: the item cannot be read, is not a STAC item, or lacks a band.
     """
     item = _item(path)
     try:
@@ -112,10 +112,13 @@ def _content(path: str) -> bytes:
 
 
 def _band(path: str, assets: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], int]:
-    """The asset that holds a band, and the band's number in it: by the asset's key, else by what it says of its bands.
+    """Find the asset that contains a band, by its key, else by its band descriptions.
+
+    Returns:
+        The asset, and the number of the band in it.
 
     Raises:
-        SceneError: there is none.
+        SceneError: no asset contains the band.
     """
     for key in _KEYS[name]:
         if key in assets:
@@ -130,7 +133,7 @@ def _band(path: str, assets: Mapping[str, Any], name: str) -> tuple[Mapping[str,
 
 
 def _address(item: str, href: str) -> str:
-    """Where an asset lies; relative to the item where it does not say."""
+    """The path or URL of an asset; a relative `href` is resolved against the item."""
     if is_remote(href) or posixpath.isabs(href):
         return href.removeprefix("file://")
     folder = item.removeprefix("file://").partition("?")[0].rpartition("/")[0]
@@ -163,12 +166,20 @@ def _stated(
     _scale: float | None,
     offset: float | None,
 ) -> Stated:
-    """Scale and offset of the bands `numbers`, which stand in the order of `bands`; `names` are its id and collection.
+    """Scale and offset of bands.
 
-    Earth Search states the offset of Sentinel-2 also where it has applied it, and says so by a property of its own.
+    Earth Search states the offset of Sentinel-2 even if it has already been applied, which a separate property records.
+
+    Args:
+        path: path of the item, for messages.
+        names: id and collection of the item.
+        properties: properties of the item.
+        bands: asset and band number of each band.
+        numbers: positions in `bands`, from 1, of the bands wanted.
+        offset: the offset that the user gives; None if not given.
 
     Raises:
-        SceneError: a Sentinel-2 scene of which nothing tells the processing baseline.
+        SceneError: the scene is from Sentinel-2, and neither its processing baseline nor an offset is specified.
     """
     pairs = [_of_asset(*bands[number - 1]) for number in numbers]
     scales = [scale for scale, _ in pairs if scale is not None]
@@ -186,31 +197,32 @@ def _stated(
     added = sentinel2_added(product) if baseline is None else added_of_baseline(str(baseline))
     if added is None and offset is None:
         raise SceneError(
-            f"{path}: tells neither the processing baseline nor the offset of its Sentinel-2 bands; give --offset -0.1 "
-            "where the baseline is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), else --offset 0"
+            f"{path}: specifies neither the processing baseline nor the offset of its Sentinel-2 bands; give "
+            "--offset -0.1 where the baseline is 04.00 or later (from 2022-01-25 on, and reprocessed scenes), "
+            "else --offset 0"
         )
     usual = sentinel2((added or 0.0,) * len(pairs))
     return Stated(stated.scale or usual.scale, usual.offset if added is not None else None)
 
 
 def _of_asset(asset: Mapping[str, Any], number: int) -> tuple[float | None, float | None]:
-    """Scale and offset that an asset states of a band, by any version of the raster extension."""
-    places = [asset]
+    """Scale and offset that an asset states for a band, in any version of the raster extension."""
+    sources = [asset]
     for name in ("raster:bands", "bands"):
         described = asset.get(name) or []
         if len(described) >= number:
-            places.insert(0, described[number - 1])
+            sources.insert(0, described[number - 1])
     scale, offset = (
-        next((float(place[key]) for place in places for key in (f"raster:{name}", name) if place.get(key) is not None),
+        next((float(one[key]) for one in sources for key in (f"raster:{name}", name) if one.get(key) is not None),
              None) for name in ("scale", "offset")
     )  # fmt: skip
-    if scale == 1 and not offset:  # means that nothing is said
+    if scale == 1 and not offset:  # these values mean that no calibration is stated
         return None, None
     return scale, offset
 
 
 def _of_sentinel2(names: Sequence[str], properties: Mapping[str, Any]) -> bool:
-    """By its id or its collection, its satellite, or properties that only Sentinel-2 has."""
+    """Whether a scene is from Sentinel-2, by its id, collection or satellite, or by properties of Sentinel-2 alone."""
     words = (*names, properties.get("constellation") or "", properties.get("platform") or "")
     if any(name.startswith("s2:") for name in properties):
         return True

@@ -1,4 +1,4 @@
-"""Bands in files of their own, and masks with larger pixels, as one raster: a virtual one that GDAL reads in place."""
+"""Virtual rasters that combine bands from separate files, and that refine masks with larger pixels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from rtsmap.errors import SceneError
 from rtsmap.scene.files import is_remote, on_one_grid, open_raster, vsi_path
 from rtsmap.scene.product import BandFile
 
-#: Types by the names of GDAL.
+#: GDAL's names of data types, by their numpy names.
 _TYPES: Mapping[str, str] = {
     "uint8": "Byte",
     "int8": "Int8",
@@ -24,14 +24,14 @@ _TYPES: Mapping[str, str] = {
     "float32": "Float32",
     "float64": "Float64",
 }
-_LARGEST_RATIO = 6  # the scene classification of Sentinel-2 at 60 m, under bands of 10 m
+_LARGEST_RATIO = 6  # the scene classification of Sentinel-2 at 60 m for bands of 10 m
 
 
 def stack(bands: Mapping[str, BandFile]) -> Any:
-    """Open bands of equal grid as one dataset, in the order given and described by their names.
+    """Open bands on the same pixel grid as one dataset, in the given order and described by their names.
 
     Raises:
-        SceneError: a file cannot be read, lacks the band, or lies on another grid than the first.
+        SceneError: a file cannot be read, lacks the band, or is on another pixel grid than the first.
     """
     sources = [(name, band, open_raster(band.path)) for name, band in bands.items()]
     try:
@@ -41,8 +41,8 @@ def stack(bands: Mapping[str, BandFile]) -> Any:
                 raise SceneError(f"{band.path}: has {source.count} bands, no band {band.number}; fetch it again")
             if not on_one_grid(first, source):
                 raise SceneError(
-                    f"{band.path}: does not lie on the grid of {first_band.path} (another size, place or CRS); "
-                    "give bands of one resolution and place"
+                    f"{band.path}: does not lie on the grid of {first_band.path} (another size, position or CRS); "
+                    "give bands on the same pixel grid"
                 )
         dtype = np.result_type(*(source.dtypes[band.number - 1] for _, band, source in sources)).name
         if dtype not in _TYPES:
@@ -57,15 +57,23 @@ def stack(bands: Mapping[str, BandFile]) -> Any:
 
 
 def finer(path: str, mask: Any, image: Any) -> Any:
-    """A mask on the grid of its image: itself, or with each pixel repeated where its pixels are 2 to 6 times as large.
+    """A mask on the pixel grid of its image; pixels that are 2 to 6 times as large as those of the image are repeated.
+
+    Args:
+        path: path of the mask.
+        mask: the open mask.
+        image: the open image.
+
+    Returns:
+        The mask itself if it has the grid of the image, else a virtual raster.
 
     Raises:
-        SceneError: the two grids do not fit.
+        SceneError: the two grids do not match.
     """
     ratio = max(1, round(image.height / mask.height))
     if ratio > _LARGEST_RATIO or not on_one_grid(image, mask, ratio):
         raise SceneError(
-            f"{path}: does not lie on the grid of its image (another size, place or CRS); "
+            f"{path}: does not lie on the grid of its image (another size, position or CRS); "
             "order image and mask with the same tools, or remove it"
         )
     if ratio == 1:
@@ -75,17 +83,18 @@ def finer(path: str, mask: Any, image: Any) -> Any:
 
 
 def _dataset(like: Any, bands: list[str]) -> str:
-    place = "" if like.transform.is_identity else f"<GeoTransform>{_numbers(like.transform.to_gdal())}</GeoTransform>"
+    transform = f"<GeoTransform>{_numbers(like.transform.to_gdal())}</GeoTransform>"
+    affine = "" if like.transform.is_identity else transform
     crs = "" if like.crs is None else f"<SRS>{escape(like.crs.to_wkt())}</SRS>"
     return (
-        f'<VRTDataset rasterXSize="{like.width}" rasterYSize="{like.height}">{crs}{place}{"".join(bands)}</VRTDataset>'
+        f'<VRTDataset rasterXSize="{like.width}" rasterYSize="{like.height}">{crs}{affine}{"".join(bands)}</VRTDataset>'
     )
 
 
 def _band(
     number: int, name: str, band: BandFile, source: Any, dtype: str, height: int | None = None, width: int | None = None
 ) -> str:
-    """One band; blocks are those of the source, so that the read cache is made for them."""
+    """XML of one band. Its blocks are those of the source, so that the size of the read cache is chosen for them."""
     index = band.number - 1
     rows, columns = source.block_shapes[index]
     nodata, scale, offset = source.nodatavals[index], source.scales[index], source.offsets[index]
@@ -114,7 +123,7 @@ def _open(xml: str, path: str) -> Any:
 
 
 def _touch(dataset: Any, path: str) -> None:
-    """Open the sources, as the first reading would, but without asking a server for the list of its folder."""
+    """Open the remote sources now, without GDAL's request to the server for a listing of the folder."""
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
             dataset.read(window=rasterio.windows.Window(0, 0, 1, 1))
