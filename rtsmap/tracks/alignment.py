@@ -15,6 +15,7 @@ from rtsmap import bands
 from rtsmap.errors import InputError
 from rtsmap.records import Window
 from rtsmap.scene import Scene, open_scene
+from rtsmap.tracks.dates import acquired
 from rtsmap.tracks.outlines import Floats
 from rtsmap.tracks.reading import PLANE
 
@@ -63,10 +64,7 @@ def scene_shifts(paths: Sequence[Path]) -> list[Shift]:
     """
     with ExitStack() as stack:
         scenes = [stack.enter_context(open_scene(str(path))) for path in paths]
-        for path, scene in zip(paths, scenes, strict=True):
-            if scene.info.acquired is None:
-                raise InputError(f"{path}: its date is not known; put it into the name, such as site_20190730.tif")
-        scenes.sort(key=lambda scene: (str(scene.info.acquired), scene.info.path))
+        scenes.sort(key=lambda scene: (acquired(scene), scene.info.path))
         return [_shift(scenes[0], scene) for scene in scenes[1:]]
 
 
@@ -102,7 +100,6 @@ def displacement(reference: NDArray[np.float64], other: NDArray[np.float64]) -> 
 
 
 def _shift(reference: Scene, scene: Scene) -> Shift:
-    assert scene.info.acquired is not None
     path, grid, own = scene.info.path, scene.grid, reference.grid
     sizes = (grid.transform.a / own.transform.a, grid.transform.e / own.transform.e)
     if grid.crs != own.crs or not np.allclose(sizes, 1, atol=1e-3):
@@ -121,7 +118,7 @@ def _shift(reference: Scene, scene: Scene) -> Shift:
     x, y = (grid.transform.c + right) / 2, (grid.transform.f + bottom) / 2
     ends = np.array(to_plane.transform([x, x + east], [y, y + north]))
     across, up = (ends[:, 1] - ends[:, 0]).tolist()
-    return Shift(path, scene.info.acquired.year, bounds, east, north, spread, len(found), (across, up))
+    return Shift(path, acquired(scene).year, bounds, east, north, spread, len(found), (across, up))
 
 
 def _windows(scene: Scene) -> list[Window]:

@@ -7,19 +7,17 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import shapely
 from affine import Affine
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pyproj import CRS, Transformer
 
 from rtsmap.errors import InputError
-from rtsmap.preview import natural_colours
+from rtsmap.preview import draw_outlines, natural_colours, outline_rings
 from rtsmap.records import Pixels, Window
 from rtsmap.scene import Scene, open_scene
 from rtsmap.scene.ground_distance import pixel_size_m
+from rtsmap.tracks.dates import acquired
 
-_OUTLINE, _CASING = (255, 235, 20), (25, 25, 25)
 _WGS84 = "EPSG:4326"
 
 
@@ -44,30 +42,17 @@ class Chip:
     def picture(self, side: int, outlines: gpd.GeoSeries | None = None, text: str = "") -> Image.Image:
         """Natural colours, `side` px, with outlines and one line of text."""
         picture = Image.fromarray(natural_colours(self.pixels)).resize((side, side), Image.Resampling.BICUBIC)
-        draw = ImageDraw.Draw(picture)
-        rings = [] if outlines is None else self._rings(outlines, side)
-        for colour, width in ((_CASING, 4), (_OUTLINE, 2)):
-            for ring in rings:
-                draw.line([tuple(point) for point in ring], fill=colour, width=width, joint="curve")
+        if outlines is not None:
+            to_pixels = ~(self.transform @ Affine.translation(self.window.column, self.window.row))
+            scale = side / self.window.width, side / self.window.height
+            draw_outlines(picture, list(outline_rings(outlines.to_crs(self.scene_crs), to_pixels, scale)))
         if text:
+            draw = ImageDraw.Draw(picture)
             font = ImageFont.load_default(max(11, side // 24))
             box = draw.textbbox((8, 8), text, font=font)
             draw.rectangle((box[0] - 4, box[1] - 4, box[2] + 4, box[3] + 4), fill=(0, 0, 0))
             draw.text((8, 8), text, fill="white", font=font)
         return picture
-
-    def _rings(self, outlines: gpd.GeoSeries, side: int) -> list[NDArray[np.float64]]:
-        placed = outlines.to_crs(self.scene_crs)
-        parts = shapely.get_parts(placed.to_numpy())
-        rings = shapely.get_rings(parts[shapely.get_dimensions(parts) == 2])
-        a, _, c, _, e, f = tuple(self.transform)[:6]
-        scale = np.array([side / self.window.width, side / self.window.height])
-        found = []
-        for ring in rings:
-            points = shapely.get_coordinates(ring)
-            pixels = np.column_stack([(points[:, 0] - c) / a, (points[:, 1] - f) / e])
-            found.append((pixels - (self.window.column, self.window.row)) * scale)
-        return found
 
 
 def chips(scenes: Sequence[Path], site: tuple[float, float], width_m: float) -> list[Chip]:
@@ -84,9 +69,7 @@ def chips(scenes: Sequence[Path], site: tuple[float, float], width_m: float) -> 
     found = []
     for path in scenes:
         with open_scene(str(path)) as scene:
-            if scene.info.acquired is None:
-                raise InputError(f"{path}: its date is not known; put it into the name, such as site_20190730.tif")
-            chip = _chip(scene, scene.info.acquired, site, width_m)
+            chip = _chip(scene, acquired(scene), site, width_m)
             if chip is not None:
                 found.append(chip)
     if not found:
@@ -94,7 +77,7 @@ def chips(scenes: Sequence[Path], site: tuple[float, float], width_m: float) -> 
     return sorted(found, key=lambda one: one.acquired)
 
 
-def _chip(scene: Scene, acquired: datetime, site: tuple[float, float], width_m: float) -> Chip | None:
+def _chip(scene: Scene, moment: datetime, site: tuple[float, float], width_m: float) -> Chip | None:
     grid = scene.grid
     x, y = Transformer.from_crs(_WGS84, grid.crs, always_xy=True).transform(*site)
     if not (np.isfinite(x) and np.isfinite(y)):
@@ -109,4 +92,4 @@ def _chip(scene: Scene, acquired: datetime, site: tuple[float, float], width_m: 
     pixels = scene.read(window)
     if pixels.valid.mean() < 0.5:
         return None
-    return Chip(acquired, pixels, grid.crs, window, grid.transform)
+    return Chip(moment, pixels, grid.crs, window, grid.transform)

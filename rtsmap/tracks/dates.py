@@ -3,13 +3,18 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from rtsmap.errors import InputError
+from rtsmap.tracks.outlines import Floats
+
+if TYPE_CHECKING:
+    from rtsmap.scene import Scene
+
 Moments = NDArray[np.datetime64]
 
 _START = date(1970, 1, 1)
@@ -46,6 +51,18 @@ def moments_of(days: Floats) -> Moments:
     known = np.isfinite(days)
     milliseconds = np.where(known, np.round(np.where(known, days, 0) * 86_400_000), 0).astype(np.int64)
     return np.where(known, milliseconds.astype("datetime64[ms]"), np.datetime64("NaT", "ms"))
+
+
+def acquired(scene: "Scene") -> datetime:
+    """The date of a scene; a time without a time zone is taken as UTC.
+
+    Raises:
+        InputError: the scene has no date.
+    """
+    if scene.info.acquired is None:
+        raise InputError(f"{scene.info.path}: its date is not known; put it into the name, such as site_20190730.tif")
+    moment = scene.info.acquired
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def day_text(days: float) -> str:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import shapely
+from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import largest_polygon, polygon_parts
 from rtsmap.tracks.observation import Observation
 from rtsmap.tracks.outlines import Bools, Ints, Outlines, areas_of, components, shapes_of
 
@@ -114,9 +116,8 @@ def majority(shapes: list[BaseGeometry], at_least: float) -> BaseGeometry:
     return shapely.union_all(faces[inside >= at_least])
 
 
-def _parts(shape: BaseGeometry) -> list[BaseGeometry]:
+def _parts(shape: BaseGeometry) -> list[Polygon]:
     """The polygons of a combined outline without slivers."""
-    parts = shapely.get_parts(shape)
-    parts = parts[shapely.get_dimensions(parts) == 2]
-    areas = areas_of(parts)
-    return list(parts[areas >= _SLIVER * areas.max()])
+    parts = polygon_parts(shape)
+    smallest = _SLIVER * largest_polygon(shape).area
+    return [part for part in parts if part.area >= smallest]

@@ -1,12 +1,12 @@
 """What happened to each slump, and when."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rtsmap.tracks.lineage import NOT_OBSERVED, OBSERVED, Lineage
-from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines
+from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines, run_starts
 
 #: Kinds of events, in the order in which docs/guide/tracks.md explains them.
 KINDS = (
@@ -72,7 +72,7 @@ def series_of(outlines: Outlines, lineage: Lineage) -> Series:
     """Put the outlines of each track in order."""
     order = np.lexsort((outlines.days, outlines.years, lineage.track))
     ordered = lineage.track[order]
-    begins = np.concatenate([[True], np.diff(ordered) != 0])[: len(order)]
+    begins = run_starts(ordered)
     previous = np.full(len(order), -1, dtype=np.int64)
     previous[order[1:]] = np.where(begins[1:], -1, order[:-1])
     ends = np.concatenate([begins[1:], [True]])[: len(order)]
@@ -201,12 +201,3 @@ def _latest_before(outlines: Outlines, lineage: Lineage, series: Series) -> Call
         return int(series.order[max(low, low + int(np.searchsorted(years[low:high], year)) - 1)])
 
     return latest
-
-
-def related_by_kind(events: Sequence[Event], kind: str) -> dict[int, set[int]]:
-    """The related tracks of each track's events of one kind."""
-    related: dict[int, set[int]] = {}
-    for event in events:
-        if event.kind == kind and event.is_found:
-            related.setdefault(event.track, set()).update(event.related)
-    return related

@@ -75,6 +75,13 @@ def components(pairs: Sequence[Ints], count: int) -> Ints:
     return labels
 
 
+def run_starts(values: Ints) -> Bools:
+    """Whether each value begins a run of equal values: `(n,)`, true where it differs from the value before."""
+    starts = np.ones(len(values), dtype=np.bool_)
+    starts[1:] = np.diff(values) != 0
+    return starts
+
+
 def areas_of(shapes: Objects) -> Floats:
     """Planar areas, m2."""
     return np.asarray(shapely.area(shapes), dtype=np.float64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtsmap.tracks.errors import ErrorModel
-from rtsmap.tracks.outlines import Floats, Ints
+from rtsmap.tracks.outlines import Floats, Ints, run_starts
 
 DAYS_PER_YEAR = 365.25
 
@@ -88,7 +88,7 @@ def longest_spells(track: Ints, order: Ints, breaks: Ints, n_tracks: int) -> Int
         n_tracks: how many tracks there are.
     """
     ordered = track[order]
-    begins = np.concatenate([[True], np.diff(ordered) != 0])[: len(order)] | (breaks[order] > 0)
+    begins = run_starts(ordered) | (breaks[order] > 0)
     spell = np.cumsum(begins) - 1
     size = np.bincount(spell)
     owner = ordered[np.flatnonzero(begins)]

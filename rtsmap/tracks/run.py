@@ -238,7 +238,7 @@ class _Ratios:
 
     def medians(self) -> tuple[float, float]:
         """With a change, and without."""
-        changed, same = (np.concatenate([np.zeros(0), *all_of]) for all_of in (self._changed, self._same))
+        changed, same = (joined(all_of) for all_of in (self._changed, self._same))
         return tuple(float(np.median(one)) if len(one) else float("nan") for one in (changed, same))  # type: ignore[return-value]
 
 

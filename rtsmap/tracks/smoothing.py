@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from rtsmap.tracks.outlines import Bools, Floats, Ints
+from rtsmap.tracks.outlines import Bools, Floats, Ints, run_starts
 
 
 def never_shrinking(track: Ints, order: Ints, jumps: Bools, areas: Floats, errors: Floats) -> Floats:
@@ -24,7 +24,7 @@ def never_shrinking(track: Ints, order: Ints, jumps: Bools, areas: Floats, error
     """
     result = areas.copy()
     ordered = track[order]
-    begins = np.concatenate([[True], np.diff(ordered) != 0])[: len(order)] | jumps[order]
+    begins = run_starts(ordered) | jumps[order]
     for rows in np.split(order, np.flatnonzero(begins)[1:]):
         if len(rows) > 1:
             result[rows] = isotonic_regression(areas[rows], weights=1 / errors[rows] ** 2).x

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from pyproj import CRS, Transformer
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from rtsmap.tracks.outlines import Floats, Ints
+from rtsmap.tracks.outlines import Floats, Ints, components, run_starts
 from rtsmap.tracks.reading import PLANE
 
 #: Outlines whose bounds touch the same cell of this size are followed together.
@@ -50,7 +48,7 @@ def tiles(bounds: Floats, margin_m: float) -> Iterator[Tile]:
     square = np.floor(centre / _TILE_M).astype(np.int64)
     order = np.lexsort((group, square[group, 0], square[group, 1]))
     ordered = group[order]
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) != 0]))
+    starts = np.flatnonzero(run_starts(ordered))
     stops = np.append(starts[1:], len(order))
     begin = 0
     for number, stop in enumerate(stops.tolist()):
@@ -74,8 +72,7 @@ def groups(bounds: Floats, margin_m: float) -> Ints:
     column, row = low[outline, 0] + number % across[outline], low[outline, 1] + number // across[outline]
     cells, cell = np.unique(column * (1 << 24) + row, return_inverse=True)
     total = len(bounds) + len(cells)
-    graph = coo_array((np.ones(len(outline), dtype=np.bool_), (outline, cell + len(bounds))), shape=(total, total))
-    found = connected_components(graph, directed=False)[1][: len(bounds)]
+    found = components((outline, cell + len(bounds)), total)[: len(bounds)]
     labels: Ints = np.unique(found, return_inverse=True)[1].astype(np.int64)
     return labels
 

@@ -15,7 +15,7 @@ from rtsmap.tracks.events import Event, Series, events_of, jumps_of, series_of
 from rtsmap.tracks.lineage import NOT_OBSERVED, OBSERVED, UNKNOWN, Lineage, follow
 from rtsmap.tracks.observation import Observation
 from rtsmap.tracks.options import TrackOptions
-from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines, areas_of
+from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines, areas_of, run_starts
 from rtsmap.tracks.rates import DAYS_PER_YEAR, Rates, fit_rates, longest_spells
 from rtsmap.tracks.reading import reproject
 from rtsmap.tracks.retreat import Growth, Uphill, measure
@@ -131,7 +131,7 @@ class Tracked:
         """Of each track with a rate: its number, growth from the first to the last outline of it, and the years."""
         rows = self.series.order[self.spells[self.series.order] >= 0]
         owner = self.spells[rows]
-        begins = np.concatenate([[True], np.diff(owner) != 0])[: len(owner)]
+        begins = run_starts(owner)
         first, last = rows[begins], rows[np.concatenate([begins[1:], [True]])[: len(owner)]]
         apart = first != last
         first, last, tracks = first[apart], last[apart], owner[begins][apart]
