@@ -244,7 +244,7 @@ def test_tiles_do_not_change_what_is_found(tmp_path, monkeypatch):
     maps = [[square(x, y, 40 + 10 * step * (number % 3)) for number, (x, y) in enumerate(places)] for step in range(3)]
     layers = years(tmp_path, maps)
     track_layers(layers, tmp_path / "one.gpkg", TrackOptions(boundary_error_m=3.0))
-    monkeypatch.setattr(tiles, "_MOST", 7)
+    monkeypatch.setattr(tiles, "_MAX_OUTLINES", 7)
     track_layers(layers, tmp_path / "many.gpkg", TrackOptions(boundary_error_m=3.0))
     one, many = (
         read(tmp_path / f"{name}.gpkg", "outlines")

@@ -1,4 +1,4 @@
-"""Pictures of a site in the scenes of several years."""
+"""Pictures of a site from the scenes of several years."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ _WGS84 = "EPSG:4326"
 
 @dataclass(frozen=True)
 class Chip:
-    """A site in one scene.
+    """The pixels of a site in one scene.
 
     Attributes:
-        acquired: date.
-        pixels: of the site.
+        acquired: date of the scene.
+        pixels: pixels of the site.
         scene_crs: CRS of the scene.
-        window: of the site in the scene's grid.
-        transform: of that grid.
+        window: window of the site in the grid of the scene.
+        transform: transform of the grid of the scene.
     """
 
     acquired: datetime
@@ -40,7 +40,7 @@ class Chip:
     transform: Affine
 
     def picture(self, side: int, outlines: gpd.GeoSeries | None = None, text: str = "") -> Image.Image:
-        """Natural colours, `side` px, with outlines and one line of text."""
+        """A square picture in natural colours, `side` px wide, with outlines and one line of text."""
         picture = Image.fromarray(natural_colours(self.pixels)).resize((side, side), Image.Resampling.BICUBIC)
         if outlines is not None:
             to_pixels = ~(self.transform @ Affine.translation(self.window.column, self.window.row))
@@ -56,15 +56,15 @@ class Chip:
 
 
 def chips(scenes: Sequence[Path], site: tuple[float, float], width_m: float) -> list[Chip]:
-    """The scenes that show a site, in the order of time.
+    """Read the site from every scene that shows it, in chronological order.
 
     Args:
-        scenes: images of any number of dates.
-        site: longitude and latitude of the middle, degrees.
-        width_m: of the site.
+        scenes: paths of scenes of any dates.
+        site: longitude and latitude of the centre of the site, degrees.
+        width_m: width of the site, m.
 
     Raises:
-        InputError: a scene cannot be read or has no date, or none shows the site.
+        InputError: a scene cannot be read or has no date, or no scene shows the site.
     """
     found = []
     for path in scenes:
@@ -73,7 +73,9 @@ def chips(scenes: Sequence[Path], site: tuple[float, float], width_m: float) -> 
             if chip is not None:
                 found.append(chip)
     if not found:
-        raise InputError(f"{scenes[0]}: neither it nor another of the scenes shows {site[0]:.5f},{site[1]:.5f}")
+        raise InputError(
+            f"{scenes[0]}: neither this scene nor another one shows {site[0]:.5f},{site[1]:.5f}; choose another --site"
+        )
     return sorted(found, key=lambda one: one.acquired)
 
 
