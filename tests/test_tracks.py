@@ -259,5 +259,5 @@ def test_tiles_do_not_change_what_is_found(tmp_path, monkeypatch):
 def test_every_field_is_described():
     from pathlib import Path
 
-    text = (Path(__file__).parents[1] / "docs" / "tracks.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "guide" / "tracks.md").read_text()
     assert [field for kind in LAYERS for field in kind.fields if f"`{field}`" not in text] == []
