@@ -1,13 +1,13 @@
-"""Tracks against what is known: links, events, rates; and their time and memory.
+"""Evaluation of tracks: links, events and rates against reference data, and the time and memory that they need.
 
     python -m benchmarks.tracks links DATA        links of Barth et al. 2023 in DATA (labels of the open data)
     python -m benchmarks.tracks series            links, events and rates of simulated series
     python -m benchmarks.tracks rates             rates of slumps that grow evenly
     python -m benchmarks.tracks scaling 10000 100000
 
-Series are seen as a detector would see them: each outline redrawn in each year (IoU with the true one 0.74 in the
-median, as two people draw the same slump), a tenth of them missed, and a tenth as many false ones. Each size of
-`scaling` has a process of its own.
+Simulated series are degraded as a detector would show them: every outline is redrawn in every year, as two people draw
+the same slump (the median IoU with the true outline is 0.74), a tenth of the slumps is missed, and a tenth as many
+false detections are added. Each size of `scaling` is measured in a separate process.
 """
 
 import argparse
@@ -28,39 +28,43 @@ REGIONS = ("chukotka", "lena")
 
 
 def links(data: Path) -> None:
-    """Links of Barth et al., by site."""
+    """Print the scores of the links of Barth et al., site by site."""
     folder = data / "labels" if (data / "labels").is_dir() else data
     _print_scores(barth.compare(folder))
 
 
 def series(seeds: int) -> None:
-    """Simulated series, as painted and as a detector sees them."""
-    for name, noise in (("as painted", simulated.Noise(False, 0, 0)), ("as detected", simulated.Noise())):
+    """Print the scores of simulated series, as rendered and as a detector would show them."""
+    for name, noise in (("as rendered", simulated.Noise(False, 0, 0)), ("as detected", simulated.Noise())):
         total, events, ends = LinkScore(0, 0, 0), Counter(), Counter()
         overlaps, held, count = [], 0, 0
         for region in REGIONS:
             for seed in range(seeds):
                 with TemporaryDirectory() as folder:
-                    seen, tiles = simulated.run(region, seed, noise, Path(folder))
-                one = simulated.links(seen, tiles)
+                    detections, tiles = simulated.run(region, seed, noise, Path(folder))
+                one = simulated.links(detections, tiles)
                 total = LinkScore(total.found + one.found, total.known + one.known, total.right + one.right)
-                events.update(simulated.events(seen, tiles))
-                ends.update(simulated.ends(seen, tiles))
+                events.update(simulated.events(detections, tiles))
+                ends.update(simulated.ends(detections, tiles))
                 overlaps.append(simulated.overlaps(tiles))
-                rates = coverage.coverage_of_series(seen, tiles)
+                rates = coverage.coverage_of_series(detections, tiles)
                 held, count = held + rates.held, count + rates.count
         print(f"\n## {name}: {seeds} seeds of {', '.join(REGIONS)}\n")
         _print_scores([("all", total)])
-        print(f"\nIoU of one-to-one links, median {np.median(np.concatenate(overlaps)):.2f}")
-        print(f"95 % intervals that hold the true rate: {held / count:.1%} of {count}\n")
+        print(f"\nmedian IoU of one-to-one links: {np.median(np.concatenate(overlaps)):.2f}")
+        print(f"95 % intervals that contain the true rate: {held / count:.1%} of {count}\n")
         print("\n".join([*simulated.table_of(events), "", *simulated.table_of(ends)]))
 
 
 def rates(seeds: int, slumps: int) -> None:
-    """Rates of slumps that grow evenly, by the errors of their outlines and the number of years."""
-    print("| outlines | years | tracks | true rate in the interval | half width, m2/a | growing | of these rightly |")
+    """Print how well rates of evenly growing slumps are found, by the errors of outlines and the number of years."""
+    columns = "outlines", "years", "tracks", "true rate in the interval", "half width, m2 a year", "growing"
+    print("| " + " | ".join((*columns, "of these, correctly")) + " |")
     print("|---|---|---|---|---|---|---|")
-    for name, draw in (("boundary error 3 m", coverage.jittered), ("redrawn, IoU 0.74", coverage.redrawn)):
+    for name, draw in (
+        ("boundary error 3 m, correlated over 30 m", coverage.jittered),
+        ("redrawn, IoU 0.74", coverage.redrawn),
+    ):
         for years in (simulated.YEARS, (2018, 2019, 2021)):
             found = []
             for seed in range(seeds):
@@ -77,9 +81,9 @@ def rates(seeds: int, slumps: int) -> None:
 
 
 def scale(sizes: Iterable[int]) -> None:
-    """Time and memory by the number of outlines."""
+    """Print time and memory by the number of outlines."""
     rows = []
-    print("| outlines | CPU, s | on the clock, s | peak memory, MB |\n|---|---|---|---|")
+    print("| outlines | CPU, s | wall clock, s | peak memory, MB |\n|---|---|---|---|")
     for size in sizes:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.tracks", "one-size", str(size)],
@@ -96,7 +100,7 @@ def scale(sizes: Iterable[int]) -> None:
 
 
 def one_size(size: int) -> None:
-    """Measure this process."""
+    """Print the time and memory that one size needs in this process."""
     with TemporaryDirectory() as folder:
         measured = scaling.measure(Path(folder), size)
     print(*(measured[name] for name in ("outlines", "cpu_s", "clock_s", "peak_mb")))

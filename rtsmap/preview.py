@@ -62,7 +62,7 @@ def write_preview(
     scale = min(max(1.0, MIN_WIDTH / width), MAX_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     picture = _ground(pixels, size)
-    _draw_outlines(picture, list(_rings(outlines, ~transform, (size[0] / width, size[1] / height))))
+    draw_outlines(picture, list(outline_rings(outlines, ~transform, (size[0] / width, size[1] / height))))
     _draw_scale_bar(picture, pixel_m * width / size[0])
     framed = _with_heading(picture, heading)
     with replacing(path, overwrite=overwrite) as temporary:
@@ -104,10 +104,19 @@ def _resized(mask: BoolArray, size: tuple[int, int]) -> BoolArray:
     return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST), dtype=np.bool_)
 
 
-def _rings(
+def outline_rings(
     outlines: Iterable[BaseGeometry], to_pixels: Affine, scale: tuple[float, float]
 ) -> Iterator[list[tuple[float, float]]]:
-    """Every ring, holes too, in pixels of the picture."""
+    """The rings of some outlines in pixels of a picture.
+
+    Args:
+        outlines: polygons in world coordinates.
+        to_pixels: transform from world coordinates to pixels (column, row) of the image.
+        scale: width and height of a pixel of the image in pixels of the picture.
+
+    Yields:
+        The points of each ring, holes included.
+    """
     a, b, c, d, e, f = tuple(to_pixels)[:6]
     x, y = scale
     for outline in outlines:
@@ -115,8 +124,8 @@ def _rings(
         yield from ([(x, y) for x, y in ring.coords] for ring in polygon_rings(scaled))
 
 
-def _draw_outlines(picture: Image.Image, rings: Sequence[Sequence[tuple[float, float]]]) -> None:
-    """A light line on a dark casing: it shows on bright ice and on dark water."""
+def draw_outlines(picture: Image.Image, rings: Sequence[Sequence[tuple[float, float]]]) -> None:
+    """Draw rings as light lines on a dark casing, which can be seen on bright ice and on dark water."""
     if not rings:
         return
     for width, colour in ((_CASING_PX, _CASING), (_OUTLINE_PX, _OUTLINE)):

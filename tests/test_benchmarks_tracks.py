@@ -45,8 +45,8 @@ def test_jittered_outlines_are_off_by_the_error_that_they_say():
 def test_the_truth_of_a_series_links_what_was_found_across_what_was_missed():
     ancestors = {(2016, 1): set(), (2017, 1): {(2016, 1)}, (2018, 2): {(2017, 1)}, (2018, 3): {(2017, 1)}}
     found = {(2016, 1), (2018, 2), (2018, 3)}
-    seen = simulated.Seen([], ancestors, found, set(ancestors), dict.fromkeys(ancestors, 1.0))
-    assert seen.links() == {("2016/1", "2018/2"), ("2016/1", "2018/3")}
+    detections = simulated.Detections([], ancestors, found, set(ancestors), dict.fromkeys(ancestors, 1.0))
+    assert detections.links() == {("2016/1", "2018/2"), ("2016/1", "2018/3")}
 
 
 def test_the_scaling_benchmark_follows_every_slump(tmp_path):

@@ -244,7 +244,7 @@ def test_tiles_do_not_change_what_is_found(tmp_path, monkeypatch):
     maps = [[square(x, y, 40 + 10 * step * (number % 3)) for number, (x, y) in enumerate(places)] for step in range(3)]
     layers = years(tmp_path, maps)
     track_layers(layers, tmp_path / "one.gpkg", TrackOptions(boundary_error_m=3.0))
-    monkeypatch.setattr(tiles, "_MOST", 7)
+    monkeypatch.setattr(tiles, "_MAX_OUTLINES", 7)
     track_layers(layers, tmp_path / "many.gpkg", TrackOptions(boundary_error_m=3.0))
     one, many = (
         read(tmp_path / f"{name}.gpkg", "outlines")
@@ -259,5 +259,5 @@ def test_tiles_do_not_change_what_is_found(tmp_path, monkeypatch):
 def test_every_field_is_described():
     from pathlib import Path
 
-    text = (Path(__file__).parents[1] / "docs" / "tracks.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "guide" / "tracks.md").read_text()
     assert [field for kind in LAYERS for field in kind.fields if f"`{field}`" not in text] == []

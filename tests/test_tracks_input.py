@@ -109,7 +109,7 @@ def test_the_output_must_be_a_geopackage_and_is_not_replaced_unasked(rtsmap, tmp
                 write_map(folder / "a.gpkg", "2019-07-20", [A], model="a"),
                 write_map(folder / "b.gpkg", "2020-07-20", [A], model="b"),
             ],
-            "the layers come of 2 models",
+            "the layers come from 2 models",
         ),
         (
             lambda folder: [write_plain(folder / "a.gpkg", ["2019-07-20", "2020-07-20", None], [A, A, A])],
@@ -204,7 +204,7 @@ def test_a_site_that_no_scene_shows_is_said(rtsmap, pictured, tmp_path):
     words = ["--scenes", pictured / "site_20190720.tif", "--animation", tmp_path / "site.gif", "--site", "10,70"]
     code, _, err = rtsmap("track", *maps, "-o", tmp_path / "tracks.gpkg", *words)
     assert code == 2
-    assert "neither it nor another of the scenes shows 10.00000,70.00000" in err
+    assert "neither this scene nor another one shows 10.00000,70.00000" in err
 
 
 def test_the_headwall_is_where_the_elevation_model_rises(pictured, tmp_path):

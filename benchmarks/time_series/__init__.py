@@ -1,1 +1,1 @@
-"""What `benchmarks.tracks` compares: links and events with what is known, rates with true ones, time with size."""
+"""Evaluations for `benchmarks.tracks`: links and events, rates, and the time and memory that tracks need."""

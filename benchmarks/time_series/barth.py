@@ -1,4 +1,4 @@
-"""Links between the outlines of Barth et al. 2023 against overlaps of 0.2 of the smaller outline and more."""
+"""Links of the outlines of Barth et al. 2023, compared with overlaps of at least 0.2 of the smaller outline."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from benchmarks.time_series.scores import LinkScore, links_by_name, score, track
 
 
 def compare(folder: Path) -> Iterator[tuple[str, LinkScore]]:
-    """Each site and all of them: only links between one year of a site and its next count, as only these are known."""
+    """The score of each site and of all sites; only links between consecutive years of a site are known and count."""
     outlines = folder / "barth2023_rts_timeseries.gpkg"
     known = pd.read_csv(folder / "barth2023_links.csv")
     years = geopandas.read_file(outlines, ignore_geometry=True).set_index("uid")[["site", "year"]]
@@ -23,6 +23,6 @@ def compare(folder: Path) -> Iterator[tuple[str, LinkScore]]:
     }
     right = set(zip(known.uid_from, known.uid_to, strict=True))
     for site in sorted(known.site.unique()):
-        mine, theirs = ({pair for pair in pairs if years.site[pair[0]] == site} for pairs in (found, right))
-        yield site, score(mine, theirs)
+        found_here, right_here = ({pair for pair in pairs if years.site[pair[0]] == site} for pairs in (found, right))
+        yield site, score(found_here, right_here)
     yield "all", score(found, right)

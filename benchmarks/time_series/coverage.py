@@ -1,4 +1,4 @@
-"""How often the 95 % intervals of rates hold the true rate."""
+"""The coverage of the 95 % intervals of rates: how often they contain the true rate."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import shapely
 from shapely import Polygon, affinity
 
 from benchmarks.time_series.scores import tracked
-from benchmarks.time_series.simulated import YEARS, Seen, write_layer
+from benchmarks.time_series.simulated import YEARS, Detections, write_layer
 from rtsmap.geometry import largest_polygon
 from rtsmap.simulate.product.labelling import drawn
 from rtsmap.simulate.series.growth import resized
@@ -20,13 +20,21 @@ from rtsmap.tracks.rates import DAYS_PER_YEAR
 from rtsmap.tracks.tracking import Tracked
 
 Draw = Callable[[np.random.Generator, Polygon], Polygon]
-_APART_M = 3000.0
+_SPACING_M = 3000.0
 _CRS = "EPSG:32608"
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Intervals that hold the truth, of how many, and how wide they are."""
+    """The coverage of confidence intervals.
+
+    Attributes:
+        held: number of intervals that contain the true rate.
+        count: number of intervals.
+        half_width: median half width of the intervals, m2 per year.
+        growing: number of tracks that are reported as growing.
+        growing_rightly: number of these tracks whose true rate is positive.
+    """
 
     held: int
     count: int
@@ -36,31 +44,31 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """Of the intervals that hold the truth."""
+        """The share of the intervals that contain the true rate."""
         return self.held / max(self.count, 1)
 
 
 def redrawn(rng: np.random.Generator, outline: Polygon) -> Polygon:
-    """As another person would draw it: IoU with the truth 0.74 in the median."""
+    """The outline as another person would draw it; the median IoU with the true outline is 0.74."""
     return drawn(rng, outline)
 
 
 def jittered(rng: np.random.Generator, outline: Polygon) -> Polygon:
-    """With a boundary error of 3 m that is alike over 30 m of the outline."""
+    """The outline with a boundary error of 3 m, which is constant over pieces of 30 m."""
     ring = shapely.get_coordinates(outline.exterior.segmentize(3.0))[:-1]
     steps = np.hypot(*(np.roll(ring, -1, axis=0) - ring).T)
     pieces = max(int(steps.sum() / 30.0), 3)
     at = np.concatenate([[0], np.cumsum(steps)[:-1]]) / steps.sum() * pieces
-    push = rng.normal(0, 3.0, pieces)[np.minimum(at.astype(int), pieces - 1)]
-    ahead = np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0)
+    offset = rng.normal(0, 3.0, pieces)[np.minimum(at.astype(int), pieces - 1)]
+    along = np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0)
     area = np.sum(ring[:, 0] * np.roll(ring[:, 1], -1) - ring[:, 1] * np.roll(ring[:, 0], -1))
-    outward = np.column_stack([ahead[:, 1], -ahead[:, 0]]) * np.sign(area)
-    moved = ring + push[:, None] * outward / np.maximum(np.hypot(*outward.T), 1e-9)[:, None]
+    outward = np.column_stack([along[:, 1], -along[:, 0]]) * np.sign(area)
+    moved = ring + offset[:, None] * outward / np.maximum(np.hypot(*outward.T), 1e-9)[:, None]
     return largest_polygon(shapely.make_valid(Polygon(moved)))
 
 
 def even_growth(folder: Path, draw: Draw, slumps: int, seed: int, years: Sequence[int] = YEARS) -> list[Path]:
-    """Layers of slumps far from each other, each of which grows or shrinks by the same area every year."""
+    """Write layers of distant slumps, each of which grows or shrinks by the same area every year."""
     rng, library = np.random.default_rng(seed), load_library()
     outlines: dict[int, list[Polygon]] = {year: [] for year in years}
     names: dict[int, list[str]] = {year: [] for year in years}
@@ -68,7 +76,7 @@ def even_growth(folder: Path, draw: Draw, slumps: int, seed: int, years: Sequenc
         area = float(np.clip(np.exp(rng.normal(8.8, 1.0)), 800, 60_000))
         rate = area * rng.normal(0.06, 0.05)
         outline, angle = library.draw(rng, area), rng.uniform(0, 2 * np.pi)
-        x, y = number % 20 * _APART_M + 450_000, number // 20 * _APART_M + 7_700_000
+        x, y = number % 20 * _SPACING_M + 450_000, number // 20 * _SPACING_M + 7_700_000
         outline = affinity.translate(outline, x - outline.centroid.x, y - outline.centroid.y)
         down = np.cos(angle), np.sin(angle)
         for step, year in enumerate(years):
@@ -77,25 +85,25 @@ def even_growth(folder: Path, draw: Draw, slumps: int, seed: int, years: Sequenc
             outlines[year].append(draw(rng, outline))
             names[year].append(f"{year}/{number}/{outline.area:.3f}")
     paths = [folder / f"{year}.gpkg" for year in years]
-    box = shapely.box(440_000, 7_690_000, 520_000, 7_690_000 + (slumps // 20 + 8) * _APART_M)
+    box = shapely.box(440_000, 7_690_000, 520_000, 7_690_000 + (slumps // 20 + 8) * _SPACING_M)
     for path, year in zip(paths, years, strict=True):
         write_layer(path, outlines[year], names[year], box, datetime(year, 7, 20, tzinfo=UTC), _CRS, 3.0)
     return paths
 
 
 def coverage_of_even_growth(paths: Sequence[Path], options: TrackOptions | None = None) -> Coverage:
-    """Of tracks whose outlines are all of the same slump."""
+    """The coverage for tracks whose outlines all show the same slump."""
     return _coverage(pair for tile in tracked(paths, options) for pair in _rates(tile, _area_in_name))
 
 
-def coverage_of_series(seen: Seen, tiles: Sequence[Tracked]) -> Coverage:
-    """Of a simulated series, in which slumps grow unevenly: the true rate is the line through the true areas."""
+def coverage_of_series(detections: Detections, tiles: Sequence[Tracked]) -> Coverage:
+    """The coverage for a simulated series with uneven growth; the true rate is fitted to the true areas."""
 
     def area(name: str) -> tuple[str, float]:
         if name.startswith("false"):
             return name, float("nan")
         year, number = name.split(",", maxsplit=1)[0].split("/")
-        return number, seen.area[int(year), int(number)]
+        return number, detections.area[int(year), int(number)]
 
     return _coverage(pair for tile in tiles for pair in _rates(tile, area))
 
@@ -106,7 +114,7 @@ def _area_in_name(name: str) -> tuple[str, float]:
 
 
 def _rates(tile: Tracked, truth: Callable[[str], tuple[str, float]]) -> Iterator[tuple[float, float, float]]:
-    """True rate, and the interval, of each track that is one slump all the time."""
+    """The true rate and the limits of the interval of each track whose outlines all show the same slump."""
     for track in np.flatnonzero(np.isfinite(tile.rates.rate)).tolist():
         rows = np.flatnonzero(tile.spells == track)
         slumps, areas = zip(*(truth(name) for name in tile.outlines.names[rows]), strict=True)

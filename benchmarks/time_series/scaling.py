@@ -1,4 +1,4 @@
-"""Time and memory of tracks by the number of outlines."""
+"""The time and memory that tracks need, by the number of outlines."""
 
 import time
 from pathlib import Path
@@ -12,12 +12,12 @@ from rtsmap.runtime.machine import peak_memory_mb
 from rtsmap.tracks import TrackOptions, track_layers
 
 YEARS = tuple(range(2016, 2026))
-SPACING_M = 400.0  # between slumps, on a grid: about the density of mapped regions
+SPACING_M = 400.0  # grid spacing of the slumps, which gives about the density of mapped regions
 _CORNERS = 32
 
 
 def write(folder: Path, outlines: int) -> list[Path]:
-    """A layer for each of ten years with a tenth of the outlines each: slumps that grow, on a grid of a wide plain."""
+    """Write ten yearly layers of growing slumps on a regular grid, with a tenth of the outlines in each layer."""
     rng, per_year = np.random.default_rng(0), outlines // len(YEARS)
     side = int(np.ceil(np.sqrt(per_year)))
     centre = np.column_stack(np.divmod(np.arange(per_year), side)) * SPACING_M + (-1.5e6, -1.5e6)
@@ -37,7 +37,7 @@ def write(folder: Path, outlines: int) -> list[Path]:
 
 
 def measure(folder: Path, outlines: int) -> dict[str, float]:
-    """CPU seconds, seconds on the clock and peak memory of this process."""
+    """The CPU time, the wall clock time and the peak memory of this process."""
     paths = write(folder, outlines)
     cpu, clock = time.process_time(), time.perf_counter()
     summary = track_layers(paths, folder / "tracks.gpkg", TrackOptions())

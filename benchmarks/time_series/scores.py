@@ -1,4 +1,4 @@
-"""Links that were found against those that are known."""
+"""Scores of the links that were found, against the known ones."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rtsmap.tracks.tracking import Tracked
 
 @dataclass(frozen=True)
 class LinkScore:
-    """Precision, recall and F1 of links."""
+    """The precision, recall and F1 of links."""
 
     found: int
     known: int
@@ -21,27 +21,27 @@ class LinkScore:
 
     @property
     def precision(self) -> float:
-        """Share of the links found that are right."""
+        """The share of the found links that are right."""
         return self.right / max(self.found, 1)
 
     @property
     def recall(self) -> float:
-        """Share of the known links that were found."""
+        """The share of the known links that were found."""
         return self.right / max(self.known, 1)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both."""
+        """The harmonic mean of precision and recall."""
         return 2 * self.right / max(self.found + self.known, 1)
 
 
 def score(found: set[tuple[Hashable, Hashable]], known: set[tuple[Hashable, Hashable]]) -> LinkScore:
-    """Compare two sets of pairs."""
+    """Compare the found pairs with the known ones."""
     return LinkScore(len(found), len(known), len(found & known))
 
 
 def tracked(paths: Sequence[Path], options: TrackOptions | None = None) -> Iterator[Tracked]:
-    """The tiles of some layers, as `rtsmap track` sees them."""
+    """The tracks of some layers, tile by tile, as `rtsmap track` computes them."""
     options = options or TrackOptions()
     with TemporaryDirectory() as folder, Series(Path(folder)) as series:
         series.read(paths, options)
@@ -49,7 +49,7 @@ def tracked(paths: Sequence[Path], options: TrackOptions | None = None) -> Itera
 
 
 def links_by_name(tile: Tracked) -> set[tuple[str, str]]:
-    """Pairs of the ids that the layers gave to the outlines."""
+    """The links as pairs of the ids of the outlines in their layers."""
     links, names = tile.lineage.links, tile.outlines.names
     return {
         (first, second)

@@ -18,30 +18,34 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("layers", nargs=-1, required=True, type=options.input_path, metavar="LAYER...")
-@click.option("-o", "--output", type=options.output_path, required=True, metavar="GPKG", help="File of the tracks.")
-@click.option("--date-field", metavar="FIELD", help="Field that holds the dates.  [default: the usual names]")
-@click.option("--layer", metavar="NAME", help="Layer of files that hold several.  [default: thaw_slumps]")
+@click.option(
+    "-o", "--output", type=options.output_path, required=True, metavar="GPKG", help="GeoPackage of the tracks."
+)
+@click.option("--date-field", metavar="FIELD", help="Field with the dates.  [default: the usual names are tried]")
+@click.option("--layer", metavar="NAME", help="Name of the layer in files with several layers.  [default: thaw_slumps]")
 @click.option(
     "--observed",
     type=options.input_path,
     multiple=True,
     metavar="FILE",
-    help="Polygons with dates that say what was observed, for layers that do not; may be repeated.",
+    help="Observed areas (polygons with dates), for layers without them; may be repeated.",
 )
-@click.option("--min-score", type=options.share, default=0.0, show_default=True, help="Leave out outlines below.")
+@click.option(
+    "--min-score", type=options.share, default=0.0, show_default=True, help="Leave out outlines with a lower score."
+)
 @click.option(
     "--placement-error",
     type=options.positive,
     default=6.0,
     show_default=True,
     metavar="M",
-    help="Between two images, m.",
+    help="Largest displacement between two images, m.",
 )
 @click.option(
     "--boundary-error",
     type=options.positive,
     metavar="M",
-    help="Standard error of an outline's position, m.  [default: measured on the tracks themselves]",
+    help="Standard error of the position of outlines, m.  [default: estimated from the tracks]",
 )
 @click.option(
     "--correlation-length",
@@ -49,45 +53,58 @@ if TYPE_CHECKING:
     default=30.0,
     show_default=True,
     metavar="M",
-    help="Along an outline its errors are alike this far, m.",
+    help="Distance along an outline over which its errors are correlated, m.",
 )
 @click.option(
     "--min-overlap",
     type=options.share,
     default=0.3,
     show_default=True,
-    help="Share of the smaller outline, widened by the placement error, that two outlines of one slump have in common.",
+    help="Smallest common share of the smaller outline, after a buffer of the placement error, for one slump.",
 )
 @click.option(
     "--min-part",
     type=options.share,
     default=0.5,
     show_default=True,
-    help="The same, not widened, for merges and splits.",
+    help="Smallest common share of the smaller outline, without a buffer, for merges and splits.",
 )
 @click.option(
     "--bridge",
     type=click.IntRange(0),
     default=2,
     show_default=True,
-    help="Epochs in which a slump may be missed and still be the same; those not observed do not count.",
+    help="Epochs in which a slump may be observed and not found before its track ends.",
 )
-@click.option("--monotone", is_flag=True, help="Also give areas that never shrink (isotonic regression).")
-@click.option("--dem", metavar="FILE", help="Elevation model, m, by which headwalls are told: they face uphill.")
+@click.option("--monotone", is_flag=True, help="Also compute areas that never shrink (isotonic regression).")
+@click.option("--dem", metavar="FILE", help="Elevation model, m, which identifies headwalls: they face uphill.")
 @click.option(
-    "--scenes", type=options.input_path, multiple=True, metavar="FILE", help="Scene for pictures; may be repeated."
+    "--scenes",
+    type=options.input_path,
+    multiple=True,
+    metavar="FILE",
+    help="Scene for pictures and --align; may be repeated.",
 )
-@click.option("--align", is_flag=True, help="Shift each epoch onto the first one, as its --scenes lie beside it.")
-@click.option("--plots", type=options.output_folder, metavar="FOLDER", help="Plot the largest tracks there.")
-@click.option("--most-plots", type=click.IntRange(1), default=20, show_default=True, help="How many tracks to plot.")
+@click.option("--align", is_flag=True, help="Correct the displacement of each epoch from the first one, by --scenes.")
+@click.option(
+    "--plots", type=options.output_folder, metavar="FOLDER", help="Folder for plots of the fastest-growing tracks."
+)
+@click.option("--most-plots", type=click.IntRange(1), default=20, show_default=True, help="Largest number of plots.")
 @click.option(
     "--animation",
     type=options.output_path,
     metavar="GIF|WEBP",
-    help="Picture of a site through the years, of --scenes.",
+    help="Animation of a site through the years, made from --scenes.",
 )
-@click.option("--site", type=LonLat(), help="Middle of the animation.  [default: the slump that grows fastest]")
-@click.option("--site-km", type=options.positive, default=1.0, show_default=True, metavar="KM", help="Its width.")
+@click.option("--site", type=LonLat(), help="Centre of the animation.  [default: the slump that grows fastest]")
+@click.option(
+    "--site-km",
+    type=options.positive,
+    default=1.0,
+    show_default=True,
+    metavar="KM",
+    help="Width of the animation, km.",
+)
 @options.overwrite
 def track(
     layers: tuple[Path, ...],
@@ -115,9 +132,10 @@ def track(
 ) -> None:
     """Follow slumps through the years.
 
-    LAYERs are maps of rtsmap, or published outlines with dates, of two or more years, in any order. Outlines of one
-    year are one epoch. Writes a GeoPackage: a row for each slump (tracks), its outline in each epoch (outlines), what
-    happened to it (events), and the ground that it gained (growth). QGIS's Temporal Controller plays it.
+    LAYERs are maps of rtsmap, or published outlines with dates, of two or more years and in any order. The outlines of
+    one year are one epoch. The output is a GeoPackage with four layers: the slumps (tracks), their outlines in each
+    epoch (outlines), their events (events) and the ground that they gained (growth). The Temporal Controller of QGIS
+    animates the layers.
 
     \b
     Examples:
@@ -136,9 +154,9 @@ def track(
     if output.suffix.lower() != ".gpkg":
         raise click.UsageError(f"{output}: end the name in .gpkg; tracks are written as a GeoPackage.")
     if animation and not scenes:
-        raise click.UsageError("--animation needs --scenes, which it is made of.")
+        raise click.UsageError("--animation needs --scenes, from which it is made.")
     if align and len(scenes) < 2:
-        raise click.UsageError("--align needs two or more --scenes, by which it shifts.")
+        raise click.UsageError("--align needs two or more --scenes, between which it measures the displacement.")
     check_outputs(output, animation, overwrite=overwrite, inputs=[*layers, *observed, *scenes, dem])
     if animation:
         check_animation(animation)
@@ -159,7 +177,7 @@ def track(
     )
     with progress_bar("outline") as progress:
         summary = track_layers(layers, output, chosen, command=shlex.join(sys.argv), progress=progress)
-    click.echo("\n".join([*_told(summary), f"tracks -> {output}"]))
+    click.echo("\n".join([*_summary_lines(summary), f"tracks -> {output}"]))
     if plots:
         drawn = write_plots(output, plots, most=most_plots, scenes=scenes)
         click.echo(f"{drawn} plots -> {plots}")
@@ -168,18 +186,18 @@ def track(
         click.echo(f"animation -> {animation}")
 
 
-def _told(summary: "Summary") -> "Iterator[str]":
+def _summary_lines(summary: "Summary") -> "Iterator[str]":
     model = summary.model
-    how = f"measured on {model.n_tracks} tracks" if model.n_tracks else "stated"
+    origin = f"estimated from {model.n_tracks} tracks" if model.n_tracks else "stated"
     yield f"{summary.n_tracks} slumps, {summary.n_outlines} outlines, epochs {', '.join(map(str, summary.epochs))}"
     yield ", ".join(f"{summary.trends[trend]} {trend or 'without a rate'}" for trend in _TRENDS)
     yield "events: " + ", ".join(f"{count} {kind}" for kind, count in sorted(summary.events.items()))
-    yield f"boundary error {model.boundary_error_m:.1f} m for a slump 80 m across, {how}"
+    yield f"boundary error {model.boundary_error_m:.1f} m for a slump 80 m across, {origin}"
     for shift in summary.shifts:
         moved = f"{shift.east_m:.1f} m east, {shift.north_m:.1f} m north of the first scene"
         yield f"{shift.scene}: {moved} (+- {shift.spread_m:.1f} m, {shift.windows} windows); moved back"
     changed, same = summary.between_models
-    if not math.isnan(changed):  # as where no track has outlines of two models
+    if not math.isnan(changed):  # NaN if no track has outlines of two models
         yield f"median ratio of areas {changed:.2f} where the model changes, {same:.2f} where it does not"
 
 

@@ -1,4 +1,4 @@
-"""Slumps through time: from layers of several years to tracks, events, rates and growth."""
+"""Time series of thaw slumps: tracks, events, growth rates and headwall retreat from the layers of several years."""
 
 from rtsmap.tracks.options import TrackOptions
 from rtsmap.tracks.run import Summary, track_layers

@@ -1,4 +1,4 @@
-"""A site through the years as a moving picture."""
+"""Animations of a site, with one frame for each scene."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ _FORMATS = {".gif": "GIF", ".webp": "WEBP"}
 
 
 def check_animation(path: Path) -> None:
-    """Check the name.
+    """Check that the name of an animation has a suffix that can be written.
 
     Raises:
-        InputError: it ends neither in .gif nor in .webp.
+        InputError: the name ends neither in .gif nor in .webp.
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"{path}: cannot tell the format; end the name in .gif or .webp")
@@ -32,20 +32,20 @@ def write_animation(
     site: tuple[float, float] | None = None,
     width_m: float = 1000.0,
 ) -> int:
-    """Write a frame for each scene that shows a site, with the outlines of its epoch.
+    """Write an animation with a frame for each scene that shows a site, and the outlines of its epoch.
 
     Args:
-        tracks: file that `track_layers` wrote.
-        path: `.gif` or `.webp`.
+        tracks: a file that `track_layers` wrote.
+        path: the animation, a `.gif` or `.webp` file.
         scenes: images, in any order.
-        site: longitude and latitude of the middle; the slump that grows fastest without it.
-        width_m: of the site.
+        site: longitude and latitude of the centre of the site; by default, the slump that grows fastest.
+        width_m: width of the site, m.
 
     Returns:
-        Number of frames.
+        The number of frames.
 
     Raises:
-        InputError: another suffix, a scene that cannot be read, or none that shows the site.
+        InputError: the suffix is another one, a scene cannot be read, or no scene shows the site.
         OutputError: the file cannot be written.
     """
     check_animation(path)
@@ -67,13 +67,13 @@ def write_animation(
 
 
 def fastest(path: Path, known: TrackFile) -> tuple[float, float]:
-    """Longitude and latitude of the slump that gains most a year; of the largest one without rates.
+    """The longitude and latitude of the slump with the largest growth rate, or of the largest slump without rates.
 
     Raises:
-        InputError: there is no slump.
+        InputError: the file holds no track.
     """
     if known.tracks.empty:
-        raise InputError(f"{path}: holds no track; nothing can be shown")
+        raise InputError(f"{path}: holds no tracks, so that there is nothing to show; give layers with slumps")
     by = known.largest(1)
     row = known.tracks[known.tracks["track_id"] == by[0]] if by else known.tracks.nlargest(1, "area_last_m2")
     return float(row["centroid_lon"].iloc[0]), float(row["centroid_lat"].iloc[0])

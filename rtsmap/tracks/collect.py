@@ -1,4 +1,4 @@
-"""All outlines and observed areas of a series, kept on disk but for what is needed to sort them."""
+"""All outlines and observed areas of a series: geometries in a temporary file, attributes in memory."""
 
 import logging
 import sqlite3
@@ -22,14 +22,14 @@ from rtsmap.tracks.reading import Batch, Layer, moved_by, observed_layer, open_l
 if TYPE_CHECKING:
     from rtsmap.tracks.alignment import Shift
 
-_DENSE = 64  # pieces in which the side of a footprint is reprojected, so that it bends
-_ROWS = 500  # of one question to the store
+_SEGMENTS = 64  # segments of the side of a footprint, so that it follows its curve in another projection
+_ROWS = 500  # read from the temporary file by one query
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Columns:
-    """What stays in memory of each outline, or observed area: about 80 bytes."""
+    """The attributes of outlines or observed areas that stay in memory: about 80 bytes for each."""
 
     bounds: list[Floats] = field(default_factory=list)
     days: list[Floats] = field(default_factory=list)
@@ -39,24 +39,24 @@ class Columns:
 
 
 class Series:
-    """The outlines of all layers in a temporary file. Use it in a `with` statement.
+    """The outlines of all layers, in a temporary file; to be used in a `with` statement.
 
     Args:
-        folder: for the temporary file.
+        folder: folder for the temporary file.
 
     Attributes:
-        crs: of the first layer.
-        bounds: `(n, 4)` of the outlines in `reading.PLANE`.
-        years: of the outlines.
+        crs: CRS of the first layer.
+        bounds: `(n, 4)` bounds of the outlines in `reading.PLANE`, m.
+        years: calendar years of the outlines.
         days: dates of the outlines, days since 1970-01-01.
-        scores: 0..1 or NaN.
-        scenes: number of each outline's scene.
-        models: number of each outline's model, -1 if not known.
-        gsd_m: the largest of the layers, NaN where none says.
-        model_names: of the models, in the order of their numbers.
-        known: epochs of which the observed area is known.
-        shifts: of the scenes beside the first one; outlines and observed areas are moved back by them.
-        undated: outlines that were left out because they have no date.
+        scores: scores of the outlines, 0..1 or NaN.
+        scenes: number of the scene of each outline.
+        models: number of the model of each outline, -1 if it is not known.
+        gsd_m: the coarsest pixel size that the layers state, m; NaN if no layer states one.
+        model_names: names of the models, in the order of their numbers.
+        known: epochs whose observed area is known.
+        shifts: displacements of the scenes from the first one, by which outlines and observed areas are moved back.
+        undated: number of outlines that were left out because they have no date.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Series:
         """Read all layers.
 
         Raises:
-            InputError: a file cannot be read or has no dates, or all outlines are of one epoch.
+            InputError: a file cannot be read or has no dates, or all outlines belong to one epoch.
         """
         if options.align:
             from rtsmap.tracks.alignment import scene_shifts  # noqa: PLC0415  (reads scenes, and only here)
@@ -95,10 +95,10 @@ class Series:
         for number, path in enumerate(paths):
             layer = open_layer(path, options.layer, options.date_field)
             self.crs = self.crs or layer.crs
-            looked_at = observed_layer(path)
-            self._read_outlines(number, layer, options.min_score, has_observed=looked_at is not None)
-            if looked_at is not None:
-                self._read_observed(number, looked_at)
+            observed = observed_layer(path)
+            self._read_outlines(number, layer, options.min_score, has_observed=observed is not None)
+            if observed is not None:
+                self._read_observed(number, observed)
         for number, path in enumerate(options.observed, start=len(paths)):
             self._read_observed(number, open_layer(path, None, options.date_field, wanted="observed_area"))
         self._finish(paths, bool(options.observed))
@@ -116,14 +116,14 @@ class Series:
         if not dated and self.undated:
             raise InputError(
                 f"{layer.path}: no value of its field {layer.roles['date']} is a date such as 2019-07-30; "
-                "name another with --date-field"
+                "choose another field with --date-field"
             )
 
     def _read_observed(self, number: int, layer: Layer) -> None:
         for batch in layer.batches():
             kept = batch.take(np.isfinite(batch.days))
             west, south, east, north = shapely.bounds(kept.shapes).T
-            longest = np.maximum(east - west, north - south) / _DENSE
+            longest = np.maximum(east - west, north - south) / _SEGMENTS
             self._add(
                 "observed",
                 self._observed,
@@ -154,7 +154,7 @@ class Series:
         self._file.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
 
     def _moved_back(self, batch: Batch) -> Objects:
-        """Shapes as they would lie in the first epoch's image; of several scenes the last counts."""
+        """The shapes, moved into the position of the first scene; where scenes overlap, the last one counts."""
         if not self.shifts:
             return batch.shapes
         years, moved = years_of(batch.days), batch.shapes.copy()
@@ -174,18 +174,21 @@ class Series:
         return self._model_numbers.setdefault(text, len(self._model_numbers)) if text else -1
 
     def _finish(self, paths: Sequence[Path], has_more: bool) -> None:
-        """Join the columns and look at the epochs."""
-        found, looked = self._outlines, self._observed
+        """Join the columns and determine the epochs."""
+        found, areas = self._outlines, self._observed
         if not found.days:
-            raise InputError(f"{paths[0]}: none of the layers holds an outline with a date and a score that counts")
+            raise InputError(
+                f"{paths[0]}: none of the layers holds an outline with a date and a score of at least --min-score; "
+                "give other layers"
+            )
         self.bounds, self.days = np.concatenate(found.bounds), np.concatenate(found.days)
         self.scores, self.scenes = np.concatenate(found.scores), np.concatenate(found.scenes)
         self.models, self.years = np.concatenate(found.models), years_of(self.days).astype(np.int64)
         self.model_names = list(self._model_numbers)
         none: Floats = np.zeros((0, 4))
-        self.observed_bounds = np.concatenate([none, *looked.bounds])
-        self.observed_years = years_of(np.concatenate([none[:, 0], *looked.days])).astype(np.int64)
-        self.observed_scenes = np.concatenate([none[:, 0].astype(np.int64), *looked.scenes])
+        self.observed_bounds = np.concatenate([none, *areas.bounds])
+        self.observed_years = years_of(np.concatenate([none[:, 0], *areas.days])).astype(np.int64)
+        self.observed_scenes = np.concatenate([none[:, 0].astype(np.int64), *areas.scenes])
         years = set(self.observed_years.tolist())
         self.known = frozenset(years if has_more else years - self._without_observed)
         if len(self.epochs) < 2:
@@ -195,15 +198,15 @@ class Series:
 
     @property
     def epochs(self) -> list[int]:
-        """Years with outlines or observed areas, in order."""
+        """The years with outlines or observed areas, in order."""
         return sorted({*np.unique(self.years).tolist(), *np.unique(self.observed_years).tolist()})
 
     def outlines(self, rows: Ints) -> tuple[Objects, Objects]:
-        """Shapes and names of some outlines, in the order of their numbers."""
+        """The shapes and names of some outlines, in the order of their numbers."""
         return self._load("outlines", rows)
 
     def observed(self, rows: Ints) -> Objects:
-        """Shapes of some observed areas, in the order of their numbers."""
+        """The shapes of some observed areas, in the order of their numbers."""
         return self._load("observed", rows)[0]
 
     def _load(self, table: str, rows: Ints) -> tuple[Objects, Objects]:
@@ -230,7 +233,7 @@ def _texts(batch: Batch, role: str) -> list[str] | None:
 
 
 def _models(batch: Batch) -> list[str]:
-    """Name of each outline's model, with the beginning of its weights' checksum: two may have one name."""
+    """The model of each outline: its name and the beginning of the checksum of its weights, as names may be shared."""
     count = len(batch.shapes)
     names, weights = _texts(batch, "model") or [""] * count, _texts(batch, "weights") or [""] * count
     return [f"{name} {checksum[:8]}".strip() for name, checksum in zip(names, weights, strict=True)]

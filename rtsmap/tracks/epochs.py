@@ -1,33 +1,36 @@
-"""Scenes of one year as one epoch: what most of the clear views show."""
+"""Combination of the scenes of one year into one epoch, by the majority of the clear views."""
 
 import numpy as np
 import shapely
+from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rtsmap.geometry import largest_polygon, polygon_parts
 from rtsmap.tracks.observation import Observation
 from rtsmap.tracks.outlines import Bools, Ints, Outlines, areas_of, components, shapes_of
 
-#: Outlines of one scene that overlap this much (IoU) are the same outline twice.
-_TWICE = 0.95
-#: Parts of a combined outline below this share of the largest are slivers between the views.
-_SLIVER = 0.1
+#: Outlines of one scene with a larger IoU are duplicates of each other.
+_DUPLICATE_IOU = 0.95
+#: Parts of a combined outline with a smaller share of the area of the largest part are slivers, and are left out.
+_MIN_PART_SHARE = 0.1
 
 
 def combine(outlines: Outlines, observation: Observation, min_part: float) -> Outlines:
     """Combine the outlines of each slump and year.
 
-    Outlines of different scenes of a year belong together where they share `min_part` of the smaller one. The combined
-    outline is what at least half of the clear views show, in one or several outlines; where fewer than half of them
-    show anything, it is what at least half of those show. The score is the mean over the clear views, 0 where a view
-    shows no slump. The date is the mean of those of the views that show it.
+    Outlines of different scenes of a year belong together if they share at least `min_part` of the area of the smaller
+    one. The combined outline is the ground that at least half of the clear views show as slump, and may consist of
+    several outlines. If no ground is shown by half of the clear views, only the views that show the slump are counted.
+    The score is the mean over the clear views, where a view without the slump counts as 0. The date is the mean of the
+    dates of the views that show the slump.
 
     Args:
-        outlines: of one place and any number of years.
-        observation: what was observed there.
+        outlines: outlines of any number of years.
+        observation: observed areas around these outlines.
         min_part: see `TrackOptions`.
 
     Returns:
-        In the order of years; outlines that are alone in their year come before combined ones.
+        The outlines in the order of years; within a year, outlines of one scene come before combined ones.
     """
     years = np.unique(outlines.years)
     return Outlines.joined(
@@ -41,7 +44,7 @@ def combine(outlines: Outlines, observation: Observation, min_part: float) -> Ou
 def _year(outlines: Outlines, observation: Observation, min_part: float) -> Outlines:
     group = _groups(outlines, min_part)
     alone = np.bincount(group)[group] == 1
-    parts = [_viewed(outlines.take(alone), observation)]
+    parts = [_with_views(outlines.take(alone), observation)]
     order = np.flatnonzero(~alone)
     order = order[np.argsort(group[order], kind="stable")]
     if len(order):
@@ -51,7 +54,7 @@ def _year(outlines: Outlines, observation: Observation, min_part: float) -> Outl
 
 
 def _groups(outlines: Outlines, min_part: float) -> Ints:
-    """Which outlines of a year show the same slump."""
+    """The number of the slump that each outline of a year shows."""
     shapes, scenes = outlines.shapes, outlines.scenes
     if len(np.unique(scenes)) == 1 and len(shapes) < 2:
         return np.zeros(len(shapes), dtype=np.int64)
@@ -61,12 +64,12 @@ def _groups(outlines: Outlines, min_part: float) -> Ints:
     areas = areas_of(shapes)
     iou = common / (areas[first] + areas[second] - common)
     shared = common / np.minimum(areas[first], areas[second])
-    same: Bools = np.where(scenes[first] == scenes[second], iou > _TWICE, shared >= min_part)
+    same: Bools = np.where(scenes[first] == scenes[second], iou > _DUPLICATE_IOU, shared >= min_part)
     return components((first[same], second[same]), len(shapes))
 
 
-def _viewed(outlines: Outlines, observation: Observation) -> Outlines:
-    """Outlines that one scene shows; other scenes may have observed the place without a slump."""
+def _with_views(outlines: Outlines, observation: Observation) -> Outlines:
+    """Outlines that only one scene shows, with the number of scenes that observed their location."""
     if not len(outlines) or not observation.is_known(int(outlines.years[0])):
         return outlines
     views = np.maximum(observation.views(outlines.shapes, int(outlines.years[0])), 1)
@@ -75,7 +78,7 @@ def _viewed(outlines: Outlines, observation: Observation) -> Outlines:
 
 
 def _combined(views: Outlines, observation: Observation) -> Outlines:
-    """One slump in several scenes of a year."""
+    """The combined outline of a slump that several scenes of a year show."""
     scenes = np.unique(views.scenes)
     shown = [shapely.union_all(views.shapes[views.scenes == scene]) for scene in scenes]
     year = int(views.years[0])
@@ -102,7 +105,7 @@ def _combined(views: Outlines, observation: Observation) -> Outlines:
 
 
 def majority(shapes: list[BaseGeometry], at_least: float) -> BaseGeometry:
-    """What lies in at least that many of the polygons."""
+    """The area that is covered by at least `at_least` of the polygons."""
     if at_least <= 1:
         return shapely.union_all(shapes)
     lines = shapely.union_all([shape.boundary for shape in shapes])
@@ -114,9 +117,8 @@ def majority(shapes: list[BaseGeometry], at_least: float) -> BaseGeometry:
     return shapely.union_all(faces[inside >= at_least])
 
 
-def _parts(shape: BaseGeometry) -> list[BaseGeometry]:
-    """The polygons of a combined outline without slivers."""
-    parts = shapely.get_parts(shape)
-    parts = parts[shapely.get_dimensions(parts) == 2]
-    areas = areas_of(parts)
-    return list(parts[areas >= _SLIVER * areas.max()])
+def _parts(shape: BaseGeometry) -> list[Polygon]:
+    """The polygons of a combined outline, without slivers."""
+    parts = polygon_parts(shape)
+    smallest = _MIN_PART_SHARE * largest_polygon(shape).area
+    return [part for part in parts if part.area >= smallest]

@@ -1,4 +1,4 @@
-"""How uncertain the areas of outlines are, as the series itself shows."""
+"""Standard errors of the areas of outlines, stated by the user or estimated from the series."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,28 +10,29 @@ from scipy.special import digamma, polygamma, stdtrit
 
 from rtsmap.tracks.outlines import Floats, Objects
 
-_REFERENCE_M = 300.0  # perimeter for which a boundary error is told; a slump 80 m across
-_LEAST_TRACKS = 30
+_REFERENCE_M = 300.0  # perimeter for which a boundary error is reported: that of a slump 80 m across
+_MIN_TRACKS = 30
 _CONFIDENCE = 0.95
-#: What a stated error is worth, in residuals; chosen. Measured ones come with their own.
+#: Prior degrees of freedom of a stated error: a choice. Those of estimated errors are estimated too.
 _STATED = 4.0
-_LIMITS = 1.0, 100.0  # of that worth
-_SMALLEST = 1e-6  # of a residual variance, relative to the stated one: a track may lie on a line by chance
+_LIMITS = 1.0, 100.0  # of the prior degrees of freedom
+_SMALLEST = 1e-6  # residual variance relative to the stated one, because areas may lie on a line by chance
 
 
 @dataclass(frozen=True)
 class ErrorModel:
-    """Standard errors of areas, and how far they can be relied upon.
+    """A model of the standard errors of areas.
 
-    An outline of perimeter P whose position is uncertain by e, alike over a length L, consists of n = P / L independent
-    pieces (one at least): the error of its area is P e / sqrt(n).
+    Let the position of an outline of perimeter P have the standard error e, and let its errors be correlated over a
+    length L. The outline then consists of n = P / L independent pieces (at least one), and the standard error of its
+    area is P e / sqrt(n).
 
     Attributes:
-        boundary_error_m: e for a perimeter of 300 m.
-        correlation_m: L.
-        exponent: e changes by this power of the perimeter.
-        worth: how many residuals of a track the stated error counts as much as; degrees of freedom of Student's t.
-        n_tracks: from how many tracks it was measured; 0 where it was stated.
+        boundary_error_m: e for a perimeter of 300 m, m.
+        correlation_m: L, m.
+        exponent: e is proportional to this power of the perimeter.
+        worth: prior degrees of freedom of the variance: the error counts as much as this number of residuals.
+        n_tracks: number of tracks from which the errors were estimated; 0 if they were stated.
     """
 
     boundary_error_m: float
@@ -49,29 +50,29 @@ class ErrorModel:
         return errors
 
     def quantile(self, freedom: Floats | float = 0.0) -> Floats:
-        """Of Student's t for a two-sided interval of 95 %, with so many more degrees of freedom."""
+        """The quantile of Student's t for a two-sided 95 % interval, with `worth + freedom` degrees of freedom."""
         return np.asarray(stdtrit(self.worth + freedom, (1 + _CONFIDENCE) / 2), dtype=np.float64)
 
 
 def measured(model: ErrorModel, chi2: Floats, freedom: Floats, perimeter_m: Floats) -> ErrorModel:
-    """The model that the scatter of areas around straight lines speaks for.
+    """Estimate the errors from the scatter of areas around straight lines.
 
-    Of each track the residual variance s2 = chi2 / freedom is a multiple of the stated one. Its logarithm is taken as a
-    line over that of the perimeter, and the worth of that line follows from how much tracks differ beyond chance: the
-    moderated variances of Smyth 2004 (Statistical Applications in Genetics and Molecular Biology 3, section 6.2), with
-    a trend. Real growth that is not even in time counts as scatter.
+    The residual variance of a track, s2 = chi2 / freedom, is relative to the stated variance. Its logarithm is modelled
+    as a linear function of the logarithm of the perimeter, and the prior degrees of freedom follow from how much
+    tracks differ beyond chance: these are the moderated variances of Smyth 2004 (Statistical Applications in Genetics
+    and Molecular Biology 3, section 6.2), with a trend. Real growth that is uneven in time counts as scatter.
 
     Args:
-        model: the stated errors, by which chi2 was reckoned.
-        chi2: of each track of three and more dates, squared residuals by squared errors.
-        freedom: of each, its dates less two.
-        perimeter_m: of each, the mean.
+        model: the stated errors, with which chi2 was computed.
+        chi2: `(n,)` sums of squared residuals divided by squared errors, one for each track.
+        freedom: `(n,)` numbers of dates minus two; tracks without residual degrees of freedom are ignored.
+        perimeter_m: `(n,)` mean perimeters, m.
 
     Returns:
-        `model` where there are fewer than 30 tracks.
+        The estimated model, or `model` if there are fewer than 30 tracks.
     """
     use = np.isfinite(chi2) & (freedom > 0)
-    if use.sum() < _LEAST_TRACKS:
+    if use.sum() < _MIN_TRACKS:
         return model
     half, size = freedom[use] / 2, np.log(perimeter_m[use] / _REFERENCE_M)
     logs = np.log(np.maximum(chi2[use] / freedom[use], _SMALLEST)) - digamma(half) + np.log(half)
@@ -90,7 +91,7 @@ def measured(model: ErrorModel, chi2: Floats, freedom: Floats, perimeter_m: Floa
 
 
 def _worth(beyond: float) -> float:
-    """Degrees of freedom whose log variance scatters that much: trigamma(worth / 2) = beyond."""
+    """The degrees of freedom that solve trigamma(worth / 2) = beyond, within the limits."""
     low, high = _LIMITS
 
     def excess(worth: float) -> float:
@@ -102,7 +103,7 @@ def _worth(beyond: float) -> float:
 
 
 def perimeters(shapes: Objects, groups: "np.ndarray[tuple[int], np.dtype[np.int64]]", count: int) -> Floats:
-    """Mean perimeter of each group of polygons, m; NaN of an empty one."""
+    """The mean perimeter of each group of polygons, m; NaN for an empty group."""
     used = groups >= 0
     length = np.asarray(shapely.length(shapes), dtype=np.float64)[used]
     with np.errstate(invalid="ignore"):
@@ -110,5 +111,5 @@ def perimeters(shapes: Objects, groups: "np.ndarray[tuple[int], np.dtype[np.int6
 
 
 def joined(parts: Sequence[Floats]) -> Floats:
-    """All values of several arrays."""
+    """The values of several arrays as one array, which may be empty."""
     return np.concatenate([np.zeros(0), *parts])

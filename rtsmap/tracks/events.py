@@ -1,12 +1,12 @@
-"""What happened to each slump, and when."""
+"""Events of slumps: appearance, growth, merges, splits, absences and stabilisation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rtsmap.tracks.lineage import NOT_OBSERVED, OBSERVED, Lineage
-from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines
+from rtsmap.tracks.outlines import Bools, Floats, Ints, Outlines, run_starts
 
 #: Kinds of events, in the order in which docs/guide/tracks.md explains them.
 KINDS = (
@@ -22,23 +22,23 @@ KINDS = (
     "lost",
     "stabilised",
 )
-#: A slump is stabilised when it was observed and not found in this many epochs, until the end.
+#: A slump has stabilised if it was observed and not found in this many epochs, and is never found again.
 STABILISED_AFTER = 2
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened to a track.
+    """An event in the history of a track.
 
     Attributes:
-        track: its number.
-        year: the epoch.
+        track: number of the track.
+        year: epoch of the event.
         kind: one of `KINDS`.
-        outline: the outline of that epoch; of a track that was not found, its last one before.
-        is_found: whether the outline is of that epoch.
-        related: numbers of other tracks: parents of a merge, parts of a split, what it merged into.
-        change_m2: change of area since the outline before, NaN where there is none.
-        change_error_m2: standard error of it.
+        outline: number of the outline of this epoch, or of the latest outline before if the track was not found.
+        is_found: whether the outline belongs to this epoch.
+        related: numbers of related tracks: the parents of a merge, the parts of a split, or the track merged into.
+        change_m2: change of area since the previous outline, m2; NaN if there is none.
+        change_error_m2: standard error of the change, m2.
     """
 
     track: int
@@ -53,13 +53,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Series:
-    """The outlines of all tracks in order.
+    """The chronological order of the outlines of all tracks.
 
     Attributes:
-        order: outlines by track and date.
-        previous: of each outline, the one before it in its track, or -1.
-        first: of each track, its first outline.
-        last: of each track, its last outline.
+        order: numbers of the outlines, sorted by track and date.
+        previous: for each outline, the previous outline of its track, or -1.
+        first: for each track, its first outline.
+        last: for each track, its last outline.
     """
 
     order: Ints
@@ -69,10 +69,10 @@ class Series:
 
 
 def series_of(outlines: Outlines, lineage: Lineage) -> Series:
-    """Put the outlines of each track in order."""
+    """Sort the outlines of each track by date."""
     order = np.lexsort((outlines.days, outlines.years, lineage.track))
     ordered = lineage.track[order]
-    begins = np.concatenate([[True], np.diff(ordered) != 0])[: len(order)]
+    begins = run_starts(ordered)
     previous = np.full(len(order), -1, dtype=np.int64)
     previous[order[1:]] = np.where(begins[1:], -1, order[:-1])
     ends = np.concatenate([begins[1:], [True]])[: len(order)]
@@ -85,43 +85,43 @@ def events_of(
     series: Series,
     areas: Floats,
     errors: Floats,
-    was_looked_at: Ints,
+    observed_before: Ints,
     significant: float,
 ) -> list[Event]:
-    """All events, in the order of tracks and epochs.
+    """All events, sorted by track and epoch.
 
     Args:
-        outlines: of one place.
-        lineage: of their tracks.
-        series: their order.
-        areas: m2.
-        errors: standard errors of them.
-        was_looked_at: of each track, 1 if its place was observed in an epoch before it was first found, 0 if not,
-            -1 if that is not known, or there is no such epoch: 0.
-        significant: standard errors beyond which a change of area counts.
+        outlines: outlines of a tile.
+        lineage: tracks of these outlines.
+        series: order of these outlines.
+        areas: areas of the outlines, m2.
+        errors: standard errors of the areas, m2.
+        observed_before: for each track, `OBSERVED` if its location was observed in an epoch before its first outline,
+            `NOT_OBSERVED` if it was not or there is no such epoch, `UNKNOWN` if that is not known.
+        significant: number of standard errors above which a change of area counts.
     """
     events = [
-        *_beginnings(outlines, lineage, series, was_looked_at),
+        *_beginnings(outlines, lineage, series, observed_before),
         *_changes(outlines, lineage, series, areas, errors, significant),
-        *_kinships(outlines, lineage, series),
+        *_merges_and_splits(outlines, lineage, series),
         *_absences(outlines, lineage, series),
     ]
     rank = {kind: number for number, kind in enumerate(KINDS)}
     return sorted(events, key=lambda event: (event.track, event.year, rank[event.kind]))
 
 
-def _beginnings(outlines: Outlines, lineage: Lineage, series: Series, was_looked_at: Ints) -> Iterator[Event]:
-    """How each track begins, but for the parts of a split."""
+def _beginnings(outlines: Outlines, lineage: Lineage, series: Series, observed_before: Ints) -> Iterator[Event]:
+    """The first event of each track, except for the parts of a split."""
     for track, first in enumerate(series.first.tolist()):
         if lineage.split_from[track] < 0:
-            kind = "first_seen" if was_looked_at[track] == 0 else "new"
+            kind = "first_seen" if observed_before[track] == 0 else "new"
             yield Event(track, int(outlines.years[first]), kind, first)
 
 
 def _changes(
     outlines: Outlines, lineage: Lineage, series: Series, areas: Floats, errors: Floats, significant: float
 ) -> Iterator[Event]:
-    """Growth and shrinkage beyond the uncertainty of both outlines; not across a merge or a split, where areas jump."""
+    """Changes of area between consecutive outlines, except across a merge or a split, where areas jump."""
     jumps = jumps_of(lineage, len(outlines))
     later = np.flatnonzero((series.previous >= 0) & ~jumps)
     earlier = series.previous[later]
@@ -135,7 +135,7 @@ def _changes(
 
 
 def jumps_of(lineage: Lineage, count: int) -> Bools:
-    """Whether each outline came of a merge or a split: its area says nothing of growth."""
+    """Whether each outline results from a merge or a split, so that its change of area is not growth."""
     links = lineage.links
     sources = np.bincount(links.later, minlength=count)
     parts = np.bincount(links.earlier, minlength=count)
@@ -144,8 +144,8 @@ def jumps_of(lineage: Lineage, count: int) -> Bools:
     return jumps
 
 
-def _kinships(outlines: Outlines, lineage: Lineage, series: Series) -> Iterator[Event]:
-    """Merges and splits, told of every track that takes part."""
+def _merges_and_splits(outlines: Outlines, lineage: Lineage, series: Series) -> Iterator[Event]:
+    """Merges and splits, with an event for every track that is involved."""
     links, track = lineage.links, lineage.track
     further = np.flatnonzero(~links.is_main)
     merges: dict[int, set[int]] = {}
@@ -171,7 +171,7 @@ def _kinships(outlines: Outlines, lineage: Lineage, series: Series) -> Iterator[
 
 
 def _absences(outlines: Outlines, lineage: Lineage, series: Series) -> Iterator[Event]:
-    """Epochs in which a track was not found: missed, not observed, lost, stabilised."""
+    """Epochs in which a track was not found: it was missed, not observed, lost, or had stabilised."""
     last_year = outlines.years[series.last]
     gone: dict[int, int] = {}
     before = _latest_before(outlines, lineage, series)
@@ -201,12 +201,3 @@ def _latest_before(outlines: Outlines, lineage: Lineage, series: Series) -> Call
         return int(series.order[max(low, low + int(np.searchsorted(years[low:high], year)) - 1)])
 
     return latest
-
-
-def related_by_kind(events: Sequence[Event], kind: str) -> dict[int, set[int]]:
-    """The related tracks of each track's events of one kind."""
-    related: dict[int, set[int]] = {}
-    for event in events:
-        if event.kind == kind and event.is_found:
-            related.setdefault(event.track, set()).update(event.related)
-    return related

@@ -1,4 +1,4 @@
-"""Slumps through the epochs: links become tracks, with the parents of merges and the parts of splits."""
+"""Tracks of slumps through the epochs, made from links, with the parents of merges and the parts of splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from rtsmap.tracks.observation import Observation
 from rtsmap.tracks.options import TrackOptions
 from rtsmap.tracks.outlines import Bools, Ints, Outlines
 
-#: What is known of a slump in an epoch in which it was not found.
+#: What is known about a slump in an epoch in which it was not found.
 OBSERVED, NOT_OBSERVED, UNKNOWN = 1, 0, -1
 
 
@@ -19,9 +19,9 @@ class Absence:
     """Tracks that were not found in an epoch.
 
     Attributes:
-        tracks: their numbers.
-        year: the epoch.
-        seen: for each, `OBSERVED`, `NOT_OBSERVED` or `UNKNOWN`.
+        tracks: numbers of the tracks.
+        year: epoch.
+        seen: for each track, `OBSERVED`, `NOT_OBSERVED` or `UNKNOWN`.
     """
 
     tracks: Ints
@@ -31,14 +31,14 @@ class Absence:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Tracks of one place.
+    """The tracks of a set of outlines, and how they are related.
 
     Attributes:
-        track: of each outline, the number of its track.
-        links: between outlines, by their numbers.
-        split_from: of each track, the track that it was a part of, or -1.
-        merged_into: of each track, the track that it has become a part of, or -1.
-        absences: epochs without an outline, until the end of the series.
+        track: for each outline, the number of its track.
+        links: links between outlines, by their numbers.
+        split_from: for each track, the track from which it split, or -1.
+        merged_into: for each track, the track into which it merged, or -1.
+        absences: tracks that were not found, epoch by epoch until the end of the series.
     """
 
     track: Ints
@@ -49,13 +49,13 @@ class Lineage:
 
     @property
     def n_tracks(self) -> int:
-        """Number of tracks."""
+        """The number of tracks."""
         return len(self.split_from)
 
 
 @dataclass
 class _Heads:
-    """The latest outline of every track that may go on."""
+    """The latest outline of every track that may continue."""
 
     outline: Ints
     track: Ints
@@ -71,16 +71,17 @@ class _Heads:
 
 
 def follow(outlines: Outlines, years: Sequence[int], observation: Observation, options: TrackOptions) -> Lineage:
-    """Follow the slumps of one place from epoch to epoch.
+    """Follow slumps from epoch to epoch.
 
-    The head of a track is its latest outline. Heads of tracks that were not found wait for later epochs: as long as
-    nobody looked, and through `bridge` epochs in which somebody did, or may have.
+    The head of a track is its latest outline. A track that is not found can continue in a later epoch: it stays open
+    through any number of epochs in which its location was not observed, and through `options.bridge` epochs in which
+    its location was observed, or may have been.
 
     Args:
-        outlines: one per slump and year.
-        years: the epochs of the whole series, in order.
-        observation: what was observed.
-        options: of links.
+        outlines: one outline for each slump and year.
+        years: epochs of the whole series, in order.
+        observation: observed areas.
+        options: options of the links.
     """
     state = _State(outlines, options)
     for year in years:
@@ -89,25 +90,25 @@ def follow(outlines: Outlines, years: Sequence[int], observation: Observation, o
 
 
 class _State:
-    """The tracks up to an epoch."""
+    """The tracks up to the current epoch."""
 
     def __init__(self, outlines: Outlines, options: TrackOptions) -> None:
         self.outlines, self.options = outlines, options
         none = np.zeros(0, dtype=np.int64)
         self.track = np.full(len(outlines), -1, dtype=np.int64)
         self.heads = _Heads(none, none, none)
-        self.closed = none  # tracks that went out of sight: known to have been absent until the end
+        self.closed = none  # tracks that can no longer continue
         self.split_from: list[int] = []
         self.merged_into: dict[int, int] = {}
         self.found: list[Links] = []
         self.absences: list[Absence] = []
 
     def step(self, new: Ints, year: int, observation: Observation) -> None:
-        """One more epoch, of the outlines with these numbers."""
+        """Add an epoch with the outlines of these numbers."""
         heads = self.heads
         links = link(self.outlines.shapes[heads.outline], self.outlines.shapes[new], self.options)
         self._continue(links, new)
-        self._divide(links, new)
+        self._split(links, new)
         gone = self._merge(links, new)
         is_main = links.is_main
         found = np.zeros(len(heads.outline), dtype=np.bool_)
@@ -119,15 +120,15 @@ class _State:
         self.heads = self._waiting(absent, year, observation).with_more(new, self.track[new])
 
     def _continue(self, links: Links, new: Ints) -> None:
-        """Later outlines with a one-to-one link go on with the track, the others begin one."""
+        """Continue a track with each later outline that has a one-to-one link; each other outline begins a track."""
         earlier, later = links.earlier[links.is_main], links.later[links.is_main]
         self.track[new[later]] = self.heads.track[earlier]
         fresh = new[self.track[new] < 0]
         self.track[fresh] = len(self.split_from) + np.arange(len(fresh))
         self.split_from += [-1] * len(fresh)
 
-    def _divide(self, links: Links, new: Ints) -> None:
-        """New tracks with a link to an earlier outline are parts of it."""
+    def _split(self, links: Links, new: Ints) -> None:
+        """Record new tracks that are linked to an earlier outline as parts of its track."""
         has_main = np.zeros(len(new), dtype=np.bool_)
         has_main[links.later[links.is_main]] = True
         part = ~links.is_main & ~has_main[links.later]
@@ -137,7 +138,7 @@ class _State:
                 self.split_from[track] = int(self.heads.track[earlier])
 
     def _merge(self, links: Links, new: Ints) -> Bools:
-        """Heads without a track of their own in this epoch, but with a link, have become part of another slump."""
+        """Record heads that are linked, but not one-to-one, as merged into another track; true for these heads."""
         count = len(self.heads.outline)
         has_main = np.zeros(count, dtype=np.bool_)
         has_main[links.earlier[links.is_main]] = True
@@ -149,7 +150,7 @@ class _State:
         return gone
 
     def _waiting(self, absent: _Heads, year: int, observation: Observation) -> _Heads:
-        """The heads that may still go on, of those that were not found."""
+        """Those of the absent heads that may still continue."""
         known = observation.is_known(year)
         tracks = np.concatenate([absent.track, self.closed])
         if known:
@@ -167,17 +168,17 @@ class _State:
         return waiting
 
     def _last_of(self, tracks: Ints) -> Ints:
-        """The latest outline of each of some tracks."""
+        """The latest outline of each of these tracks."""
         if not len(tracks):
             return tracks
         last = np.zeros(len(self.split_from), dtype=np.int64)
         rows = np.flatnonzero(self.track >= 0)
         rows = rows[np.argsort(self.outlines.years[rows], kind="stable")]
-        last[self.track[rows]] = rows  # of several the last one stays
+        last[self.track[rows]] = rows  # a track's last row is written last
         return last[tracks]
 
     def lineage(self) -> Lineage:
-        """What has been found."""
+        """The tracks of all epochs so far."""
         names = ("earlier", "later", "overlap", "iou", "is_main")
         links = Links(*(np.concatenate([getattr(one, name) for one in self.found]) for name in names))
         merged_into = np.full(len(self.split_from), -1, dtype=np.int64)
@@ -187,7 +188,7 @@ class _State:
 
 
 def _largest_first(links: Links, chosen: Bools) -> list[tuple[int, int]]:
-    """Some of the links, those with the larger overlap first."""
+    """The chosen links, with the largest overlap first."""
     rows = np.flatnonzero(chosen)
     rows = rows[np.lexsort((-links.iou[rows], -links.overlap[rows]))]
     return list(zip(links.earlier[rows].tolist(), links.later[rows].tolist(), strict=True))

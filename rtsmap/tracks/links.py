@@ -1,4 +1,4 @@
-"""Which outlines of an earlier epoch are the slumps of a later one."""
+"""Links between the outlines of an earlier and a later epoch that show the same slump."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ from scipy.optimize import linear_sum_assignment
 from rtsmap.tracks.options import TrackOptions
 from rtsmap.tracks.outlines import Bools, Floats, Ints, Objects, areas_of, components
 
-_QUARTER = 4  # segments in a quarter circle of a buffer: 2 % of its width are lost
+_QUARTER = 4  # segments in a quarter circle of a buffer, which lose 2 % of its width
 
 
 @dataclass(frozen=True)
 class Links:
-    """Pairs of an earlier and a later outline that show the same slump, or parts of it.
+    """Pairs of an earlier and a later outline that show the same slump, or parts of the same slump.
 
     Attributes:
-        earlier: number of the earlier outline.
-        later: number of the later one.
-        overlap: common area by that of the smaller outline, 0..1, without buffer.
-        iou: common area by that of both, 0..1.
-        is_main: the later one is the earlier one; else a further part of a merge or split.
+        earlier: numbers of the earlier outlines.
+        later: numbers of the later outlines.
+        overlap: common area divided by the area of the smaller outline, 0..1, without a buffer.
+        iou: common area divided by the area of the union, 0..1.
+        is_main: true for one-to-one links; false for further links, which belong to a merge or a split.
     """
 
     earlier: Ints
@@ -32,18 +32,19 @@ class Links:
 
 
 def link(earlier: Objects, later: Objects, options: TrackOptions) -> Links:
-    """Link two epochs.
+    """Link the outlines of two epochs.
 
-    One-to-one links are the assignment with the largest sum of IoU among the pairs whose overlap, after a buffer of the
-    placement error, is at least `min_overlap`: a small slump that the images show some metres apart is still the same.
-    Further links, which make merges and splits, need an overlap of `min_part` without buffer, for neighbours that
-    touch overlap by little more than the buffer; and one of both must have no link of its own, for two slumps that go
-    on beside each other only overlap where they were drawn differently.
+    One-to-one links are the assignment with the largest sum of IoU among the pairs whose overlap is at least
+    `min_overlap` after the earlier outline was buffered by the placement error. The buffer keeps the links of small
+    slumps whose images are displaced by some metres. Further links, which indicate merges and splits, need an overlap
+    of `min_part` without a buffer, because neighbours that touch each other overlap when buffered. One of the two
+    outlines must also have no one-to-one link, because neighbours that both continue overlap only where their
+    boundaries were drawn differently.
 
     Args:
-        earlier: polygons, m.
+        earlier: polygons in a projected CRS, m.
         later: polygons in the same CRS.
-        options: of the overlaps and of the placement error.
+        options: minimum overlaps and placement error.
     """
     error = options.placement_error_m
     first, second = shapely.STRtree(later).query(earlier, predicate="dwithin", distance=error)
@@ -53,27 +54,27 @@ def link(earlier: Objects, later: Objects, options: TrackOptions) -> Links:
     smaller = np.minimum(areas, other_areas)
     overlap, iou = common / smaller, common / (areas + other_areas - common)
     buffered = np.minimum(overlap, 1.0)
-    unsure = overlap < options.min_overlap  # a buffer only adds
-    widened = shapely.buffer(one[unsure], error, quad_segs=_QUARTER)
-    buffered[unsure] = np.minimum(areas_of(shapely.intersection(widened, other[unsure])) / smaller[unsure], 1.0)
-    apt = buffered >= options.min_overlap
-    # Outlines that only meet through the buffer have no IoU; the buffered overlap then tells the best of them.
-    is_main = apt.copy()
-    is_main[apt] = assign(first[apt], second[apt], iou[apt] + 1e-6 * buffered[apt])
-    kept = is_main | ((overlap >= options.min_part) & ~_both_go_on(first, second, is_main))
+    below = overlap < options.min_overlap  # only these need the buffer, which cannot reduce an overlap
+    widened = shapely.buffer(one[below], error, quad_segs=_QUARTER)
+    buffered[below] = np.minimum(areas_of(shapely.intersection(widened, other[below])) / smaller[below], 1.0)
+    linkable = buffered >= options.min_overlap
+    # The IoU is 0 for outlines that overlap only within the buffer; the buffered overlap then ranks them.
+    is_main = linkable.copy()
+    is_main[linkable] = assign(first[linkable], second[linkable], iou[linkable] + 1e-6 * buffered[linkable])
+    kept = is_main | ((overlap >= options.min_part) & ~_both_continue(first, second, is_main))
     return Links(first[kept], second[kept], overlap[kept], iou[kept], is_main[kept])
 
 
 def assign(first: Ints, second: Ints, weights: Floats) -> Bools:
-    """The pairs of the one-to-one assignment with the largest sum of weights.
+    """Select the pairs of the one-to-one assignment with the largest sum of weights.
 
     Args:
-        first: one end of each pair.
-        second: the other end.
-        weights: above 0.
+        first: `(n,)` numbers of the first elements of the pairs.
+        second: `(n,)` numbers of the second elements of the pairs.
+        weights: `(n,)` weights, above 0.
 
     Returns:
-        `(n,)`, true for pairs that are taken.
+        `(n,)`, true for the selected pairs.
     """
     taken = np.zeros(len(first), dtype=np.bool_)
     if not len(first):
@@ -89,14 +90,14 @@ def assign(first: Ints, second: Ints, weights: Floats) -> Bools:
     return taken
 
 
-def _both_go_on(first: Ints, second: Ints, is_main: Bools) -> Bools:
-    """Whether both outlines of each pair have a one-to-one link, with the other or elsewhere."""
+def _both_continue(first: Ints, second: Ints, is_main: Bools) -> Bools:
+    """Whether both outlines of each pair have a one-to-one link, with each other or with other outlines."""
     both: Bools = np.isin(first, first[is_main]) & np.isin(second, second[is_main])
     return both
 
 
 def _best(first: Ints, second: Ints, weights: Floats) -> Bools:
-    """The assignment of one group of pairs."""
+    """The assignment within one connected group of pairs."""
     ones, row = np.unique(first, return_inverse=True)
     others, column = np.unique(second, return_inverse=True)
     table = np.zeros((len(ones), len(others)))

@@ -1,4 +1,4 @@
-"""What was observed in which epoch: the difference between "no slump" and "not looked at"."""
+"""The observed areas of each epoch, which distinguish "no slump" from "not observed"."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from shapely.geometry.base import BaseGeometry
 
 from rtsmap.tracks.outlines import Bools, Floats, Ints, Objects, areas_of
 
-#: A slump counts as observed from this share of its outline on.
-MOST = 0.5
+#: A slump counts as observed if more than this share of its outline was observed.
+MIN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Observed areas in one place.
+    """The observed areas of the scenes of a tile.
 
     Attributes:
-        areas: by number of the scene, its observed area.
-        years: by number of the scene, its epoch.
-        known: epochs of which the observed area is known; of others nothing can be said.
+        areas: observed area of each scene, by the number of the scene.
+        years: epoch of each scene, by the number of the scene.
+        known: epochs whose observed area is known.
     """
 
     areas: Mapping[int, BaseGeometry]
@@ -29,18 +29,18 @@ class Observation:
     _unions: dict[int, BaseGeometry] = field(default_factory=dict)
 
     def is_known(self, year: int) -> bool:
-        """Whether anything is known of what was observed in an epoch."""
+        """Whether the observed area of an epoch is known."""
         return year in self.known
 
     def observed(self, shapes: Objects, year: int) -> Bools:
-        """Whether most of each polygon was observed in an epoch; false where nothing is known."""
-        return share_inside(shapes, self._union(year)) > MOST
+        """Whether most of each polygon was observed in an epoch; false if the observed area is not known."""
+        return share_inside(shapes, self._union(year)) > MIN_SHARE
 
     def views(self, shapes: Objects, year: int) -> Ints:
-        """Scenes of an epoch that observed most of each polygon."""
+        """The number of scenes of an epoch that observed most of each polygon."""
         counts = np.zeros(len(shapes), dtype=np.int64)
         for area in self._of(year):
-            counts += share_inside(shapes, area) > MOST
+            counts += share_inside(shapes, area) > MIN_SHARE
         return counts
 
     def _of(self, year: int) -> list[BaseGeometry]:
@@ -53,7 +53,7 @@ class Observation:
 
 
 def share_inside(shapes: Objects, area: BaseGeometry) -> Floats:
-    """Share of each polygon that lies in an area, 0..1."""
+    """The share of each polygon that lies within an area, 0..1."""
     shapely.prepare(area)
     inside = shapely.contains(area, shapes).astype(np.float64)
     cut = np.flatnonzero((inside == 0) & shapely.intersects(area, shapes))

@@ -1,4 +1,4 @@
-"""What a user may choose about tracks."""
+"""The options of tracks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,23 +6,25 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """Choices of `rtsmap track`; docs/guide/tracks.md gives the source of each number.
+    """The options of `rtsmap track`; docs/guide/tracks.md gives the source of each number.
 
     Attributes:
-        date_field: of the outlines; without it the usual names are tried.
-        layer: of files that hold several.
-        observed: further files that say what was observed, polygons with a date.
-        min_score: outlines below are left out; those without a score stay.
-        placement_error_m: by how much two images of one place may lie apart.
-        boundary_error_m: standard error of an outline's position; without it one pixel of the coarsest layer.
-        correlation_m: along the outline, the distance over which its errors are alike.
-        min_overlap: common area by that of the smaller outline, after a buffer of the placement error, from which on
-            two outlines may be the same slump.
-        min_part: the same without buffer, from which on a further outline is a part of a merge or split.
-        bridge: epochs in which a slump may be missed, though observed, and still be the same one.
-        monotone: also give areas that never shrink, by isotonic regression.
-        align: scenes by which the epochs are shifted onto the first one.
-        dem: elevation model for the headwall's direction.
+        date_field: field with the dates of the outlines; by default, the usual names are tried.
+        layer: name of the layer in files with several layers.
+        observed: further files with observed areas: polygons with a date.
+        min_score: outlines with a lower score are left out; outlines without a score are kept.
+        placement_error_m: largest displacement between two images of the same area, m.
+        boundary_error_m: standard error of the position of an outline, m; by default, it is estimated from the tracks,
+            or is one pixel of the coarsest layer if there are too few of them.
+        correlation_m: distance along an outline over which its errors are correlated, m.
+        min_overlap: smallest share of the smaller outline, after a buffer of the placement error, that two outlines of
+            the same slump have in common.
+        min_part: smallest share of the smaller outline, without a buffer, that a part of a merge or a split has in
+            common with the whole.
+        bridge: number of epochs in which a slump may be observed and not found before its track ends.
+        monotone: whether areas that never shrink are computed too, by isotonic regression.
+        align: scenes by which the outlines of later epochs are aligned with the first one.
+        dem: elevation model by which headwalls are identified.
     """
 
     date_field: str | None = None

@@ -1,4 +1,4 @@
-"""Outlines of many slumps and dates, as columns side by side."""
+"""Outlines of slumps of several dates, as columns of equal length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,18 +16,18 @@ Objects = NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Outlines:
-    """Columns of one length, one outline each.
+    """Columns of equal length with one row for each outline.
 
     Attributes:
         shapes: polygons in one equal-area CRS, m.
-        years: calendar year, which is the epoch.
-        days: date, days since 1970-01-01 UTC.
-        scores: 0..1, NaN where the layer has none.
-        names: the outline's own id; several with commas between them where scenes were combined.
-        scenes: number of the scene that it was found in.
-        models: number of the model, -1 where the layer does not say.
-        n_views: scenes of the epoch that observed the place; 0 where no observed area is known.
-        n_hits: scenes of the epoch that show the slump.
+        years: calendar years, which are the epochs.
+        days: dates, days since 1970-01-01 UTC.
+        scores: scores, 0..1; NaN where the layer has none.
+        names: ids of the outlines in their layers, separated by commas where scenes were combined.
+        scenes: numbers of the scenes that show the outlines.
+        models: numbers of the models; -1 where the layer does not name one.
+        n_views: number of scenes of the epoch that observed the location; 0 where no observed area is known.
+        n_hits: number of scenes of the epoch that show the slump.
     """
 
     shapes: Objects
@@ -44,28 +44,31 @@ class Outlines:
         return len(self.shapes)
 
     def take(self, rows: Ints | Bools) -> Self:
-        """Some of the rows, by their numbers or a mask."""
+        """The rows that are selected by their numbers or by a mask."""
         return type(self)(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """All rows of several, in their order."""
+        """The rows of several sets of outlines, in their order."""
         return cls(**{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)})
 
 
 def shapes_of(geometries: Sequence[object]) -> Objects:
-    """An array of geometries that numpy does not look into."""
+    """An object array of geometries, which numpy would otherwise try to unpack."""
     shapes = np.empty(len(geometries), dtype=np.object_)
     shapes[:] = geometries
     return shapes
 
 
 def components(pairs: Sequence[Ints], count: int) -> Ints:
-    """Which of the connected groups each of `count` things is in.
+    """The number of the connected component that each node of a graph belongs to.
 
     Args:
-        pairs: first and second end of each pair.
-        count: of things.
+        pairs: numbers of the first and of the second node of each edge.
+        count: number of nodes.
+
+    Returns:
+        `(count,)` numbers from 0.
     """
     from scipy.sparse import coo_array  # noqa: PLC0415  (slow to import)
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
@@ -75,6 +78,13 @@ def components(pairs: Sequence[Ints], count: int) -> Ints:
     return labels
 
 
+def run_starts(values: Ints) -> Bools:
+    """Whether each value begins a run of equal values: `(n,)`, true where it differs from the value before."""
+    starts = np.ones(len(values), dtype=np.bool_)
+    starts[1:] = np.diff(values) != 0
+    return starts
+
+
 def areas_of(shapes: Objects) -> Floats:
-    """Planar areas, m2."""
+    """The planar areas of polygons, m2."""
     return np.asarray(shapely.area(shapes), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A plot for each slump, and a sheet of a region."""
+"""Plots of area against time for single slumps, and a sheet with many of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CHIP_PX = 240
-_ROW = 5  # small plots in a row of the sheet
+_COLUMNS = 5  # plots in each row of the sheet
 _95 = float(ErrorModel(1.0, 1.0, worth=100.0).quantile())
 _COLOURS = {"growing": "#d73027", "stable": "#787878", "shrinking": "#4575b4"}
 
 
 def write_plots(tracks: Path, folder: Path, *, most: int = 20, scenes: Sequence[Path] = ()) -> int:
-    """Write `<track_id>.png` for the tracks that gain most a year, and `sheet.png` of them.
+    """Write `<track_id>.png` for each of the fastest-growing tracks, and `sheet.png` with all of them.
 
     Args:
-        tracks: file that `track_layers` wrote.
-        folder: made if missing; files of these names are replaced.
-        most: how many tracks.
-        scenes: images for the chips above the curve.
+        tracks: a file that `track_layers` wrote.
+        folder: output folder, which is created if it is missing; existing files of these names are replaced.
+        most: largest number of tracks.
+        scenes: scenes for the pictures above the plots.
 
     Returns:
-        Number of tracks.
+        The number of tracks that were plotted.
 
     Raises:
         DatasetError: matplotlib is not installed.
@@ -67,9 +67,9 @@ def _plot(known: TrackFile, track_id: str, path: Path, scenes: Sequence[Path]) -
 
 
 def _sheet(known: TrackFile, chosen: Sequence[str], path: Path) -> None:
-    rows = -(-len(chosen) // _ROW)
-    with drawing(path, (2.6 * _ROW, 2.2 * rows)) as figure:
-        axes = figure.subplots(rows, _ROW, squeeze=False).ravel()
+    rows = -(-len(chosen) // _COLUMNS)
+    with drawing(path, (2.6 * _COLUMNS, 2.2 * rows)) as figure:
+        axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for one in axes[len(chosen) :]:
             one.set_axis_off()
         for one, track_id in zip(axes, chosen, strict=False):
@@ -81,16 +81,16 @@ def _sheet(known: TrackFile, chosen: Sequence[str], path: Path) -> None:
 
 
 def _curve(axes: "Axes", row: "pd.Series[Any]", outlines: "gpd.GeoDataFrame", ticks: int = 3) -> None:
-    """Areas with their 95 % intervals, and the line of the rate where it was fitted."""
+    """Plot the areas with their 95 % intervals, and the fitted line of the rate with its interval."""
     from matplotlib import dates  # noqa: PLC0415  (comes with the extra [train])
 
-    calendar: Any = dates  # its functions have no types
+    calendar: Any = dates  # because its functions have no type annotations
 
     when = calendar.date2num(outlines["acquired"].dt.tz_localize(None).to_numpy())
     areas, errors = outlines["area_m2"].to_numpy(), outlines["area_error_m2"].to_numpy()
     inside = ((outlines["acquired"] >= row["rate_from"]) & (outlines["acquired"] <= row["rate_to"])).to_numpy()
-    for chosen, fill, told in (
-        (inside, "black", "in the rate"),
+    for chosen, fill, label in (
+        (inside, "black", "used for the rate"),
         (~inside, "white", "before or after a merge or split"),
     ):
         if chosen.any():
@@ -104,7 +104,7 @@ def _curve(axes: "Axes", row: "pd.Series[Any]", outlines: "gpd.GeoDataFrame", ti
                 ecolor="#999999",
                 capsize=2,
                 markersize=4,
-                label=f"outline, {told}",
+                label=f"outline, {label}",
             )
     colour = _COLOURS.get(str(row["trend"]), "#787878")
     if inside.sum() > 1:
@@ -141,10 +141,10 @@ def _row(known: TrackFile, track_id: str) -> "pd.Series[Any]":
 
 
 def _title(row: "pd.Series[Any]") -> str:
-    place = f"{row['track_id']}\n{row['centroid_lon']:.4f}, {row['centroid_lat']:.4f}"
+    heading = f"{row['track_id']}\n{row['centroid_lon']:.4f}, {row['centroid_lat']:.4f}"
     rate = (
         f"{row['rate_m2_per_year']:.0f} m²/a ({row['rate_low_m2_per_year']:.0f} to {row['rate_high_m2_per_year']:.0f})"
     )
     retreat = row["retreat_m_per_year"]
-    told = f"\nheadwall {retreat:.1f} m/a towards {row['retreat_azimuth_deg']:.0f}°" if pd.notna(retreat) else ""
-    return f"{place}: {rate}{told}"
+    headwall = f"\nheadwall {retreat:.1f} m/a towards {row['retreat_azimuth_deg']:.0f}°" if pd.notna(retreat) else ""
+    return f"{heading}: {rate}{headwall}"

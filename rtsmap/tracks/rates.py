@@ -1,27 +1,27 @@
-"""Area against date: rates of growth with their uncertainty."""
+"""Growth rates: weighted linear fits of area against date, with confidence intervals."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from rtsmap.tracks.errors import ErrorModel
-from rtsmap.tracks.outlines import Floats, Ints
+from rtsmap.tracks.outlines import Floats, Ints, run_starts
 
 DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Of each track.
+    """The growth rates of tracks.
 
     Attributes:
-        rate: m2 per year, NaN where fewer than two dates are known.
-        low: of the 95 % interval.
-        high: of the 95 % interval.
-        n: outlines that were used.
-        first_day: of these, days since 1970-01-01.
-        last_day: likewise.
-        chi2: sum of the squared residuals by their standard errors.
+        rate: growth rates, m2 per year; NaN for tracks with fewer than two dates.
+        low: lower limits of the 95 % intervals, m2 per year.
+        high: upper limits of the 95 % intervals, m2 per year.
+        n: numbers of outlines that were fitted.
+        first_day: dates of the first of these outlines, days since 1970-01-01.
+        last_day: dates of the last of these outlines, days since 1970-01-01.
+        chi2: sums of the squared residuals divided by the squared standard errors.
     """
 
     rate: Floats
@@ -34,19 +34,19 @@ class Rates:
 
 
 def fit_rates(track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: Floats, model: ErrorModel) -> Rates:
-    """Weighted least squares of area against date, track by track.
+    """Fit area against date by weighted least squares, track by track.
 
-    The standard error of the rate is that of the stated errors times the square root of a scale, (v + chi2) /
-    (v + n - 2), where v is the worth of the stated error in residuals (the moderated t of Smyth 2004, made for many
-    short series). The interval is Student's t with v + n - 2 degrees of freedom.
+    The standard error of a rate follows from the errors of the areas, multiplied by the square root of (v + chi2) /
+    (v + n - 2), where v is the prior degrees of freedom of the error model (the moderated t-statistic of Smyth 2004,
+    which was made for many short series). The interval is that of Student's t with v + n - 2 degrees of freedom.
 
     Args:
-        track: number of each outline's track; a negative one is left out.
-        n_tracks: how many there are.
-        days: dates, days.
-        areas: m2.
-        errors: their standard errors, m2.
-        model: that gave them.
+        track: number of the track of each outline; outlines with a negative number are ignored.
+        n_tracks: number of tracks.
+        days: dates of the outlines, days.
+        areas: areas of the outlines, m2.
+        errors: standard errors of the areas, m2.
+        model: error model, which gives the prior degrees of freedom.
     """
     used = track >= 0
     group, years = track[used], days[used] / DAYS_PER_YEAR
@@ -77,24 +77,27 @@ def fit_rates(track: Ints, n_tracks: int, days: Floats, areas: Floats, errors: F
 
 
 def longest_spells(track: Ints, order: Ints, breaks: Ints, n_tracks: int) -> Ints:
-    """The track's number of outlines in its longest spell without a merge or a split, -1 of all others.
+    """Select the longest spell of each track without a merge or a split.
 
-    Where slumps merge or part, the area jumps though nothing grows; of spells of equal length the latest counts.
+    The area jumps at a merge or a split although nothing grows. Of spells of equal length the latest is selected.
 
     Args:
-        track: of each outline.
-        order: outlines in the order of track and date.
-        breaks: 1 where the outline came of a merge or a split, which begins a new spell, else 0.
-        n_tracks: how many tracks there are.
+        track: number of the track of each outline.
+        order: numbers of the outlines, sorted by track and date.
+        breaks: 1 for outlines that result from a merge or a split and so begin a new spell, otherwise 0.
+        n_tracks: number of tracks.
+
+    Returns:
+        `(n,)`, the number of the track for outlines in its longest spell, and -1 for all others.
     """
     ordered = track[order]
-    begins = np.concatenate([[True], np.diff(ordered) != 0])[: len(order)] | (breaks[order] > 0)
+    begins = run_starts(ordered) | (breaks[order] > 0)
     spell = np.cumsum(begins) - 1
     size = np.bincount(spell)
     owner = ordered[np.flatnonzero(begins)]
     best = np.full(n_tracks, -1, dtype=np.int64)
     by_size = np.argsort(size, kind="stable")
-    best[owner[by_size]] = by_size  # the longest, and of these the latest, is written last
+    best[owner[by_size]] = by_size  # the latest of the longest spells is written last
     chosen = np.full(len(track), -1, dtype=np.int64)
     chosen[order] = np.where(best[ordered] == spell, ordered, -1)
     return chosen

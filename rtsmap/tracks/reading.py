@@ -1,4 +1,4 @@
-"""Layers of outlines and of observed areas, read in batches and put into one equal-area plane."""
+"""Layers of outlines and of observed areas, read in batches and transformed to one equal-area projection."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +19,11 @@ from rtsmap.polygons.longitudes import full_circle, unwrapped
 from rtsmap.tracks.dates import days_of
 from rtsmap.tracks.outlines import Bools, Floats, Objects
 
-#: EASE-Grid 2.0 North: equal area, and a plane without a seam at the antimeridian.
+#: EASE-Grid 2.0 North, an equal-area projection without a seam at the antimeridian.
 PLANE = CRS.from_epsg(6931)
 OBSERVED = "observed_area"
 
-# Names of fields, lower case, the more telling ones first: rtsmap's own layers, AWI (Nitze, DARTS), Barth, ARTS.
+# Names of fields in lower case, the most specific first: rtsmap's own layers, AWI (Nitze, DARTS), Barth, ARTS.
 _NAMES = {
     "date": ("acquired", "image_date", "date", "basemapdate", "label_image_date", "year"),
     "name": ("slump_id", "uid", "id"),
@@ -42,8 +42,8 @@ class Batch:
 
     Attributes:
         shapes: valid polygons in `PLANE`.
-        days: since 1970-01-01 UTC; NaN where there is no date.
-        columns: texts or numbers by role: name, scene, score, model, weights, gsd; missing roles are not in it.
+        days: dates, days since 1970-01-01 UTC; NaN where there is no date.
+        columns: texts or numbers by role (name, scene, score, model, weights, gsd), without roles that have no field.
     """
 
     shapes: Objects
@@ -51,7 +51,7 @@ class Batch:
     columns: dict[str, "pd.Series[Any]"]
 
     def take(self, rows: Bools) -> "Batch":
-        """Some of the rows."""
+        """The rows that a mask selects."""
         columns = {role: values[rows] for role, values in self.columns.items()}
         return Batch(self.shapes[rows], self.days[rows], columns)
 
@@ -61,11 +61,11 @@ class Layer:
     """A layer of a file.
 
     Attributes:
-        path: of the file.
-        name: of the layer; None in GeoParquet.
-        crs: of the file.
+        path: path of the file.
+        name: name of the layer; None for GeoParquet.
+        crs: CRS of the layer.
         geometry: name of the geometry column in Arrow.
-        roles: names of fields by what they hold.
+        roles: names of the fields by their role.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class Layer:
     roles: dict[str, str]
 
     def batches(self) -> Iterator[Batch]:
-        """All polygons, some at a time.
+        """Read all polygons in batches.
 
         Raises:
             InputError: the file is damaged.
@@ -99,16 +99,16 @@ class Layer:
 
 
 def open_layer(path: Path, name: str | None, date_field: str | None = None, wanted: str = MAP_LAYER) -> Layer:
-    """Look into a file: which layer, which fields.
+    """Find the layer and the fields of a file.
 
     Args:
-        path: GeoPackage or another format of GDAL, or GeoParquet.
-        name: of the layer; without it `wanted`, or the only one of polygons.
-        date_field: without it the usual names are tried.
-        wanted: rtsmap's name of such a layer.
+        path: a GeoPackage or another vector format of GDAL, or GeoParquet.
+        name: name of the layer; by default `wanted`, or the only layer of polygons.
+        date_field: name of the field with the dates; by default, the usual names are tried.
+        wanted: name that rtsmap gives to such a layer.
 
     Raises:
-        InputError: the file cannot be read, has no CRS, several layers, or no date.
+        InputError: the file cannot be read, has no CRS, has several layers, or has no field with dates.
     """
     try:
         layer, crs, geometry, fields = _look(path, name, wanted)
@@ -132,7 +132,7 @@ def open_layer(path: Path, name: str | None, date_field: str | None = None, want
 
 
 def observed_layer(path: Path) -> Layer | None:
-    """The observed area that rtsmap wrote with a layer; None where there is none."""
+    """The layer of observed areas that rtsmap wrote with a layer of slumps; None if there is none."""
     if path.suffix.lower() == ".parquet":
         beside = path.with_name(f"{path.stem}_observed{path.suffix}")
         return open_layer(beside, None, wanted=OBSERVED) if beside.exists() else None
@@ -141,7 +141,7 @@ def observed_layer(path: Path) -> Layer | None:
 
 
 def to_plane(shapes: Objects, crs: CRS) -> Objects:
-    """Valid polygons in `PLANE`; those that a geographic layer cuts at the antimeridian are whole again."""
+    """Valid polygons in `PLANE`; polygons that were cut at the antimeridian become whole."""
     shapes = shapely.force_2d(shapes)
     invalid = ~shapely.is_valid(shapes)
     shapes[invalid] = shapely.make_valid(shapes[invalid], method="structure", keep_collapsed=False)
@@ -151,7 +151,7 @@ def to_plane(shapes: Objects, crs: CRS) -> Objects:
 
 
 def reproject(shapes: Objects, source: CRS, target: CRS) -> Objects:
-    """The shapes in another CRS; x is east, or the longitude."""
+    """The shapes in another CRS; x is the easting or the longitude."""
     if source == target:
         return shapes
     transformer = Transformer.from_crs(source, target, always_xy=True)
@@ -163,7 +163,7 @@ def reproject(shapes: Objects, source: CRS, target: CRS) -> Objects:
 
 
 def moved_by(shapes: Objects, x: float, y: float) -> Objects:
-    """The shapes elsewhere in their plane, by so many metres."""
+    """The shapes, moved by x and y in the unit of their CRS."""
 
     def move(points: Floats) -> Floats:
         moved: Floats = points + np.array([x, y])
@@ -173,7 +173,7 @@ def moved_by(shapes: Objects, x: float, y: float) -> Objects:
 
 
 def _look(path: Path, name: str | None, wanted: str) -> tuple[str | None, Any, str, list[str]]:
-    """Layer, CRS, geometry column and fields."""
+    """The layer, its CRS, its geometry column and its fields."""
     if path.suffix.lower() == ".parquet":
         schema = pq.read_schema(path)
         described = json.loads(schema.metadata[b"geo"])
@@ -188,13 +188,13 @@ def _look(path: Path, name: str | None, wanted: str) -> tuple[str | None, Any, s
 
 
 def _field(names: Iterable[str], fields: Sequence[str]) -> str | None:
-    """The first of the usual names that a layer has; shapefiles cut names to ten characters."""
+    """The first of the usual names that a layer has; shapefiles truncate names to ten characters."""
     lower = {field.lower(): field for field in fields}
     return next((lower[short] for name in names for short in (name, name[:10]) if short in lower), None)
 
 
 def _frames(layer: Layer, columns: list[str]) -> Iterator[pd.DataFrame]:
-    """Arrow batches as tables, the geometry as WKB."""
+    """Read Arrow batches as data frames with geometries as WKB."""
     if layer.name is None:
         for batch in pq.ParquetFile(layer.path).iter_batches(_BATCH, columns=[*columns, layer.geometry]):
             yield batch.to_pandas()

@@ -1,4 +1,4 @@
-"""Reading a file of tracks again, for pictures."""
+"""Reading of files of tracks, from which plots and animations are made."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ from rtsmap.polygons import read_polygons
 
 @dataclass(frozen=True)
 class TrackFile:
-    """The layers of a file that `track_layers` wrote.
+    """The polygon layers of a file that `track_layers` wrote.
 
     Attributes:
         tracks: a row for each slump.
-        outlines: slump by epoch.
-        growth: ground gained.
+        outlines: a row for each slump in each epoch.
+        growth: ground gained between consecutive outlines.
     """
 
     tracks: gpd.GeoDataFrame
@@ -24,18 +24,18 @@ class TrackFile:
     growth: gpd.GeoDataFrame
 
     def of(self, track_id: str) -> gpd.GeoDataFrame:
-        """The outlines of a track in the order of time."""
+        """The outlines of a track in chronological order."""
         return self.outlines[self.outlines["track_id"] == track_id].sort_values("acquired")
 
     def largest(self, most: int) -> list[str]:
-        """Tracks that have a rate, those with the largest gain a year first."""
+        """The ids of at most `most` tracks with a growth rate, with the largest rate first."""
         rated = self.tracks[self.tracks["rate_m2_per_year"].notna()]
         chosen = rated.sort_values(["rate_m2_per_year", "track_id"], ascending=[False, True]).head(most)
         return [str(one) for one in chosen["track_id"]]
 
 
 def read_tracks(path: Path) -> TrackFile:
-    """Read the layers of polygons.
+    """Read the polygon layers of a file of tracks.
 
     Raises:
         InputError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Ground that slumps have gained, and by how much their headwalls have retreated."""
+"""The ground that slumps have gained, and the retreat of their headwalls."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,33 +8,33 @@ import shapely
 
 from rtsmap.tracks.outlines import Bools, Floats, Ints, Objects, areas_of, shapes_of
 
-#: The headwall is where the outline faces the direction of growth, or uphill, within this angle.
+#: The headwall is the part of the outline that faces the direction of growth, or uphill, within this angle.
 _FACING_DEG = 45.0
-_POINTS = 64  # along an outline at most
+_MAX_POINTS = 64  # largest number along an outline
 _STEP_M = 3.0
-_REACH_M = 5.0  # an outline faces where it does over some metres, not where one edge does
+_DIRECTION_M = 5.0  # half length over which the direction of an outline is averaged, so that single edges do not count
 
 
 class Uphill(Protocol):
-    """Tells which way is up."""
+    """Gives the uphill direction at points."""
 
     def directions(self, points: Floats) -> Floats:
-        """Unit vectors uphill `(n, 2)` at points `(n, 2)`; NaN where there is no height, or no slope."""
+        """The unit vectors uphill, `(n, 2)`, at points `(n, 2)`; NaN where the height is unknown or the ground flat."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Of pairs of an earlier and a later outline.
+    """The growth between pairs of an earlier and a later outline.
 
     Attributes:
-        shapes: ground gained, without slivers narrower than the placement error; empty where there is none.
-        gained_m2: area of it.
-        lost_m2: area of what was slump before and is no more.
-        median_m: retreat of the headwall, NaN where nothing above the placement error was gained.
-        p95_m: 95th percentile of it.
-        max_m: largest.
-        azimuth_deg: direction of the retreat in the plane, clockwise from its north (y).
-        by_dem: whether the headwall was told by the elevation model.
+        shapes: ground gained, without slivers narrower than the placement error; empty if nothing was gained.
+        gained_m2: area of the ground gained, m2.
+        lost_m2: area that belonged to the earlier outline only, m2.
+        median_m: median retreat of the headwall, m; NaN if no ground wider than the placement error was gained.
+        p95_m: 95th percentile of the retreat, m.
+        max_m: largest retreat, m.
+        azimuth_deg: direction of the retreat in the plane, degrees clockwise from the y axis.
+        by_dem: whether the headwall was identified by the elevation model.
     """
 
     shapes: Objects
@@ -48,17 +48,18 @@ class Growth:
 
 
 def measure(earlier: Objects, later: Objects, placement_error_m: float, uphill: Uphill | None = None) -> Growth:
-    """Growth from one outline to another.
+    """Measure the growth between pairs of outlines.
 
-    Retreat is the distance of the later headwall from the earlier outline, at points every 3 m (or 64 points). The
-    headwall is the part of the later outline beyond the earlier one that faces within 45 degrees the direction of
-    growth, from the centroid of the earlier outline to that of the gained ground; with an elevation model, uphill.
+    Retreat is the distance of the later headwall from the earlier outline, measured at points every 3 m (at most 64
+    points). The headwall is the part of the later outline beyond the earlier one that faces the direction of growth
+    within 45 degrees. The direction of growth points from the centroid of the earlier outline to that of the gained
+    ground; with an elevation model, it is the uphill direction.
 
     Args:
-        earlier: polygons, m, in a plane that is true to lengths.
-        later: as many.
-        placement_error_m: parts of the gained ground whose mean width is below are slivers, and left out.
-        uphill: from an elevation model.
+        earlier: `(n,)` polygons, m, in a plane in which lengths are true.
+        later: `(n,)` polygons in the same plane.
+        placement_error_m: parts of the gained ground with a smaller mean width are slivers and are left out, m.
+        uphill: uphill directions from an elevation model.
     """
     beyond = np.asarray(shapely.difference(later, earlier), dtype=np.object_)
     gained = _without_slivers(beyond, placement_error_m)
@@ -72,7 +73,7 @@ def measure(earlier: Objects, later: Objects, placement_error_m: float, uphill: 
 
 
 def _without_slivers(shapes: Objects, width_m: float) -> Objects:
-    """Only the parts whose mean width, twice the area by the perimeter, is at least that."""
+    """The parts whose mean width, twice the area divided by the perimeter, is at least `width_m`."""
     parts, row = shapely.get_parts(shapes, return_index=True)
     perimeter = np.asarray(shapely.length(parts), dtype=np.float64)
     wide = (shapely.get_dimensions(parts) == 2) & (2 * areas_of(parts) >= width_m * perimeter)
@@ -85,7 +86,7 @@ def _without_slivers(shapes: Objects, width_m: float) -> Objects:
 
 
 def _retreat(growth: Growth, rows: Ints, earlier: Objects, later: Objects, uphill: Uphill | None) -> None:
-    """Fill in the retreat of the pairs that have gained ground."""
+    """Fill in the retreat of the pairs that have gained ground, given by their rows."""
     points, facing, owner = _outline_points(later[rows])
     old = earlier[rows]
     towards = _centroids(growth.shapes[rows]) - _centroids(old)
@@ -106,16 +107,16 @@ def _retreat(growth: Growth, rows: Ints, earlier: Objects, later: Objects, uphil
     count = np.bincount(owner, minlength=len(rows))
     start = np.cumsum(count) - count
     has = np.flatnonzero(count)
-    growth.median_m[rows[has]] = _at(apart, start[has], count[has], 0.5)
-    growth.p95_m[rows[has]] = _at(apart, start[has], count[has], 0.95)
-    growth.max_m[rows[has]] = _at(apart, start[has], count[has], 1.0)
+    growth.median_m[rows[has]] = _quantiles(apart, start[has], count[has], 0.5)
+    growth.p95_m[rows[has]] = _quantiles(apart, start[has], count[has], 0.95)
+    growth.max_m[rows[has]] = _quantiles(apart, start[has], count[has], 1.0)
     east, north = (np.bincount(owner, apart * facing[:, axis], len(rows)) for axis in (0, 1))
     growth.azimuth_deg[rows[has]] = np.degrees(np.arctan2(east, north))[has] % 360
     growth.by_dem[rows[has]] = by_dem[has]
 
 
 def _outline_points(shapes: Objects) -> tuple[Floats, Floats, Ints]:
-    """Points along the outer rings, outward unit vectors there, and the number of the polygon."""
+    """Points along the outer rings, the outward unit vectors at these points, and the numbers of their polygons."""
     parts, shape_of_part = shapely.get_parts(shapes, return_index=True)
     rings = shapely.get_exterior_ring(shapely.orient_polygons(parts))
     points, ring_of_point = shapely.get_coordinates(rings, return_index=True)
@@ -124,11 +125,11 @@ def _outline_points(shapes: Objects) -> tuple[Floats, Floats, Ints]:
     walked = np.concatenate([[0.0], np.cumsum(steps)])  # along all rings, one after the other
     first = np.searchsorted(ring_of_point, np.arange(len(rings)))
     length = np.bincount(ring_of_point[1:], steps, minlength=len(rings))
-    count = np.clip((length / _STEP_M).astype(np.int64), 8, _POINTS)
+    count = np.clip((length / _STEP_M).astype(np.int64), 8, _MAX_POINTS)
     ring = np.repeat(np.arange(len(rings)), count)
     number = np.arange(len(ring)) - np.repeat(np.cumsum(count) - count, count)
     at = (number + 0.5) * (length / count)[ring]
-    half = np.minimum(length / count, 2 * _REACH_M)[ring] / 2
+    half = np.minimum(length / count, 2 * _DIRECTION_M)[ring] / 2
 
     def along(distance: Floats) -> Floats:
         total = walked[first][ring] + distance % length[ring]
@@ -139,8 +140,8 @@ def _outline_points(shapes: Objects) -> tuple[Floats, Floats, Ints]:
     return along(at), _unit(outward), shape_of_part[ring].astype(np.int64)
 
 
-def _at(values: Floats, start: Ints, count: Ints, share: float) -> Floats:
-    """Quantiles of sorted groups, linear between their values."""
+def _quantiles(values: Floats, start: Ints, count: Ints, share: float) -> Floats:
+    """The quantiles of sorted groups, with linear interpolation between values."""
     at = share * (count - 1)
     low = np.floor(at).astype(np.int64)
     high = np.minimum(low + 1, count - 1)

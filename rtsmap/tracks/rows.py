@@ -1,4 +1,4 @@
-"""From what is known of a tile to the rows of the output's layers."""
+"""The rows of the output layers, made from the tracks of a tile."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,12 +19,15 @@ from rtsmap.tracks.tracking import Tracked
 
 
 def rows_of(tile: Tracked, models: Sequence[str], crs: CRS) -> dict[str, gpd.GeoDataFrame]:
-    """The rows of all layers.
+    """Make the rows of all output layers.
 
     Args:
-        tile: tracked.
-        models: names by number.
-        crs: of the output.
+        tile: tracks of a tile.
+        models: names of the models, by their numbers.
+        crs: CRS of the output.
+
+    Returns:
+        The rows by the name of the layer.
     """
     return {
         "tracks": _tracks(tile, crs),
@@ -40,7 +43,7 @@ def _tracks(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
     seen = np.bincount(track, minlength=n)
     largest = np.zeros(n)
     np.maximum.at(largest, track, tile.areas)
-    was_seen_later = _missed(tile)
+    missed = _missed(tile)
     is_known = len(tile.observation.known) == len(tile.epochs)
     observed = _nullable(seen + counts[OBSERVED]) if is_known else [None] * n
     centroids = tile.centroids[last]
@@ -52,7 +55,7 @@ def _tracks(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
         "last_seen": moments_of(outlines.days[last]),
         "n_seen": seen,
         "n_observed": observed,
-        "n_missed": was_seen_later,
+        "n_missed": missed,
         "n_not_observed": _nullable(counts[NOT_OBSERVED]) if is_known else [None] * n,
         "score_mean": (np.bincount(track, outlines.scores, n) / seen).round(4),
         "area_first_m2": tile.areas[series.first].round(1),
@@ -149,7 +152,7 @@ def _growth(tile: Tracked, crs: CRS) -> gpd.GeoDataFrame:
 
 
 def _retreat_fields(tile: Tracked, growth: Growth, rows: Ints, outlines: Ints, years: Floats) -> dict[str, Any]:
-    told = ["dem" if by_dem else "growth" for by_dem in growth.by_dem[rows]]
+    methods = ["dem" if by_dem else "growth" for by_dem in growth.by_dem[rows]]
     median = growth.median_m[rows]
     return {
         "retreat_median_m": median.round(2),
@@ -157,7 +160,7 @@ def _retreat_fields(tile: Tracked, growth: Growth, rows: Ints, outlines: Ints, y
         "retreat_max_m": growth.max_m[rows].round(2),
         "retreat_m_per_year": (median / years).round(2),
         "retreat_azimuth_deg": tile.true_azimuth(growth.azimuth_deg[rows], outlines).round(1),
-        "retreat_by": [how if np.isfinite(value) else None for how, value in zip(told, median, strict=True)],
+        "retreat_by": [method if np.isfinite(value) else None for method, value in zip(methods, median, strict=True)],
     }
 
 
@@ -181,13 +184,13 @@ def _missed(tile: Tracked) -> Ints:
 
 
 def _by_outline(tile: Tracked) -> tuple[Objects, Objects, Objects, Objects, Objects]:
-    """The main event of each outline, and the fields of ARTS."""
+    """The most informative event of each outline, and the values of the four ARTS fields."""
     count = len(tile.outlines)
     kinds, merged, split, new, stabilised = (shapes_of([None] * count) for _ in range(5))
     ids = tile.outline_ids
     for event in tile.events:
         if event.is_found:
-            kinds[event.outline] = event.kind  # merges and splits come last of an epoch
+            kinds[event.outline] = event.kind  # merges and splits are the last events of an epoch
         if event.kind == "new":
             new[event.outline] = ids[event.outline]
         elif event.kind == "stabilised":
@@ -203,7 +206,7 @@ def _by_outline(tile: Tracked) -> tuple[Objects, Objects, Objects, Objects, Obje
 
 
 def _sources(tile: Tracked) -> dict[int, list[int]]:
-    """Of outlines that came of a merge or a split, the earlier ones."""
+    """The earlier outlines from which each outline of a merge or a split results."""
     links, jumps = tile.lineage.links, tile.jumps
     sources: dict[int, list[int]] = {}
     for earlier, later in zip(links.earlier.tolist(), links.later.tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""From layers to a file of tracks, tile by tile."""
+"""The complete workflow, from layers to a file of tracks, tile by tile."""
 
 import logging
 from collections import Counter
@@ -27,29 +27,30 @@ from rtsmap.tracks.writing import writing
 if TYPE_CHECKING:
     from rtsmap.tracks.alignment import Shift
 
-#: Standard error of outlines where neither the user nor the layers say how large a pixel is: PlanetScope's.
+#: Standard error of outlines if neither the user nor the layers state a pixel size: one pixel of PlanetScope, m.
 _BOUNDARY_ERROR_M = 3.0
-_SAMPLE = 20_000  # outlines, from which errors are measured
-_MARGIN = 2.0  # placement errors between outlines of two tiles: the plane stretches far from the pole
+_SAMPLE = 20_000  # outlines from which errors are estimated
+_MARGIN = 2.0  # placement errors between outlines of different tiles, since `PLANE` distorts lengths far from the pole
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Summary:
-    """What was found.
+    """A summary of the tracks.
 
     Attributes:
         epochs: years, in order.
-        n_outlines: one per slump and year.
-        n_tracks: slumps.
-        events: how many of each kind.
-        trends: tracks by trend: growing, stable, shrinking, or None without a rate.
-        model: of the outlines' errors.
-        undated: outlines that were left out, without a date.
+        n_outlines: number of outlines, one for each slump and year.
+        n_tracks: number of slumps.
+        events: number of events of each kind.
+        trends: number of tracks of each trend: growing, stable, shrinking, or None for tracks without a rate.
+        model: error model of the outlines.
+        undated: number of outlines that were left out because they have no date.
         models: names of the models.
-        known: epochs of which the observed area is known.
-        shifts: of the scenes beside the first one.
-        between_models: median ratio of areas where the model changed and where it did not; NaN where there are none.
+        known: epochs whose observed area is known.
+        shifts: displacements of the scenes from the first one.
+        between_models: median ratio of the areas of consecutive outlines, where the model changes and where it does
+            not; NaN if there are no such outlines.
     """
 
     epochs: list[int]
@@ -73,17 +74,17 @@ def track_layers(
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
-    """Follow slumps through layers of several years and write `output`.
+    """Follow slumps through layers of several years, and write their tracks.
 
     Args:
-        paths: layers of rtsmap or other outlines with dates, in any order.
-        output: GeoPackage, replaced.
-        options: of the run.
-        command: that is told in the provenance.
-        progress: told how many outlines of how many are done.
+        paths: layers of rtsmap, or other outlines with dates, in any order.
+        output: path of the GeoPackage, which is replaced if it exists.
+        options: options of the tracks.
+        command: command line that is recorded in the provenance.
+        progress: called with the number of outlines that are done and the number of all outlines.
 
     Raises:
-        InputError: a layer cannot be read, has no dates, or all are of one epoch.
+        InputError: a layer cannot be read or has no dates, or all outlines belong to one epoch.
         OutputError: the file cannot be written.
     """
     options = options or TrackOptions()
@@ -115,14 +116,17 @@ def tracked_tiles(
     most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Tracked]:
-    """Follow the slumps of each tile, one after the other; memory holds one tile.
+    """Follow the slumps of one tile after another, with one tile in memory at a time.
 
     Args:
-        series: that has been read.
-        options: of the run.
-        model: of the outlines' errors.
-        most: about so many outlines, of tiles all over the series; all without it.
-        progress: told how many outlines of how many are done.
+        series: outlines and observed areas, which have been read.
+        options: options of the tracks.
+        model: error model of the outlines.
+        most: approximate number of outlines in a random sample of the tiles; by default, all tiles are used.
+        progress: called with the number of outlines that are done and the number of all outlines.
+
+    Yields:
+        The tracks of each tile.
     """
     done, total = 0, len(series.days)
     dem = None
@@ -141,7 +145,7 @@ def tracked_tiles(
 
 
 def _outlines(series: Series, tile: Tile) -> Outlines:
-    """The outlines of a tile in its plane."""
+    """The outlines of a tile in the projection of the tile."""
     rows = tile.rows
     shapes, names = series.outlines(rows)
     ones = np.ones(len(rows), dtype=np.int64)
@@ -159,7 +163,7 @@ def _outlines(series: Series, tile: Tile) -> Outlines:
 
 
 def _observation(series: Series, tile: Tile) -> Observation:
-    """What was observed in the bounds of a tile."""
+    """The observed areas within the bounds of a tile."""
     box = series.bounds[tile.rows]
     west, south = box[:, :2].min(axis=0).tolist()
     east, north = box[:, 2:].max(axis=0).tolist()
@@ -177,7 +181,7 @@ def _observation(series: Series, tile: Tile) -> Observation:
 
 
 def error_model(series: Series, options: TrackOptions) -> ErrorModel:
-    """The errors that the user states, or those that the series shows: those of a pixel, scaled by the residuals."""
+    """The stated error model, or one that is estimated from the series: one pixel, scaled by the residuals."""
     if options.boundary_error_m is not None:
         return ErrorModel(options.boundary_error_m, options.correlation_m)
     pixel = series.gsd_m if np.isfinite(series.gsd_m) else _BOUNDARY_ERROR_M
@@ -193,7 +197,7 @@ def error_model(series: Series, options: TrackOptions) -> ErrorModel:
 
 
 def _some(all_tiles: Iterator[Tile], most: int | None) -> Iterator[Tile]:
-    """Tiles at random, always the same ones, until they hold that many outlines."""
+    """Tiles in a fixed random order until they hold `most` outlines; all tiles if `most` is None."""
     if most is None:
         yield from all_tiles
         return
@@ -211,25 +215,26 @@ def _warn(summary: Summary) -> None:
         _log.warning("%d outlines have no date and are left out", summary.undated)
     if unknown := [str(year) for year in summary.epochs if year not in summary.known]:
         _log.warning(
-            "no observed area is known of %s: whether a slump was gone or not observed there cannot be told; "
-            "give areas with --observed",
+            "no observed area is known of %s, so that slumps that were not found there may be gone or not observed; "
+            "give observed areas with --observed",
             ", ".join(unknown),
         )
     if len(summary.models) > 1:
         _log.warning(
-            "the layers come of %d models: part of the growth may be the difference between them", len(summary.models)
+            "the layers come from %d models: part of the growth may be the difference between the models",
+            len(summary.models),
         )
 
 
 class _Ratios:
-    """Areas from one epoch to the next, with and without a change of the model."""
+    """Ratios of the areas of consecutive outlines, with and without a change of the model."""
 
     def __init__(self) -> None:
         self._changed: list[np.ndarray] = []
         self._same: list[np.ndarray] = []
 
     def add(self, tile: Tracked) -> None:
-        """The steps of a tile."""
+        """Add the consecutive outlines of a tile."""
         earlier, later = tile.steps
         ratio, models = tile.areas[later] / tile.areas[earlier], tile.outlines.models
         changed = models[earlier] != models[later]
@@ -237,8 +242,8 @@ class _Ratios:
         self._same.append(ratio[~changed])
 
     def medians(self) -> tuple[float, float]:
-        """With a change, and without."""
-        changed, same = (np.concatenate([np.zeros(0), *all_of]) for all_of in (self._changed, self._same))
+        """The median with a change of the model, and the median without; NaN if there are no ratios."""
+        changed, same = (joined(all_of) for all_of in (self._changed, self._same))
         return tuple(float(np.median(one)) if len(one) else float("nan") for one in (changed, same))  # type: ignore[return-value]
 
 

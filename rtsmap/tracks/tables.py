@@ -1,4 +1,4 @@
-"""The layers of the output: which fields, of which types. docs/guide/tracks.md explains each."""
+"""The layers of the output and the types of their fields, which docs/guide/tracks.md explains."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ GROWTH_FIELDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class LayerKind:
-    """A layer of the output."""
+    """The name, description, geometry type and fields of an output layer."""
 
     name: str
     title: str
@@ -115,47 +115,51 @@ class LayerKind:
     fields: Mapping[str, str]
 
 
-#: In the order in which QGIS stacks them, the first on top.
+#: The layers in the order in which QGIS draws them, with the first one on top.
 LAYERS = (
-    LayerKind("events", "Events", "What happened to each slump, and when", "Point", EVENT_FIELDS),
+    LayerKind("events", "Events", "A point for each event of a slump", "Point", EVENT_FIELDS),
     LayerKind("tracks", "Tracks", "A row for each slump, with its latest outline", "MultiPolygon", TRACK_FIELDS),
-    LayerKind("growth", "Growth", "Ground gained from one epoch to the next", "MultiPolygon", GROWTH_FIELDS),
-    LayerKind("outlines", "Outlines", "Each slump in each epoch that shows it", "MultiPolygon", OUTLINE_FIELDS),
+    LayerKind(
+        "growth", "Growth", "Ground gained from one outline of a slump to the next", "MultiPolygon", GROWTH_FIELDS
+    ),
+    LayerKind(
+        "outlines", "Outlines", "A row for each slump in each epoch that shows it", "MultiPolygon", OUTLINE_FIELDS
+    ),
 )
 BY_NAME = {kind.name: kind for kind in LAYERS}
 
 
 def table(name: str, columns: Mapping[str, Any], shapes: Objects, plane: CRS, crs: CRS) -> gpd.GeoDataFrame:
-    """Rows of a layer, typed even when there are none.
+    """Make the rows of a layer with the types of its fields, even if there are no rows.
 
     Args:
-        name: of the layer.
-        columns: every one of its fields.
-        shapes: in `plane`.
+        name: name of the layer.
+        columns: values of all fields of the layer.
+        shapes: geometries in `plane`.
         plane: CRS of the tile.
-        crs: of the output.
+        crs: CRS of the output.
     """
     kind = BY_NAME[name]
-    placed = in_output(shapes, plane, crs)
+    projected = in_output(shapes, plane, crs)
     if kind.geometry == "MultiPolygon":
-        placed = _multi(placed)
+        projected = _multi(projected)
     typed = {field: pd.Series(columns[field], dtype=dtype) for field, dtype in kind.fields.items()}
-    return gpd.GeoDataFrame(typed, geometry=gpd.GeoSeries(list(placed), crs=crs), crs=crs)
+    return gpd.GeoDataFrame(typed, geometry=gpd.GeoSeries(list(projected), crs=crs), crs=crs)
 
 
 def in_output(shapes: Objects, plane: CRS, crs: CRS) -> Objects:
-    """Shapes in the CRS of the output, cut at the antimeridian where that is in degrees."""
-    placed = reproject(shapes, plane, crs)
-    if not crs.is_geographic or not len(placed):
-        return placed
-    west, _, east, _ = shapely.bounds(placed).T
+    """The shapes in the CRS of the output; in a geographic CRS they are cut at the antimeridian."""
+    projected = reproject(shapes, plane, crs)
+    if not crs.is_geographic or not len(projected):
+        return projected
+    west, _, east, _ = shapely.bounds(projected).T
     for row in np.flatnonzero(east - west > 180):
-        placed[row] = _cut(placed[row])
-    return placed
+        projected[row] = _cut(projected[row])
+    return projected
 
 
 def _cut(shape: BaseGeometry) -> BaseGeometry:
-    """A polygon across the antimeridian as its parts on both sides."""
+    """A polygon that crosses the antimeridian, divided into its parts on both sides."""
     unrolled = shapely.make_valid(
         shapely.transform(shape, lambda points: np.column_stack([points[:, 0] % 360, points[:, 1]]))
     )
@@ -167,7 +171,7 @@ def _cut(shape: BaseGeometry) -> BaseGeometry:
 
 
 def _multi(shapes: Objects) -> Objects:
-    """Polygons as multipolygons of one part; others as they are."""
+    """The shapes with polygons as multipolygons of one part; other types are unchanged."""
     single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
     result = shapes.copy()
     if single.any():

@@ -1,4 +1,4 @@
-"""Which way is up, by an elevation model: headwalls face it."""
+"""Uphill directions from an elevation model, by which headwalls are identified."""
 
 from dataclasses import dataclass
 
@@ -17,21 +17,21 @@ from rtsmap.scene.elevation import HIGHEST_M, LOWEST_M, NODATA
 from rtsmap.scene.files import check_placed, open_raster
 from rtsmap.tracks.outlines import Floats
 
-#: Heights are averaged over this distance, so that neither the headwall's own step nor hummocks turn the slope. Chosen.
+#: Heights are smoothed over this distance, so that neither headwalls nor hummocks turn the slope. A choice.
 _CELL_M, _SMOOTH_CELLS = 15.0, 2.0
 _MARGIN_M = 200.0
-_FLAT = 0.01  # m per m; where it is flatter no way is up
+_FLAT = 0.01  # m per m; flatter ground has no uphill direction
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """Directions uphill on a grid around a tile.
+    """The uphill directions on a grid around a tile.
 
     Attributes:
         left: x of the upper-left corner, m.
-        top: y of it.
-        east: `(rows, columns)`, x of the unit vector uphill; NaN where there is no height or hardly a slope.
-        north: likewise, y.
+        top: y of the upper-left corner, m.
+        east: `(rows, columns)`, x of the unit vectors uphill; NaN if the height is not known or the ground is flat.
+        north: `(rows, columns)`, y of the unit vectors uphill.
     """
 
     left: float
@@ -40,7 +40,7 @@ class Slopes:
     north: NDArray[np.float64]
 
     def directions(self, points: Floats) -> Floats:
-        """Unit vectors uphill `(n, 2)` at points `(n, 2)`; NaN where there is none."""
+        """The unit vectors uphill, `(n, 2)`, at points `(n, 2)`; NaN where there is no uphill direction."""
         rows, columns = self.east.shape
         column = np.clip(((points[:, 0] - self.left) / _CELL_M).astype(np.int64), 0, columns - 1)
         row = np.clip(((self.top - points[:, 1]) / _CELL_M).astype(np.int64), 0, rows - 1)
@@ -48,13 +48,13 @@ class Slopes:
 
 
 class ElevationModel:
-    """An elevation model of any CRS.
+    """An elevation model in any CRS.
 
     Args:
-        path: one band of heights, m.
+        path: raster with one band of heights, m.
 
     Raises:
-        SceneError: it cannot be read, has several bands or no place on the Earth.
+        SceneError: the raster cannot be read, has several bands or is not georeferenced.
     """
 
     def __init__(self, path: str) -> None:
@@ -67,14 +67,14 @@ class ElevationModel:
                 )
 
     def around(self, plane: CRS, bounds: Floats) -> Slopes:
-        """Directions uphill around some outlines.
+        """The uphill directions around some outlines.
 
         Args:
-            plane: CRS of the bounds, m.
+            plane: projected CRS of the bounds, m.
             bounds: west, south, east, north.
 
         Raises:
-            SceneError: the file is damaged there.
+            SceneError: the file is damaged within the bounds.
         """
         west, south, east, north = bounds + _MARGIN_M * np.array([-1, -1, 1, 1])
         width, height = (max(3, int(np.ceil(side / _CELL_M))) for side in (east - west, north - south))
@@ -105,7 +105,7 @@ def _transform(west: float, north: float) -> rasterio.Affine:
 
 
 def _uphill(heights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit vectors along the gradient of smoothed heights."""
+    """The x and y of the unit vectors along the gradient of smoothed heights."""
     known = (heights != NODATA) & (heights >= LOWEST_M) & (heights <= HIGHEST_M)
     weight = gaussian_filter(known.astype(np.float64), _SMOOTH_CELLS)
     smooth = gaussian_filter(np.where(known, heights, 0.0), _SMOOTH_CELLS) / np.maximum(weight, 1e-9)

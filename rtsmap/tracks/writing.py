@@ -1,4 +1,4 @@
-"""One GeoPackage with all layers of tracks, written tile by tile."""
+"""Writing of the layers of tracks to one GeoPackage, tile by tile."""
 
 import json
 import sqlite3
@@ -17,7 +17,7 @@ from rtsmap.layer.geopackage import add_provenance, add_styles
 from rtsmap.tracks.tables import LAYERS, LayerKind
 
 _GEOMETRY = "geom"
-_ROWS = 40_000  # of a layer, held until they are written together
+_ROWS = 40_000  # rows of a layer that are collected before they are written together
 
 # OGC 18-000 (GeoPackage Related Tables Extension), tables 1 and 2.
 _RELATIONS = """
@@ -34,7 +34,14 @@ _EXTENSION = "gpkg_related_tables", "http://www.opengis.net/doc/IS/gpkg-rte/1.0"
 
 
 class Writer:
-    """Takes the rows of tiles and appends them to a file."""
+    """Collects the rows of tiles and appends them to a GeoPackage.
+
+    Args:
+        path: the GeoPackage, which does not exist yet.
+
+    Attributes:
+        counts: number of rows of each layer.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,19 +50,19 @@ class Writer:
         self.counts = dict.fromkeys(self._held, 0)
 
     def add(self, rows: Mapping[str, gpd.GeoDataFrame]) -> None:
-        """The rows of a tile, by layer."""
+        """Add the rows of a tile, by the name of the layer."""
         for kind in LAYERS:
             held = self._held[kind.name]
             held.append(rows[kind.name])
             self.counts[kind.name] += len(rows[kind.name])
-            # Until every layer has been begun in its order, since QGIS stacks them in the order of the file.
+            # All layers are created in their order before one grows, since QGIS draws them in the order of the file.
             if sum(map(len, held)) >= _ROWS and len(self._written) == len(LAYERS):
                 self._write(kind)
         if len(self._written) < len(LAYERS) and any(sum(map(len, held)) >= _ROWS for held in self._held.values()):
             self._flush()
 
     def finish(self, provenance: Mapping[str, object]) -> None:
-        """Write what is held, and what GDAL does not write: relations, styles, provenance."""
+        """Write the remaining rows, and what GDAL does not write: relations, styles and provenance."""
         self._flush()
         _relate(self._path)
         add_styles(self._path, {kind.name: kind.title for kind in LAYERS})
@@ -86,10 +93,10 @@ class Writer:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Writer]:
-    """A writer whose file takes the place of `path` when the block succeeds.
+    """A writer whose file replaces `path` when the block succeeds.
 
     Raises:
-        OutputError: the disk is full or the folder cannot be written.
+        OutputError: the disk is full or the folder is not writable.
     """
     try:
         with replacing(path) as temporary:
@@ -104,7 +111,7 @@ def writing(path: Path) -> Iterator[Writer]:
 
 
 def _relate(path: Path) -> None:
-    """Tell GIS programs which rows of the other layers belong to a track."""
+    """Relate the rows of the other layers to their tracks, for GIS programs."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(_RELATIONS)
         database.execute("INSERT INTO gpkg_extensions VALUES ('gpkgext_relations', NULL, ?, ?, ?)", _EXTENSION)
