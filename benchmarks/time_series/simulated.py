@@ -184,13 +184,8 @@ def _end(detections: Detections, descendants: dict[Node, set[Node]], node: Node)
     while node[0] < YEARS[-1]:
         if not descendants[node]:
             return "stabilised"
-<<<<<<< HEAD
-        following = max(descendants[node], key=lambda one: seen.area[one])
-        if len(seen.ancestors[following]) > 1:
-=======
         following = max(descendants[node], key=lambda one: detections.area[one])
         if len(detections.ancestors[following]) > 1:
->>>>>>> langtracks
             return "merged"
         node = following
     return "present, seen" if node in detections.observed else "present, outside the last scene"
