@@ -10,7 +10,6 @@ This module imports nothing that takes time, so that signals are handled while e
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -81,14 +80,14 @@ class _Watcher:
     said: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        open_missing_streams()  # what is printed would come out of the sockets
-        self._receiver, self._sender = socket.socketpair()
-        self._sender.setblocking(False)
+        open_missing_streams()  # what is printed would come out of the pipe
+        self._receiver, self._sender = os.pipe()
+        os.set_blocking(self._sender, False)
         self._signalled = False
 
     def start(self) -> None:
         _Watcher.current = self
-        self._wakeup_before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._wakeup_before = signal.set_wakeup_fd(self._sender, warn_on_full_buffer=False)
         self._before = {one: signal.getsignal(one) for one in _SIGNALS}
         for one, handler in self._before.items():
             if handler is not signal.SIG_IGN:
@@ -100,7 +99,7 @@ class _Watcher:
         if self._signalled or _Watcher.current is not self:
             return
         self.restore()
-        self._sender.close()  # ends the thread
+        os.close(self._sender)  # ends the thread
 
     def restore(self) -> None:
         _Watcher.current = None
@@ -114,13 +113,13 @@ class _Watcher:
             raise KeyboardInterrupt
 
     def _watch(self) -> None:
-        while heard := self._receiver.recv(64):
+        while heard := os.read(self._receiver, 64):
             if any(number in _SIGNALS for number in heard):
                 time.sleep(GRACE_S)
                 remove_half_written()
                 say_interrupted()
                 os._exit(InterruptedRunError.exit_code)
-        self._receiver.close()
+        os.close(self._receiver)
 
 
 def _in_child() -> None:

@@ -420,7 +420,7 @@ def test_a_scene_is_never_read_whole(tmp_path, monkeypatch):
             "2 polygons on dated_20180706 have no date that can be read",
         ),
         (["scene.tif", "--labels", "far.gpkg", "--any-date"], "far.gpkg: none of 1 polygons belongs to a scene"),
-        (["scene.tif", "--labels", "bare.parquet"], "bare.parquet: has no coordinate reference system; assign one"),
+        (["scene.tif", "--labels", "bare.parquet"], "bare.parquet: has no coordinate reference system; assign the one"),
         (
             ["scene.tif", "copy/scene.tif", "--labels", "labels.gpkg"],
             "has the same scene id, scene, as",

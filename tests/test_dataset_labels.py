@@ -154,7 +154,7 @@ def test_of_several_layers_one_is_chosen(tmp_path):
 def test_labels_without_a_place_are_refused(tmp_path):
     frame = geopandas.GeoDataFrame(geometry=world(*SLUMPS), crs="EPSG:32607")
     frame.set_crs(None, allow_override=True).to_parquet(tmp_path / "labels.parquet")
-    with pytest.raises(InputError, match=r"labels\.parquet: has no coordinate reference system; assign one"):
+    with pytest.raises(InputError, match=r"labels\.parquet: has no coordinate reference system; assign the one"):
         read_labels(tmp_path / "labels.parquet")
     mask = write_raster(tmp_path / "mask.tif", np.ones((1, 4, 4), dtype=np.uint8), crs=None, descriptions=None)
     with pytest.raises(DatasetError, match=r"mask\.tif: has no coordinate reference system"):

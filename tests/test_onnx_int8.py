@@ -55,8 +55,8 @@ def test_a_fused_network_has_its_backbones_in_8_bits_and_its_norms_and_attention
     content, agreement = export_int8(*find_model(str(model(tmp_path, fused))), noise(2))
     in_8_bits = kinds_of_convolutions(content)
     for modality in ("rgb", "ndvi", "nir"):
-        assert {found for name, found in in_8_bits.items() if f"/backbones.{modality}/_blocks.1/" in name} == {True}
-    assert {found for name, found in in_8_bits.items() if "/fusion." in name} == {False}
+        assert {found for name, found in in_8_bits.items() if f"/bottom_up/{modality}/_blocks.1/" in name} == {True}
+    assert {found for name, found in in_8_bits.items() if "/bottom_up/scale" in name} == {False}  # of the fusion
     assert agreement.same >= 0.8 * agreement.single > 0
     assert sum(node.op_type == "LayerNormalization" for node in onnx.load_from_string(content).graph.node) > 12
 

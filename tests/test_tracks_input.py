@@ -60,7 +60,7 @@ BAD = {
     "a date field that is not there": (two_years, ("--date-field", "when"), "has no field when; it has slump_id"),
     "dates that are none": (dates_that_are_none, (), "no value of its field date is a date such as 2019-07-30"),
     "one epoch": (one_epoch, (), "are of 2019; give layers of two or more years"),
-    "no CRS": (no_crs, (), "has no coordinate reference system; assign one"),
+    "no CRS": (no_crs, (), "has no coordinate reference system; assign the one"),
     "several layers": (several_layers, (), "has several layers, lakes, slumps; choose one with --layer"),
     "a layer that is not there": (two_years, ("--layer", "rts"), "has no layer rts; it has thaw_slumps"),
     "points": (points, (), "holds no polygons"),

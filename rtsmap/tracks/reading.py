@@ -117,7 +117,7 @@ def open_layer(path: Path, name: str | None, date_field: str | None = None, want
     except Exception as error:
         raise InputError(f"{path}: cannot be read as a layer of polygons ({error})") from error
     if crs is None:
-        raise InputError(f"{path}: has no coordinate reference system; assign one")
+        raise InputError(f"{path}: has no coordinate reference system; assign the one that its coordinates are in")
     roles = {role: field for role, names in _NAMES.items() if (field := _field(names, fields)) is not None}
     if date_field is not None:
         if date_field not in fields:

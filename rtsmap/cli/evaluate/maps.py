@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @shared.output_folder
 @options.overwrite
 @shared.tune
-@click.option("--model", metavar="NAME|DIR", help="A model's name, or its folder.")
+@click.option("--model", metavar="NAME|DIR", help="Name of a model that comes with rtsmap, or folder of a model.")
 def maps(
     predicted: Path,
     labels: Path,
