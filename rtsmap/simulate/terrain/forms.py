@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rtsmap.records import FloatArray, Grid
-from rtsmap.simulate.terrain.landscape import Extent, extent_of, field_of
+from rtsmap.simulate.terrain.landscape import Extent, extent_of, field_of, nearest_label
 from rtsmap.simulate.terrain.noise import bell, smoothstep
 from rtsmap.simulate.terrain.regions import Region
 
@@ -71,7 +71,7 @@ def make_forms(rng: np.random.Generator, grid: Grid, region: Region, *, lowland:
     far = np.full((extent.rows, extent.columns), FAR_M, dtype=np.float32)
     basin = _basins(rng, extent, region) if lowland else far
     labels, count = ndimage.label(basin < 0)
-    number = _nearest_number(labels, count)
+    number = nearest_label(labels, count)
     # Half of the basins have no pond.
     pond = np.where(rng.random(count + 1) < 0.5, FAR_M, np.exp(rng.normal(4.3, 0.6, count + 1)))[number]
     return Forms(basin, number, pond.astype(np.float32), _sea(rng, extent) if coast else far)
@@ -86,14 +86,6 @@ def _basins(rng: np.random.Generator, extent: Extent, region: Region) -> FloatAr
     steepness = ndimage.gaussian_filter(np.hypot(*np.gradient(field, extent.spacing_m)), 2) + 0.15 / region.lake_m
     distance: FloatArray = np.clip((field - level) / steepness, -FAR_M, FAR_M).astype(np.float32)
     return distance
-
-
-def _nearest_number(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    if count == 0:
-        return np.zeros(labels.shape, dtype=np.int32)
-    rows, columns = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-    nearest: NDArray[np.int32] = labels[rows, columns].astype(np.int32)
-    return nearest
 
 
 def _sea(rng: np.random.Generator, extent: Extent) -> FloatArray:

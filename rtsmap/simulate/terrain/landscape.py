@@ -102,7 +102,7 @@ def make_landscape(rng: np.random.Generator, grid: Grid, region: Region, forms: 
     height -= _incision(catchment, shore, bank, region)
     labels, count = ndimage.label(shore < 0)
     return Landscape(
-        spacing, row, column, height.astype(np.float32), shore, _nearest(labels, count), catchment, receiver
+        spacing, row, column, height.astype(np.float32), shore, nearest_label(labels, count), catchment, receiver
     )
 
 
@@ -205,8 +205,8 @@ def _incision(catchment: FloatArray, shore: FloatArray, bank: FloatArray, region
     return cut
 
 
-def _nearest(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """Return the label of the nearest lake at every point."""
+def nearest_label(labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Return at every point the label of the nearest labelled (non-zero) point; 0 everywhere if there is none."""
     if count == 0:
         return np.zeros(labels.shape, dtype=np.int32)
     rows, columns = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
