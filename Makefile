@@ -28,7 +28,7 @@ imports: $(READY)
 	$(BIN)/lint-imports
 
 # A process for each core, with one thread each: networks as small as those of the tests gain nothing from more.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadscope
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
 
 unit: $(READY)
 	$(PYTEST)
